@@ -1,0 +1,59 @@
+// What a package costs its user: the built entry with all of the package's own code, minified and gzipped.
+// Other packages are counted where they live. `pnpm build && pnpm size` prints the table.
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import { packages } from '../workspace.mjs'
+import { each } from './each.mjs'
+
+/** Kilobytes (1,000 bytes) per entry. */
+const budgets = {
+  tensor: 45,
+  nn: 12,
+  optim: 5,
+  data: 12,
+  weights: 6,
+  testkit: 25,
+  blocks: 6,
+  'models-modern': 8,
+  train: 12,
+  cli: 10,
+}
+
+async function sizeOf(file, dir) {
+  const result = await build({
+    entryPoints: [file],
+    absWorkingDir: dir,
+    bundle: true,
+    minify: true,
+    write: false,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    logLevel: 'silent',
+  })
+  return gzipSync(result.outputFiles[0].contents, { level: 9 }).length
+}
+
+const entries = packages.flatMap(({ name, dir, manifest }) =>
+  Object.entries(manifest.publishConfig.exports)
+    .filter(([, target]) => target.import)
+    .map(([path, target]) => ({ name: join(name, path), dir, file: join(dir, target.import) })),
+)
+
+export const check = () =>
+  each(
+    entries,
+    ({ name }) => name,
+    async ({ name, dir, file }) => {
+      const budget = budgets[name]
+      if (budget === undefined) throw new Error(`${name} has no budget in scripts/checks/size.mjs.`)
+      const size = (await sizeOf(file, dir)) / 1000
+      const report = `${size.toFixed(1)} of ${budget} kB`
+      if (size > budget) throw new Error(`too large: ${report}`)
+      return report
+    },
+  )
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) process.exitCode = (await check()).failed > 0 ? 1 : 0

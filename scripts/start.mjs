@@ -1,0 +1,41 @@
+// `npm start`: trains ResNet-20 on the embedded images, then classifies ten test pictures with what it learned.
+// Words after `npm start --` go to `convnets train`.
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { install, requireNode } from './install.mjs'
+import { root } from './workspace.mjs'
+
+const out = join('runs', 'first')
+
+// The terminal sends Ctrl-C to the whole group: training saves its checkpoint, and this process waits for that.
+process.on('SIGINT', () => {})
+
+/** Runs the command line from source and ends this process with its exit code if it fails. */
+function convnets(...args) {
+  console.log(`\n$ convnets ${args.join(' ')}`)
+  const main = join('packages', 'cli', 'src', 'main.ts')
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], { cwd: root, stdio: 'inherit' })
+    process.on('SIGTERM', () => child.kill('SIGTERM'))
+    child.on('error', (error) => {
+      console.error(error.message)
+      process.exit(1)
+    })
+    child.on('close', (code, signal) => {
+      if (code === 0) resolve()
+      else process.exit(code ?? (signal === 'SIGINT' ? 130 : 1))
+    })
+  })
+}
+
+requireNode()
+await install().catch((error) => {
+  console.error(error.message)
+  process.exit(1)
+})
+await convnets('train', '--out', out, ...process.argv.slice(2))
+const pictures = readdirSync(join(root, out, 'images'))
+  .filter((name) => name.endsWith('.png'))
+  .sort()
+await convnets('classify', join(out, 'model.safetensors'), ...pictures.map((name) => join(out, 'images', name)))
