@@ -1,0 +1,244 @@
+/**
+ * The engine of the wasm backend: buffers in the heap, kernels that are emitted, compiled once and cached, and the way
+ * a kernel is run on one thread or on several.
+ */
+import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
+import { BackendError, DisposedError } from '../../errors.ts'
+import type { Backend, Buffer } from '../backend.ts'
+import { f32x4, ModuleBuilder } from './asm.ts'
+import { type Block, Heap, type HeapOptions } from './memory.ts'
+import { Pool } from './pool.ts'
+
+/** Everything of the contract that is a method. */
+export type Kernels = Omit<Backend, 'name'>
+
+/** A buffer in the heap. */
+export class WasmBuffer implements Buffer {
+  readonly dtype: DType
+  readonly length: number
+  version = 0
+  /** Null once freed. */
+  block: Block | null
+  /** What was computed from the contents and is kept as long as they do not change, by key. */
+  derived: Map<string, { version: number; block: Block }> | null = null
+
+  constructor(dtype: DType, length: number, block: Block) {
+    this.dtype = dtype
+    this.length = length
+    this.block = block
+  }
+
+  /** Byte offset in the heap. */
+  get ptr(): number {
+    const block = this.block
+    if (block === null) throw new DisposedError('wasm: buffer expects live memory, got a freed one')
+    return block.ptr
+  }
+}
+
+/** A compiled kernel: `run` takes numbers (pointers, sizes, f32 values) and returns a number or nothing. */
+export interface Kernel {
+  readonly id: number
+  readonly key: string
+  readonly run: (...args: number[]) => number | undefined
+  /** The module, from which other threads compile their own instance. */
+  readonly code: Uint8Array
+}
+
+/** What may be chosen about an engine. */
+export interface EngineOptions extends HeapOptions {
+  /** Threads at most, the calling one included; by default one per core, at most 8. */
+  readonly threads?: number
+}
+
+function hasRelaxedSimd(): boolean {
+  const m = new ModuleBuilder()
+  m.func('', ['v128'], (_, x) => f32x4.madd(x, x, x), 'v128')
+  return WebAssembly.validate(m.encode({ initial: 0, maximum: 1 }))
+}
+
+export class Engine {
+  readonly heap: Heap
+  readonly pool: Pool
+  /**
+   * Whether kernels may use the fused multiply-add of relaxed SIMD. Constant over the life of the engine, as it rounds
+   * differently from a product and a sum.
+   */
+  readonly fma: boolean
+  readonly #kernels = new Map<string, Kernel>()
+  readonly #imported: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
+  #bytes = 0
+  #buffers = 0
+  #peak = 0
+  /** Buffers made by the backend calls that run now, so that a failing one leaves none behind. */
+  readonly #made: WasmBuffer[] = []
+  #depth = 0
+
+  constructor(options: EngineOptions = {}) {
+    this.heap = new Heap(options)
+    this.pool = new Pool(this.heap, options.threads)
+    this.fma = hasRelaxedSimd()
+    this.#imported = { initial: 1, maximum: 65536, shared: this.heap.shared }
+  }
+
+  // --- buffers ---
+
+  /** A buffer whose contents are undefined. */
+  alloc(dtype: DType, length: number): WasmBuffer {
+    const bytes = length * dtypes[dtype].bytes
+    const buffer = new WasmBuffer(dtype, length, this.heap.alloc(bytes))
+    this.#bytes += bytes
+    this.#buffers++
+    if (this.#bytes > this.#peak) this.#peak = this.#bytes
+    if (this.#depth > 0) this.#made.push(buffer)
+    return buffer
+  }
+
+  free(buffer: Buffer): void {
+    const own = this.own(buffer)
+    if (own.block === null) throw new DisposedError('wasm: buffer expects live memory, got a freed one')
+    this.heap.free(own.block)
+    own.block = null
+    if (own.derived) for (const { block } of own.derived.values()) this.heap.free(block)
+    own.derived = null
+    this.#bytes -= own.length * dtypes[own.dtype].bytes
+    this.#buffers--
+  }
+
+  /** The buffer as this backend's own; another backend's is an error. */
+  own(buffer: Buffer): WasmBuffer {
+    if (!(buffer instanceof WasmBuffer))
+      throw new BackendError('wasm: buffer expects one made by this backend, got that of another')
+    return buffer
+  }
+
+  /** Byte offset of a buffer in the heap, plus `offset` elements. */
+  ptr(buffer: Buffer, offset = 0): number {
+    const own = this.own(buffer)
+    return own.ptr + offset * dtypes[own.dtype].bytes
+  }
+
+  /** The contents, not copied; good until the next allocation. */
+  array(buffer: Buffer): TypedArray {
+    const own = this.own(buffer)
+    const memory = this.heap.buffer
+    switch (own.dtype) {
+      case 'float32':
+        return new Float32Array(memory, own.ptr, own.length)
+      case 'float64':
+        return new Float64Array(memory, own.ptr, own.length)
+      case 'int32':
+        return new Int32Array(memory, own.ptr, own.length)
+      default:
+        return new Uint8Array(memory, own.ptr, own.length)
+    }
+  }
+
+  /**
+   * What `fill` writes to `bytes` bytes of memory, computed from the contents of `buffer` and kept until they change or
+   * the buffer is freed: packed and transformed weights.
+   */
+  derived(buffer: Buffer, key: string, bytes: number, fill: (ptr: number) => void): number {
+    const own = this.own(buffer)
+    own.derived ??= new Map()
+    let entry = own.derived.get(key)
+    if (entry?.version === own.version) return entry.block.ptr
+    const block = entry?.block ?? this.heap.alloc(bytes)
+    try {
+      fill(block.ptr)
+    } catch (error) {
+      this.heap.free(block)
+      own.derived.delete(key)
+      throw error
+    }
+    entry = { version: own.version, block }
+    own.derived.set(key, entry)
+    return block.ptr
+  }
+
+  /** Memory for temporaries of the running backend call; given back when it ends. Contents undefined. */
+  workspace(bytes: number): number {
+    return this.heap.workspace(bytes)
+  }
+
+  get memory(): { bytes: number; buffers: number; peakBytes: number; reservedBytes: number } {
+    return {
+      bytes: this.#bytes,
+      buffers: this.#buffers,
+      peakBytes: this.#peak,
+      reservedBytes: this.heap.reserved,
+    }
+  }
+
+  resetPeak(): void {
+    this.#peak = this.#bytes
+  }
+
+  /** `method` as a backend call: its workspace is given back at the end and, if it throws, also what it allocated. */
+  guard<A extends readonly unknown[], R>(method: (...args: A) => R): (...args: A) => R {
+    return (...args) => {
+      const mark = this.heap.mark()
+      const made = this.#made.length
+      this.#depth++
+      try {
+        return method(...args)
+      } catch (error) {
+        for (const buffer of this.#made.splice(made)) if (buffer.block) this.free(buffer)
+        throw error
+      } finally {
+        this.#depth--
+        this.heap.release(mark)
+        if (this.#depth === 0) this.#made.length = 0
+      }
+    }
+  }
+
+  // --- kernels ---
+
+  /**
+   * The kernel named `key`; if there is none yet, `build` adds its functions to a module. The entry is the function
+   * named `run`; memory is imported. Everything that `build` depends on must be part of the key.
+   */
+  kernel(key: string, build: (m: ModuleBuilder) => void): Kernel {
+    const known = this.#kernels.get(key)
+    if (known) return known
+    const m = new ModuleBuilder()
+    build(m)
+    let code: Uint8Array<ArrayBuffer>
+    let instance: WebAssembly.Instance
+    try {
+      code = m.encode(this.#imported)
+      instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory: this.heap.memory } })
+    } catch (cause) {
+      throw new BackendError(`wasm: kernel ${key} does not compile: ${message(cause)}`, { cause })
+    }
+    const run = instance.exports.run as Kernel['run']
+    const kernel: Kernel = { id: this.#kernels.size, key, run, code }
+    this.#kernels.set(key, kernel)
+    return kernel
+  }
+
+  /** Calls a kernel on this thread. */
+  run(kernel: Kernel, ...args: number[]): number | undefined {
+    try {
+      return kernel.run(...args)
+    } catch (cause) {
+      throw new BackendError(`wasm: kernel ${kernel.key} failed: ${message(cause)}`, { cause })
+    }
+  }
+
+  /**
+   * Calls `kernel.run(...args, from, to)` for parts that together cover [0, units) once, on several threads if there
+   * are at least two parts of `grain` units. A part must write only what belongs to its units, so that the results are
+   * the same for any number of threads. Choose `grain` so that a part takes about 10 microseconds at least.
+   */
+  parallel(kernel: Kernel, args: readonly number[], units: number, grain: number): void {
+    if (units <= 0) return
+    const parts = Math.floor(units / Math.max(1, grain))
+    if (parts < 2 || !this.pool.run(kernel, args, units, parts)) this.run(kernel, ...args, 0, units)
+  }
+}
+
+function message(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

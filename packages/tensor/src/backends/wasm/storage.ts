@@ -1,0 +1,35 @@
+/** Buffers in and out: the storage part of the contract. */
+import { type TypedArray, zeroArray } from '../../dtype.ts'
+import type { Buffer } from '../backend.ts'
+import type { StorageMethod } from '../reference/loops.ts'
+import type { Engine, Kernels } from './engine.ts'
+
+/** The storage methods. */
+export function storage(engine: Engine): Pick<Kernels, StorageMethod> {
+  const readSync = (buffer: Buffer): TypedArray => {
+    const copy = zeroArray(buffer.dtype, buffer.length)
+    copy.set(engine.array(buffer))
+    return copy
+  }
+  return {
+    fill(dtype, length, value) {
+      const buffer = engine.alloc(dtype, length)
+      engine.array(buffer).fill(value)
+      return buffer
+    },
+    upload(dtype, data) {
+      const buffer = engine.alloc(dtype, data.length)
+      engine.array(buffer).set(data)
+      return buffer
+    },
+    readSync,
+    read: async (buffer) => readSync(buffer),
+    write(buffer, data) {
+      engine.array(buffer).set(data)
+      buffer.version++
+    },
+    free: (buffer) => engine.free(buffer),
+    memory: () => engine.memory,
+    resetPeak: () => engine.resetPeak(),
+  }
+}

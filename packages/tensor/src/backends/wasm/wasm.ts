@@ -1,0 +1,87 @@
+/**
+ * The default backend: WebAssembly SIMD kernels that are emitted for the shapes at hand, on as many threads as the host
+ * gives.
+ *
+ * Every family of kernels is a function of the engine that gives the methods it speeds up; methods that no family
+ * gives, and dtypes other than float32, run the plain loops of the reference backend on the same memory.
+ */
+import type { Backend } from '../backend.ts'
+import { loops } from '../reference/loops.ts'
+import { Engine, type Kernels } from './engine.ts'
+import { storage } from './storage.ts'
+
+/** All kernels of an engine. A family takes the engine and the loops to fall back on; later rows win. */
+function kernelsOf(engine: Engine): Kernels {
+  const plain = loops(engine)
+  return {
+    ...plain,
+    ...storage(engine),
+  }
+}
+
+let engine: Engine | undefined
+
+/** The engine, made at its first use: importing the backend reserves no memory and compiles nothing. */
+export function wasmEngine(): Engine {
+  engine ??= new Engine()
+  return engine
+}
+
+function createWasmBackend(): Backend {
+  let kernels: Kernels | undefined
+  const first = (): Kernels => {
+    if (kernels) return kernels
+    const engine = wasmEngine()
+    const table = kernelsOf(engine)
+    kernels = Object.fromEntries(
+      Object.entries(table).map(([name, method]) => [name, engine.guard(method as (...args: unknown[]) => unknown)]),
+    ) as unknown as Kernels
+    // From now on, calls take no detour.
+    Object.assign(backend, kernels)
+    return kernels
+  }
+  /** The method, looked up when it is first called. */
+  const late = <K extends keyof Kernels>(name: K): Kernels[K] =>
+    ((...args: unknown[]) => (first()[name] as (...args: unknown[]) => unknown)(...args)) as unknown as Kernels[K]
+
+  const backend: Backend = {
+    name: 'wasm',
+    fill: late('fill'),
+    upload: late('upload'),
+    read: late('read'),
+    readSync: late('readSync'),
+    write: late('write'),
+    free: late('free'),
+    memory: late('memory'),
+    resetPeak: late('resetPeak'),
+    map: late('map'),
+    update: late('update'),
+    copy: late('copy'),
+    gather: late('gather'),
+    scatterAdd: late('scatterAdd'),
+    random: late('random'),
+    reduce: late('reduce'),
+    argReduce: late('argReduce'),
+    topk: late('topk'),
+    matmul: late('matmul'),
+    conv2d: late('conv2d'),
+    conv2dInputGrad: late('conv2dInputGrad'),
+    conv2dWeightGrad: late('conv2dWeightGrad'),
+    avgPool: late('avgPool'),
+    avgPoolGrad: late('avgPoolGrad'),
+    maxPool: late('maxPool'),
+    maxPoolGrad: late('maxPoolGrad'),
+    interpolate: late('interpolate'),
+    interpolateGrad: late('interpolateGrad'),
+    normalize: late('normalize'),
+    normalizeGrad: late('normalizeGrad'),
+    softmax: late('softmax'),
+    softmaxGrad: late('softmaxGrad'),
+    crossEntropy: late('crossEntropy'),
+    crossEntropyGrad: late('crossEntropyGrad'),
+  }
+  return backend
+}
+
+/** The default backend. Nothing is made or compiled before its first use. */
+export const wasm: Backend = /* @__PURE__ */ createWasmBackend()
