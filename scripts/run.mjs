@@ -18,13 +18,19 @@ function end(child, signal) {
   }
 }
 
-// Children lead process groups of their own, so what reaches this process must be handed on to them.
+/**
+ * Children lead process groups of their own, so what ends this process must end them too.
+ * Returns a function that stops doing so.
+ */
 export function passSignalsOn() {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.once(signal, () => {
-      for (const child of running) end(child, signal)
-      process.exit(signal === 'SIGINT' ? 130 : 143)
-    })
+  const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 }
+  const onSignal = (signal) => {
+    for (const child of running) end(child, signal)
+    process.exit(codes[signal])
+  }
+  for (const signal of Object.keys(codes)) process.on(signal, onSignal)
+  return () => {
+    for (const signal of Object.keys(codes)) process.off(signal, onSignal)
   }
 }
 
@@ -34,11 +40,12 @@ export function passSignalsOn() {
  */
 export function run(command, args, { cwd = root, env = {}, minutes = 10, quiet = false } = {}) {
   const time = Math.max(1, Math.min(minutes * 60_000, limits.deadline - Date.now()))
+  const plain = process.stdout.isTTY && !quiet ? {} : { NO_COLOR: '1', FORCE_COLOR: undefined }
   const path = [join(root, 'node_modules', '.bin'), process.env.PATH].join(delimiter)
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
-      env: { ...process.env, PATH: path, ...env },
+      env: { ...process.env, ...plain, PATH: path, ...env },
       stdio: ['ignore', quiet ? 'pipe' : 'inherit', quiet ? 'pipe' : 'inherit'],
       detached: !windows,
       shell: windows,

@@ -4,12 +4,10 @@ import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { install, requireNode } from './install.mjs'
+import { passSignalsOn } from './run.mjs'
 import { root } from './workspace.mjs'
 
 const out = join('runs', 'first')
-
-// The terminal sends Ctrl-C to the whole group: training saves its checkpoint, and this process waits for that.
-process.on('SIGINT', () => {})
 
 /** Runs the command line from source and ends this process with its exit code if it fails. */
 function convnets(...args) {
@@ -30,10 +28,14 @@ function convnets(...args) {
 }
 
 requireNode()
+const stopPassing = passSignalsOn()
 await install().catch((error) => {
   console.error(error.message)
   process.exit(1)
 })
+stopPassing()
+// The terminal sends Ctrl-C to the whole group: training saves its checkpoint, and this process waits for that.
+process.on('SIGINT', () => {})
 await convnets('train', '--out', out, ...process.argv.slice(2))
 const pictures = readdirSync(join(root, out, 'images'))
   .filter((name) => name.endsWith('.png'))

@@ -10,11 +10,11 @@ const load = (name) => async () => (await import(`./checks/${name}.mjs`)).check(
 /** A check returns `{ passed, failed }`, or nothing for one that passed; what it throws is one failure. */
 const checks = {
   install: () => install(),
-  lint: () => run('biome', ['ci', '.']),
+  lint: () => run('biome', ['ci', '.', `--colors=${process.stdout.isTTY ? 'force' : 'off'}`]),
   types: () => run('tsc', ['-p', 'tsconfig.json']),
   manifests: load('manifests'),
   graph: () => run('depcruise', ['--config', '.dependency-cruiser.mjs', 'packages', 'bench', 'examples']),
-  knip: () => run('knip', ['--no-progress']),
+  knip: () => run('knip', ['--no-progress', '--no-config-hints']),
   tests: load('tests'),
   verify: load('verify'),
   build: () =>

@@ -1,5 +1,5 @@
 // All vitest tests; the result is the number of tests, not of files.
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { run } from '../run.mjs'
 import { readJson, root } from '../workspace.mjs'
@@ -12,6 +12,7 @@ export async function check() {
     () => undefined,
     (error) => error,
   )
+  if (!existsSync(file)) throw problem ?? new Error('vitest wrote no report.')
   const { numPassedTests: passed, numFailedTests, numPendingTests, numTodoTests, testResults } = readJson(file)
   // A file that cannot even be loaded has no tests to fail.
   const broken = testResults.filter(
