@@ -1,7 +1,7 @@
 // Packages are alike: what a manifest must say, what it may depend on, and that what is published mirrors the source.
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { layers, packages, rootManifest } from '../workspace.mjs'
+import { layers, packages, root, rootManifest } from '../workspace.mjs'
 import { each } from './each.mjs'
 
 const layerOf = (name) => layers.findIndex((layer) => layer.includes(name))
@@ -53,8 +53,15 @@ function problems({ name, dir, manifest }) {
   return found
 }
 
-export const check = () =>
-  each(
+/** Whoever installs chooses the registry, so neither the lockfile nor an .npmrc may name one. */
+function namesNoRegistry(file) {
+  const path = join(root, file)
+  const line = existsSync(path) && readFileSync(path, 'utf8').match(/^.*(https?:\/\/|registry=).*$/m)
+  if (line) throw new Error(`it should not name a host: ${line[0].trim()}`)
+}
+
+export async function check() {
+  const alike = await each(
     packages,
     ({ name }) => name,
     (entry) => {
@@ -62,3 +69,6 @@ export const check = () =>
       if (found.length > 0) throw new Error(found.join('\n'))
     },
   )
+  const portable = await each(['pnpm-lock.yaml', '.npmrc'], (file) => file, namesNoRegistry)
+  return { passed: alike.passed + portable.passed, failed: alike.failed + portable.failed }
+}
