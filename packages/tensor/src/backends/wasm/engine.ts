@@ -223,7 +223,7 @@ export class Engine {
     try {
       return kernel.run(...args)
     } catch (cause) {
-      throw new BackendError(`wasm: kernel ${kernel.key} failed: ${message(cause)}`, { cause })
+      throw failure(kernel, cause)
     }
   }
 
@@ -235,8 +235,17 @@ export class Engine {
   parallel(kernel: Kernel, args: readonly number[], units: number, grain: number): void {
     if (units <= 0) return
     const parts = Math.floor(units / Math.max(1, grain))
-    if (parts < 2 || !this.pool.run(kernel, args, units, parts)) this.run(kernel, ...args, 0, units)
+    try {
+      if (parts < 2 || !this.pool.run(kernel, args, units, parts)) kernel.run(...args, 0, units)
+    } catch (cause) {
+      throw failure(kernel, cause)
+    }
   }
+}
+
+function failure(kernel: Kernel, cause: unknown): BackendError {
+  if (cause instanceof BackendError) return cause
+  return new BackendError(`wasm: kernel ${kernel.key} failed: ${message(cause)}`, { cause })
 }
 
 function message(cause: unknown): string {

@@ -281,7 +281,7 @@ export class Heap {
     }
     if (needed > left) fail()
     // A quarter more than there is (at most 256 MiB), so that growing stays rare.
-    const spare = Math.min(now / pageBytes / 4, 4096)
+    const spare = Math.min(Math.ceil(now / pageBytes / 4), 4096)
     let pages = Math.min(Math.max(needed, spare), left)
     for (;;) {
       try {

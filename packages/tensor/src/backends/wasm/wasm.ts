@@ -85,3 +85,17 @@ function createWasmBackend(): Backend {
 
 /** The default backend. Nothing is made or compiled before its first use. */
 export const wasm: Backend = /* @__PURE__ */ createWasmBackend()
+
+/**
+ * Sets the number of threads that kernels of the wasm backend use, the calling one included; by default one per core,
+ * at most 8. Results do not depend on it. Where there is no shared memory, and on the main thread of a browser, there
+ * is one thread whatever is set. Throws an `ArgumentError` unless `threads` is an integer from 1 to 64.
+ */
+export function setThreads(threads: number): void {
+  wasmEngine().pool.threads = threads
+}
+
+/** The number of threads that kernels of the wasm backend use, the calling one included. */
+export function getThreads(): number {
+  return wasmEngine().pool.threads
+}

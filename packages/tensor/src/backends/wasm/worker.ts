@@ -1,0 +1,168 @@
+/**
+ * What the threads of the pool run, and the control block through which they are told.
+ *
+ * A worker sleeps on the word `generation`. To post a job, the main thread closes `next`, writes the job, opens `next`
+ * and raises `generation`. `next` holds the job's tag above `tagShift` and the next free chunk below: a worker copies
+ * the job and then claims a chunk by compare-and-swap, which fails if the job has changed meanwhile. So any thread may
+ * be late, asleep or dead without harm, as long as it has claimed nothing.
+ */
+
+/** Where the words of the control block lie (as int32); those that threads contend for have lines of their own. */
+export const word = {
+  generation: 0,
+  /** Workers that sleep or are about to. */
+  sleeping: 1,
+  /** 1: workers are to leave. */
+  stop: 2,
+  /** 1: the main thread sleeps on `done`. */
+  joining: 3,
+  /** 1 once a worker has failed; `failureLength` characters from `failureAt` say how. */
+  failed: 4,
+  failureLength: 5,
+  /** Workers that have come up. */
+  ready: 6,
+  next: 16,
+  done: 32,
+  // The job.
+  kernel: 48,
+  codeAt: 49,
+  codeLength: 50,
+  args: 51,
+  units: 52,
+  chunks: 53,
+} as const
+
+/** `next` = tag * 2 ** tagShift + chunk. */
+export const tagShift = 10
+/** The chunk number that closes a job: more chunks than this there never are. */
+export const closedChunk: number = 2 ** tagShift - 1
+
+const argsAt = 256
+/** Arguments that a kernel run on several threads may have. */
+export const maxArgs = 64
+const failureAt: number = argsAt + maxArgs * 8
+const maxFailure = 256
+const controlBytes: number = failureAt + maxFailure * 2
+
+/** The control block as the main thread sees it. */
+export interface Control {
+  readonly words: Int32Array
+  readonly args: Float64Array
+  readonly failure: Uint16Array
+}
+
+/** A thread as the host makes it. */
+interface Thread {
+  terminate(): unknown
+}
+
+/** Where unit `chunk` of `chunks` begins. The same expression stands in the worker's source. */
+export function chunkStart(units: number, chunk: number, chunks: number): number {
+  return Math.floor((units * chunk) / chunks)
+}
+
+// A worker looks for the next job this many times before it sleeps: a few microseconds.
+const spins = 4000
+
+// Plain JavaScript that no bundler touches. In Node it is evaluated as a script, in a browser loaded from a blob.
+const source = `'use strict'
+const start = ({ memory, control }) => {
+  const w = new Int32Array(control, 0, ${argsAt / 4})
+  const args = new Float64Array(control, ${argsAt}, ${maxArgs})
+  const failure = new Uint16Array(control, ${failureAt}, ${maxFailure})
+  const kernels = []
+  Atomics.add(w, ${word.ready}, 1)
+  while (!Atomics.load(w, ${word.stop})) {
+    const generation = Atomics.load(w, ${word.generation})
+    for (;;) {
+      const next = Atomics.load(w, ${word.next})
+      const chunk = next & ${closedChunk}
+      const id = w[${word.kernel}], at = w[${word.codeAt}] >>> 0, length = w[${word.codeLength}]
+      const units = w[${word.units}], chunks = w[${word.chunks}]
+      const list = Array.from(args.subarray(0, w[${word.args}]))
+      if (chunk >= chunks || chunk === ${closedChunk}) break
+      if (Atomics.compareExchange(w, ${word.next}, next, next + 1) !== next) continue
+      try {
+        if (!kernels[id]) {
+          const code = new Uint8Array(memory.buffer, at, length).slice()
+          kernels[id] = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } }).exports.run
+        }
+        list.push(Math.floor(units * chunk / chunks), Math.floor(units * (chunk + 1) / chunks))
+        kernels[id](...list)
+      } catch (error) {
+        if (!Atomics.exchange(w, ${word.failed}, 1)) {
+          const text = String(error && error.message || error).slice(0, ${maxFailure})
+          for (let i = 0; i < text.length; i++) failure[i] = text.charCodeAt(i)
+          Atomics.store(w, ${word.failureLength}, text.length)
+        }
+      }
+      Atomics.add(w, ${word.done}, 1)
+      if (Atomics.load(w, ${word.joining})) Atomics.notify(w, ${word.done})
+    }
+    for (let i = 0; i < ${spins} && Atomics.load(w, ${word.generation}) === generation; i++);
+    Atomics.add(w, ${word.sleeping}, 1)
+    Atomics.wait(w, ${word.generation}, generation)
+    Atomics.sub(w, ${word.sleeping}, 1)
+  }
+}
+if (typeof require === 'function') start(require('node:worker_threads').workerData)
+else onmessage = ({ data }) => (start(data), close())
+`
+
+/** A control block with no job posted. */
+export function newControl(): Control {
+  const buffer = new SharedArrayBuffer(controlBytes)
+  const words = new Int32Array(buffer, 0, argsAt / 4)
+  words[word.next] = closedChunk
+  return {
+    words,
+    args: new Float64Array(buffer, argsAt, maxArgs),
+    failure: new Uint16Array(buffer, failureAt, maxFailure),
+  }
+}
+
+type WorkerThreads = typeof import('node:worker_threads')
+
+function workerThreads(): WorkerThreads | undefined {
+  // Not imported: a browser has no such module, and a bundler would look for it.
+  return globalThis.process?.getBuiltinModule?.('node:worker_threads')
+}
+
+/** Whether this thread may have helpers: it must share memory with them and be allowed to wait for them. */
+export function canHaveThreads(): boolean {
+  if (typeof SharedArrayBuffer !== 'function') return false
+  if (workerThreads() === undefined && (typeof Worker !== 'function' || typeof Blob !== 'function')) return false
+  try {
+    // The main thread of a browser must not wait: this throws there.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Threads that the host runs at once. */
+export function availableThreads(): number {
+  const os = globalThis.process?.getBuiltinModule?.('node:os')
+  return os?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1
+}
+
+/** Starts a worker on the memory; `onLoss` is called when it is gone, whatever the reason. It does not keep a process alive. */
+export function startWorker(memory: WebAssembly.Memory, control: Control, onLoss: () => void): Thread {
+  const workerData = { memory, control: control.words.buffer }
+  const node = workerThreads()
+  if (node) {
+    // No flags of the parent: a loader given by --import would run in every worker.
+    const worker = new node.Worker(source, { eval: true, workerData, execArgv: [], name: 'convnets' })
+    worker.unref()
+    // Without a listener an error would end the process.
+    worker.on('error', onLoss)
+    worker.on('exit', onLoss)
+    return worker
+  }
+  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
+  const worker = new Worker(url)
+  worker.onerror = onLoss
+  worker.postMessage(workerData)
+  return worker
+}
