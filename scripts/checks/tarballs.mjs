@@ -13,7 +13,7 @@ export function pack() {
   packed ??= (async () => {
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
-    await pnpm(['--filter', './packages/*', 'exec', 'pnpm', 'pack', '--pack-destination', folder], { quiet: true })
+    await pnpm(['--filter', './packages/*', 'pack', '--pack-destination', folder], { quiet: true })
     const files = readdirSync(folder)
     return packages.map(({ name, manifest }) => {
       const file = `convnets-${name}-${manifest.version}.tgz`
