@@ -643,6 +643,13 @@ export class FunctionBuilder {
   }
 }
 
+type Repeat<T, N extends number, R extends readonly T[] = []> = R['length'] extends N ? R : Repeat<T, N, [...R, T]>
+
+/** The types of `count` i32 parameters. */
+export function ints<N extends number>(count: N): Repeat<'i32', N> {
+  return Array(count).fill('i32') as Repeat<'i32', N>
+}
+
 type Operands<P extends readonly Type[]> = { [I in keyof P]: Operand<P[I]> }
 type Locals<P extends readonly Type[]> = { [I in keyof P]: Local<P[I]> }
 

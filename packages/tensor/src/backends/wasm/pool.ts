@@ -47,7 +47,7 @@ class Crew {
     try {
       for (let i = 0; i < size; i++) {
         this.#workers.push(
-          startWorker(memory, this.control, () => {
+          startWorker(memory, this.control, i + 1, () => {
             this.lost = true
           }),
         )
@@ -121,7 +121,7 @@ export class Pool {
     const crew = this.#ready(threads)
     if (crew === null) {
       const start = performance.now()
-      kernel.run(...args, 0, units)
+      kernel.run(...args, 0, units, 0)
       this.#worked += performance.now() - start
       return true
     }
@@ -177,7 +177,7 @@ export class Pool {
     for (;;) {
       const start = performance.now()
       try {
-        kernel.run(...args, chunkStart(units, chunk, chunks), chunkStart(units, chunk + 1, chunks))
+        kernel.run(...args, chunkStart(units, chunk, chunks), chunkStart(units, chunk + 1, chunks), 0)
       } catch (error) {
         failure = error
       }

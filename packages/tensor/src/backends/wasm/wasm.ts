@@ -8,6 +8,7 @@
 import type { Backend } from '../backend.ts'
 import { loops } from '../reference/loops.ts'
 import { Engine, type Kernels } from './engine.ts'
+import { matmulKernels } from './kernels/matmul.ts'
 import { storage } from './storage.ts'
 
 /** All kernels of an engine. A family takes the engine and the loops to fall back on; later rows win. */
@@ -16,6 +17,7 @@ function kernelsOf(engine: Engine): Kernels {
   return {
     ...plain,
     ...storage(engine),
+    ...matmulKernels(engine, plain),
   }
 }
 

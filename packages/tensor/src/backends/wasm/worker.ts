@@ -66,7 +66,7 @@ const spins = 4000
 
 // Plain JavaScript that no bundler touches. In Node it is evaluated as a script, in a browser loaded from a blob.
 const source = `'use strict'
-const start = ({ memory, control }) => {
+const start = ({ memory, control, thread }) => {
   const w = new Int32Array(control, 0, ${argsAt / 4})
   const args = new Float64Array(control, ${argsAt}, ${maxArgs})
   const failure = new Uint16Array(control, ${failureAt}, ${maxFailure})
@@ -87,7 +87,7 @@ const start = ({ memory, control }) => {
           const code = new Uint8Array(memory.buffer, at, length).slice()
           kernels[id] = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } }).exports.run
         }
-        list.push(Math.floor(units * chunk / chunks), Math.floor(units * (chunk + 1) / chunks))
+        list.push(Math.floor(units * chunk / chunks), Math.floor(units * (chunk + 1) / chunks), thread)
         kernels[id](...list)
       } catch (error) {
         if (!Atomics.exchange(w, ${word.failed}, 1)) {
@@ -147,9 +147,12 @@ export function availableThreads(): number {
   return os?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1
 }
 
-/** Starts a worker on the memory; `onLoss` is called when it is gone, whatever the reason. It does not keep a process alive. */
-export function startWorker(memory: WebAssembly.Memory, control: Control, onLoss: () => void): Thread {
-  const workerData = { memory, control: control.words.buffer }
+/**
+ * Starts worker number `thread` on the memory; `onLoss` is called when it is gone, whatever the reason. It does not keep
+ * a process alive.
+ */
+export function startWorker(memory: WebAssembly.Memory, control: Control, thread: number, onLoss: () => void): Thread {
+  const workerData = { memory, control: control.words.buffer, thread }
   const node = workerThreads()
   if (node) {
     // No flags of the parent: a loader given by --import would run in every worker.

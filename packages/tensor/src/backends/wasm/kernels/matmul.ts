@@ -1,0 +1,341 @@
+/**
+ * Matrix products. The general way: A as it lies, row by row, B packed in panels, both in blocks that fit the caches.
+ * Products with few rows, which would not earn back the packing, read B as it lies.
+ */
+import type { MatmulSpec } from '../../backend.ts'
+import { type FunctionBuilder, f32x4, i32, ints, type Local, select, type Value, v128 } from '../asm.ts'
+import type { Engine, Kernels } from '../engine.ts'
+import { pack, packedBytes, transpose4 } from './pack.ts'
+import { eachUnit, multiplyAdd, Tile, type TileShape, tileShape } from './tile.ts'
+
+/** Floats of A's block: half of a small second-level cache. */
+const blockFloats = 32768
+/** Largest depth of a block: a panel of B then fits in the first-level cache. */
+const blockDepth = 512
+/** Products of a few rows take the streaming kernels. */
+const fewRows = 8
+/** Multiply-adds that are worth a wake-up of another thread. */
+export const grainWork = 500_000
+
+/** C (m, n) = A (m, k) B + bias, B packed in panels of `columns`; all pointers are byte offsets. */
+export function gemm(
+  engine: Engine,
+  a: number,
+  packed: number,
+  bias: number,
+  c: number,
+  m: number,
+  n: number,
+  k: number,
+): void {
+  const shape = tileShape(engine)
+  const { rows, columns } = shape
+  const tail = n % columns
+  const kernel = engine.kernel(`gemm ${rows} ${columns} ${tail} ${bias !== 0}`, (module) => {
+    module.func('run', ints(12), (b, a, packed, bias_, c, m, n, k, rowBlock, panelBlock, depthBlock, from, to) => {
+      const tile = new Tile(b, engine.fma, shape)
+      const panels = b.let(i32.divU(i32.add(n, columns - 1), columns))
+      const across = b.let(i32.divU(i32.add(panels, i32.sub(panelBlock, 1)), panelBlock))
+      const rowsA = Array.from({ length: rows }, () => b.local('i32'))
+      const rowsC = Array.from({ length: rows }, () => b.local('i32'))
+      const [depth, steps, panelAt] = [b.local('i32'), b.local('i32'), b.local('i32')]
+      eachUnit(b, from, to, (unit) => {
+        const top = b.let(i32.mul(i32.divU(unit, across), rowBlock))
+        const bottom = b.let(least(i32.add(top, rowBlock), m))
+        const left = b.let(i32.mul(i32.remU(unit, across), panelBlock))
+        const right = b.let(least(i32.add(left, panelBlock), panels))
+        b.set(depth, 0)
+        b.for(depth, k, depthBlock, () => {
+          b.set(steps, least(depthBlock, i32.sub(k, depth)))
+          const panel = b.let(left)
+          b.for(panel, right, 1, () => {
+            const start = b.let(i32.add(packed, i32.mul(i32.add(i32.mul(panel, k), depth), columns * 4)))
+            const biasAt = i32.add(bias_, i32.mul(panel, columns * 4))
+            const sweep = (valid: number) => {
+              const row = b.let(top)
+              b.for(row, bottom, rows, () => {
+                rowPointers(
+                  b,
+                  rowsA,
+                  i32.add(a, i32.mul(i32.add(i32.mul(row, k), depth), 4)),
+                  i32.mul(k, 4),
+                  row,
+                  bottom,
+                )
+                const cAt = i32.mul(i32.add(i32.mul(row, n), i32.mul(panel, columns)), 4)
+                rowPointers(b, rowsC, i32.add(c, cAt), i32.mul(n, 4), row, bottom)
+                const out = (i: number) => [rowsC[i]!, 0] as const
+                b.if(
+                  depth,
+                  () => tile.load(out, valid),
+                  () => (bias ? tile.broadcast(b.let(biasAt), valid) : tile.clear()),
+                )
+                b.set(panelAt, start)
+                tile.multiply(rowsA, panelAt, steps)
+                tile.store(out, valid)
+              })
+            }
+            if (tail)
+              b.if(
+                i32.eq(i32.add(panel, 1), panels),
+                () => sweep(tail),
+                () => sweep(columns),
+              )
+            else sweep(columns)
+          })
+        })
+      })
+    })
+  })
+  const depthBlock = Math.min(k, blockDepth)
+  const panels = Math.ceil(n / columns)
+  // At least eight units where the work is worth it, so that threads come out even.
+  let rowBlock = Math.min(roundUp(m, rows), roundUp(Math.ceil(blockFloats / depthBlock), rows))
+  let panelBlock = panels
+  const wanted = Math.min(8, Math.ceil((m * n * k) / grainWork))
+  while (Math.ceil(m / rowBlock) * Math.ceil(panels / panelBlock) < wanted) {
+    if (rowBlock * 2 > panelBlock * columns && rowBlock > rows) rowBlock = roundUp(Math.ceil(rowBlock / 2), rows)
+    else if (panelBlock > 1) panelBlock = Math.ceil(panelBlock / 2)
+    else if (rowBlock > rows) rowBlock = roundUp(Math.ceil(rowBlock / 2), rows)
+    else break
+  }
+  const units = Math.ceil(m / rowBlock) * Math.ceil(panels / panelBlock)
+  const work = Math.max(1, rowBlock * panelBlock * columns * k)
+  engine.parallel(
+    kernel,
+    [a, packed, bias, c, m, n, k, rowBlock, panelBlock, depthBlock],
+    units,
+    Math.ceil(grainWork / work),
+  )
+}
+
+/** Pointers of the rows `row`, `row + 1`, ...; rows at `end` and behind repeat the last one, which is then computed twice. */
+export function rowPointers(
+  b: FunctionBuilder,
+  pointers: readonly Local<'i32'>[],
+  first: Value<'i32'>,
+  stride: Value<'i32'>,
+  row: Local<'i32'>,
+  end: Local<'i32'>,
+): void {
+  const step = b.let(stride)
+  pointers.forEach((pointer, i) => {
+    if (i === 0) b.set(pointer, first)
+    else b.set(pointer, i32.add(pointers[i - 1]!, select(i32.ltU(i32.add(row, i), end), step, i32.const(0))))
+  })
+}
+
+function least(a: Value<'i32'>, b: Value<'i32'>): Value<'i32'> {
+  return select(i32.ltU(a, b), a, b)
+}
+
+export function roundUp(n: number, step: number): number {
+  return Math.ceil(n / step) * step
+}
+
+/** C = A B^T + bias for few rows of A: dot products of rows that lie as they are, two rows of A by four of B. */
+function dots(engine: Engine, a: number, b_: number, bias: number, c: number, m: number, n: number, k: number): void {
+  const rows = Math.min(m, 2)
+  const kernel = engine.kernel(`dots ${rows} ${bias !== 0}`, (module) => {
+    module.func('run', ints(9), (b, a, bAt, biasAt, c, m, n, k, from, to) => {
+      const acc = Array.from({ length: rows }, () => [0, 1, 2, 3].map(() => b.local('v128')))
+      const rowsA = Array.from({ length: rows }, () => b.local('i32'))
+      const rowsC = Array.from({ length: rows }, () => b.local('i32'))
+      const rowsB = [0, 1, 2, 3].map(() => b.local('i32'))
+      const [count, row] = [b.local('i32'), b.local('i32')]
+      const step = (load: typeof v128.load, bytes: number) => {
+        const right = rowsB.map((pointer) => b.let(load(pointer)))
+        rowsA.forEach((pointer, i) => {
+          const left = b.let(load(pointer))
+          right.forEach((vector, j) => {
+            b.set(acc[i]![j]!, multiplyAdd(engine.fma, left, vector, acc[i]![j]!))
+          })
+        })
+        for (const pointer of [...rowsA, ...rowsB]) b.add(pointer, bytes)
+      }
+      eachUnit(b, from, to, (unit) => {
+        const column = b.let(i32.shl(unit, 2))
+        const columns = b.let(i32.sub(n, column))
+        b.set(row, 0)
+        b.for(row, m, rows, () => {
+          rowPointers(b, rowsB, i32.add(bAt, i32.mul(i32.mul(column, k), 4)), i32.mul(k, 4), column, n)
+          rowPointers(b, rowsA, i32.add(a, i32.mul(i32.mul(row, k), 4)), i32.mul(k, 4), row, m)
+          rowPointers(b, rowsC, i32.add(c, i32.mul(i32.add(i32.mul(row, n), column), 4)), i32.mul(n, 4), row, m)
+          for (const x of acc.flat()) b.set(x, f32x4.const(0))
+          b.set(count, i32.shrU(k, 2))
+          b.if(count, () => b.repeat(count, () => step(v128.load, 16)))
+          b.set(count, i32.and(k, 3))
+          b.if(count, () => b.repeat(count, () => step(v128.load32Zero, 4)))
+          rowsC.forEach((pointer, i) => {
+            const [p, q, r, s] = transpose4(b, acc[i]!)
+            const sums = f32x4.add(f32x4.add(p!, q!), f32x4.add(r!, s!))
+            const value = b.let(bias ? f32x4.add(sums, v128.load(i32.add(biasAt, i32.shl(column, 2)))) : sums)
+            b.if(
+              i32.geU(columns, 4),
+              () => b.emit(v128.store(pointer, value)),
+              () => {
+                for (const lane of [0, 1, 2])
+                  b.if(i32.gtU(columns, lane), () => b.emit(v128.store32Lane(pointer, value, lane, lane * 4)))
+              },
+            )
+          })
+        })
+      })
+    })
+  })
+  engine.parallel(kernel, [a, b_, bias, c, m, n, k], Math.ceil(n / 4), Math.ceil(grainWork / (4 * m * k)))
+}
+
+/** C = A B + bias for few rows of A: B (k, n) is read as it lies, in strips of columns. */
+function strips(engine: Engine, a: number, b_: number, bias: number, c: number, m: number, n: number, k: number): void {
+  const shape = m === 1 ? { rows: 1, columns: 32 } : { rows: 2, columns: 16 }
+  const { rows, columns } = shape
+  const tail = n % columns
+  const kernel = engine.kernel(`strips ${rows} ${tail} ${bias !== 0}`, (module) => {
+    module.func('run', ints(9), (b, a, bAt, biasAt, c, m, n, k, from, to) => {
+      const rowsA = Array.from({ length: rows }, () => b.local('i32'))
+      const rowsC = Array.from({ length: rows }, () => b.local('i32'))
+      const [at, row] = [b.local('i32'), b.local('i32')]
+      const strip = (shape: TileShape, valid: number, column: Local<'i32'>) => {
+        const tile = new Tile(b, engine.fma, shape)
+        b.set(row, 0)
+        b.for(row, m, rows, () => {
+          b.set(at, i32.add(bAt, column))
+          rowPointers(b, rowsA, i32.add(a, i32.mul(i32.mul(row, k), 4)), i32.mul(k, 4), row, m)
+          rowPointers(b, rowsC, i32.add(c, i32.add(i32.mul(i32.mul(row, n), 4), column)), i32.mul(n, 4), row, m)
+          if (bias) tile.broadcast(b.let(i32.add(biasAt, column)), valid)
+          else tile.clear()
+          tile.multiply(rowsA, at, k, 4, i32.mul(n, 4))
+          tile.store((i) => [rowsC[i]!, 0], valid)
+        })
+      }
+      eachUnit(b, from, to, (unit) => {
+        const column = b.let(i32.mul(unit, columns * 4))
+        const whole = () => strip(shape, columns, column)
+        if (tail === 0) return whole()
+        b.if(
+          i32.leU(i32.mul(i32.add(unit, 1), columns), n),
+          whole,
+          // Narrow, so that at most the last vector reads beyond a row of B.
+          () => strip({ rows, columns: roundUp(tail, 4) }, tail, column),
+        )
+      })
+    })
+  })
+  engine.parallel(kernel, [a, b_, bias, c, m, n, k], Math.ceil(n / columns), Math.ceil(grainWork / (columns * m * k)))
+}
+
+/** C = A B + bias for one product, by whichever way suits its shape. */
+function product(engine: Engine, a: number, b: number, bias: number, c: number, spec: MatmulSpec): void {
+  const { m, n, k, transA, transB } = spec
+  let rows = a
+  if (transA && m > 1) {
+    // A panel as wide as the matrix is its transpose.
+    rows = engine.workspace(m * k * 4)
+    transpose(engine, a, rows, k, m)
+  }
+  if (m <= fewRows) {
+    const few = transB ? dots : strips
+    few(engine, rows, b, bias, c, m, n, k)
+    return
+  }
+  const { columns } = tileShape(engine)
+  const source = {
+    n,
+    columnStride: transB ? k : 1,
+    depths: [1, 1, k],
+    strides: [0, 0, transB ? 1 : n],
+  } as const
+  const packed = engine.workspace(packedBytes(source, columns))
+  pack(engine, b, packed, source, columns)
+  gemm(engine, rows, packed, bias, c, m, n, k)
+}
+
+/** to (columns, rows) = the transpose of from (rows, columns). */
+export function transpose(engine: Engine, from: number, to: number, rows: number, columns: number): void {
+  const kernel = engine.kernel('transpose', (module) => {
+    module.func('run', ints(6), (b, from, to, rows, columns, first, last) => {
+      // A unit is four columns of the source.
+      eachUnit(b, first, last, (unit) => {
+        const column = b.let(i32.shl(unit, 2))
+        const source = b.let(i32.add(from, i32.shl(column, 2)))
+        const target = b.let(i32.add(to, i32.mul(i32.mul(column, rows), 4)))
+        const left = b.let(rows)
+        const wide = b.let(i32.sub(columns, column))
+        const step = i32.mul(columns, 4)
+        const across = i32.mul(rows, 4)
+        b.if(i32.geU(wide, 4), () => {
+          b.block((leave) =>
+            b.loop((again) => {
+              leave(i32.ltU(left, 4))
+              const block = [0, 1, 2, 3].map(() => {
+                const row = b.let(v128.load(source))
+                b.add(source, step)
+                return row
+              })
+              const at = b.let(target)
+              for (const row of transpose4(b, block)) {
+                b.emit(v128.store(at, row))
+                b.add(at, across)
+              }
+              b.add(target, 16)
+              b.add(left, -4)
+              again()
+            }),
+          )
+        })
+        b.if(left, () =>
+          b.repeat(left, () => {
+            const at = b.let(target)
+            const row = b.let(v128.load(source))
+            for (const lane of [0, 1, 2, 3]) {
+              b.if(i32.gtU(wide, lane), () => storeLane(b, at, row, lane))
+              b.add(at, across)
+            }
+            b.add(source, step)
+            b.add(target, 4)
+          }),
+        )
+      })
+    })
+  })
+  engine.parallel(kernel, [from, to, rows, columns], Math.ceil(columns / 4), Math.ceil(20000 / rows))
+}
+
+function storeLane(b: FunctionBuilder, at: Local<'i32'>, row: Local<'v128'>, lane: number): void {
+  b.emit(v128.store32Lane(at, row, lane))
+}
+
+/** The matrix products of the wasm backend; `plain` serves dtypes other than float32. */
+export function matmulKernels(engine: Engine, plain: Pick<Kernels, 'matmul'>): Pick<Kernels, 'matmul'> {
+  return {
+    matmul(a, b, bias, spec) {
+      if (a.dtype !== 'float32') return plain.matmul(a, b, bias, spec)
+      const { m, n, k, transA, offsetsA, offsetsB } = spec
+      const batch = offsetsA.length
+      const out = engine.alloc('float32', batch * m * n)
+      if (out.length === 0) return out
+      if (k === 0) {
+        const floats = engine.heap.floats(out.ptr, out.length)
+        const row = bias ? engine.heap.floats(engine.ptr(bias), n) : new Float32Array(n)
+        for (let i = 0; i < floats.length; i += n) floats.set(row, i)
+        return out
+      }
+      const biasAt = bias ? engine.ptr(bias) : 0
+      // One B for all and A without gaps: one tall product.
+      const tall =
+        !transA &&
+        batch > 1 &&
+        offsetsB.every((at) => at === offsetsB[0]) &&
+        offsetsA.every((at, i) => at === offsetsA[0]! + i * m * k)
+      const one = tall ? { ...spec, m: batch * m } : spec
+      for (let i = 0; i < (tall ? 1 : batch); i++) {
+        const mark = engine.heap.mark()
+        const at = engine.ptr(out, i * m * n)
+        product(engine, engine.ptr(a, offsetsA[i]!), engine.ptr(b, offsetsB[i]!), biasAt, at, one)
+        engine.heap.release(mark)
+      }
+      return out
+    },
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * The innermost loop of every matrix product and convolution: a tile of the result that stays in registers while a
+ * column of A, one number per row, meets a row of B, one vector per four columns.
+ */
+import {
+  type FunctionBuilder,
+  f32x4,
+  i32,
+  type Local,
+  type ModuleBuilder,
+  type Operand,
+  type Value,
+  v128,
+} from '../asm.ts'
+import type { Engine } from '../engine.ts'
+
+/** Rows and columns of a tile; `columns` is a multiple of 4 and the width of the panels that B is packed in. */
+export interface TileShape {
+  readonly rows: number
+  readonly columns: number
+}
+
+/** Where row i of the tile is: a pointer and a constant byte offset. */
+export type RowAddress = (row: number) => readonly [pointer: Value<'i32'>, offset: number]
+
+/** a * b + c, fused where the engine may. */
+export function multiplyAdd(fma: boolean, a: Value<'v128'>, b: Value<'v128'>, c: Value<'v128'>): Value<'v128'> {
+  return fma ? f32x4.madd(a, b, c) : f32x4.add(c, f32x4.mul(a, b))
+}
+
+/** The first `count` floats at an address, zeros in the other lanes. */
+export function loadFloats(address: Value<'i32'>, offset: number, count: number): Value<'v128'> {
+  if (count >= 4) return v128.load(address, offset)
+  if (count === 1) return v128.load32Zero(address, offset)
+  const two = v128.load64Zero(address, offset)
+  return count === 2 ? two : v128.load32Lane(address, two, 2, offset + 8)
+}
+
+/** Stores the first `count` lanes and touches no other byte. */
+export function storeFloats(
+  b: FunctionBuilder,
+  address: Value<'i32'>,
+  value: Value<'v128'>,
+  offset: number,
+  count: number,
+): void {
+  if (count >= 4) b.emit(v128.store(address, value, offset))
+  else if (count === 1) b.emit(v128.store32Lane(address, value, 0, offset))
+  else b.emit(v128.store64Lane(address, value, 0, offset))
+  if (count === 3) b.emit(v128.store32Lane(address, value, 2, offset + 8))
+}
+
+/** Code that works on one tile; all methods emit. */
+export class Tile {
+  readonly rows: number
+  readonly columns: number
+  readonly acc: readonly (readonly Local<'v128'>[])[]
+  private readonly b: FunctionBuilder
+  private readonly fma: boolean
+  private readonly vectors: readonly Local<'v128'>[]
+  private readonly scalar: Local<'v128'>
+
+  constructor(b: FunctionBuilder, fma: boolean, { rows, columns }: TileShape) {
+    this.b = b
+    this.fma = fma
+    this.rows = rows
+    this.columns = columns
+    const vectors = () => Array.from({ length: columns / 4 }, () => b.local('v128'))
+    this.acc = Array.from({ length: rows }, vectors)
+    this.vectors = vectors()
+    this.scalar = b.local('v128')
+  }
+
+  clear(): void {
+    for (const row of this.acc) for (const acc of row) this.b.set(acc, f32x4.const(0))
+  }
+
+  /** Every row becomes the vectors at `pointer`, of which `valid` columns count. */
+  broadcast(pointer: Value<'i32'>, valid: number = this.columns): void {
+    this.acc.forEach((row, i) => {
+      row.forEach((acc, j) => {
+        if (i > 0) this.b.set(acc, this.acc[0]![j]!)
+        else this.b.set(acc, 4 * j < valid ? loadFloats(pointer, 16 * j, valid - 4 * j) : f32x4.const(0))
+      })
+    })
+  }
+
+  load(address: RowAddress, valid: number = this.columns): void {
+    this.each(address, valid, (acc, pointer, offset, count) => this.b.set(acc, loadFloats(pointer, offset, count)))
+  }
+
+  store(address: RowAddress, valid: number = this.columns): void {
+    this.each(address, valid, (acc, pointer, offset, count) => storeFloats(this.b, pointer, acc, offset, count))
+  }
+
+  /**
+   * `steps` >= 1 products along k: `rows` are pointers into A that advance by `stepA` bytes, `panel` one into B that
+   * advances by `stepB`. With fewer pointers than rows, the rows of A follow each other: row i is i floats further.
+   */
+  multiply(
+    rows: readonly Local<'i32'>[],
+    panel: Local<'i32'>,
+    steps: Operand<'i32'>,
+    stepA: Operand<'i32'> = 4,
+    stepB: Operand<'i32'> = this.columns * 4,
+  ): void {
+    const { b } = this
+    const count = b.local('i32')
+    b.set(count, steps)
+    b.repeat(count, () => {
+      this.step((i) => (rows.length > 1 || i === 0 ? [rows[i]!, 0] : [rows[0]!, 4 * i]), panel)
+      for (const pointer of rows) b.add(pointer, stepA)
+      b.add(panel, stepB)
+    })
+  }
+
+  /** One product: a number of A per row, a row of B. */
+  step(address: RowAddress, panel: Value<'i32'>): void {
+    const { b } = this
+    this.vectors.forEach((vector, j) => {
+      b.set(vector, v128.load(panel, 16 * j))
+    })
+    this.acc.forEach((row, i) => {
+      b.set(this.scalar, v128.load32Splat(...address(i)))
+      row.forEach((acc, j) => {
+        b.set(acc, multiplyAdd(this.fma, this.scalar, this.vectors[j]!, acc))
+      })
+    })
+  }
+
+  private each(
+    address: RowAddress,
+    valid: number,
+    visit: (acc: Local<'v128'>, pointer: Value<'i32'>, offset: number, count: number) => void,
+  ): void {
+    this.acc.forEach((row, i) => {
+      const [pointer, offset] = address(i)
+      row.forEach((acc, j) => {
+        if (4 * j < valid) visit(acc, pointer, offset + 16 * j, valid - 4 * j)
+      })
+    })
+  }
+}
+
+/** A function over `units` that the engine splits: `body(unit)` for each unit in [from, to). */
+export function eachUnit(
+  b: FunctionBuilder,
+  from: Local<'i32'>,
+  to: Local<'i32'>,
+  body: (unit: Local<'i32'>) => void,
+): void {
+  b.for(b.let(from), to, 1, body)
+}
+
+// Past the limit of registers speed halves at once, and where that limit lies depends on the engine's compiler.
+const candidates: readonly TileShape[] = [
+  { rows: 4, columns: 8 },
+  { rows: 2, columns: 16 },
+  { rows: 6, columns: 8 },
+]
+
+const shapes = new WeakMap<Engine, TileShape>()
+
+/** The tile for this engine: the fastest of the candidates that counts right, timed at the first use. */
+export function tileShape(engine: Engine): TileShape {
+  let best = shapes.get(engine)
+  if (best) return best
+  let bestTime = Number.POSITIVE_INFINITY
+  for (const shape of candidates) {
+    const time = timeTile(engine, shape)
+    if (time < bestTime) {
+      best = shape
+      bestTime = time
+    }
+  }
+  shapes.set(engine, best ?? candidates[0]!)
+  return shapes.get(engine)!
+}
+
+const trialDepth = 64
+
+/** Time per product in the best of some short runs; infinite if the numbers are wrong. */
+function timeTile(engine: Engine, shape: TileShape): number {
+  const { rows, columns } = shape
+  const kernel = engine.kernel(`tile ${rows} ${columns}`, (m: ModuleBuilder) => {
+    m.func('run', ['i32', 'i32', 'i32', 'i32'], (b, a, panel, out, turns) => {
+      const tile = new Tile(b, engine.fma, shape)
+      const pointers = Array.from({ length: rows }, () => b.local('i32'))
+      const at = b.local('i32')
+      b.repeat(turns, () => {
+        tile.clear()
+        pointers.forEach((pointer, i) => {
+          b.set(pointer, i32.add(a, i * trialDepth * 4))
+        })
+        b.set(at, panel)
+        tile.multiply(pointers, at, trialDepth)
+        tile.store((i) => [out, i * columns * 4])
+      })
+    })
+  })
+  const mark = engine.heap.mark()
+  const a = engine.workspace((rows + columns) * trialDepth * 4 + rows * columns * 4)
+  const panel = a + rows * trialDepth * 4
+  const out = panel + columns * trialDepth * 4
+  const numbers = engine.heap.floats(a, (rows + columns) * trialDepth)
+  // Small integers, so that sums are exact: A[i][k] = (i + k) % 4 - 1, B[k][j] = (j + 3 k) % 5 - 2.
+  for (let i = 0; i < rows; i++) for (let k = 0; k < trialDepth; k++) numbers[i * trialDepth + k] = ((i + k) % 4) - 1
+  const second = numbers.subarray(rows * trialDepth)
+  for (let k = 0; k < trialDepth; k++) for (let j = 0; j < columns; j++) second[k * columns + j] = ((j + 3 * k) % 5) - 2
+  const turns = Math.ceil(1e5 / (rows * columns * trialDepth))
+  let best = Number.POSITIVE_INFINITY
+  // The first runs are those of the baseline compiler: about 5 ms until the optimised code is there.
+  const start = performance.now()
+  for (let last = start; last < start + 8; ) {
+    engine.run(kernel, a, panel, out, turns)
+    const now = performance.now()
+    best = Math.min(best, now - last)
+    last = now
+  }
+  const result = engine.heap.floats(out, rows * columns)
+  const right = result.every((value, at) => {
+    let sum = 0
+    for (let k = 0; k < trialDepth; k++)
+      sum += numbers[Math.floor(at / columns) * trialDepth + k]! * second[k * columns + (at % columns)]!
+    return value === sum
+  })
+  engine.heap.release(mark)
+  return right ? best / (turns * rows * columns) : Number.POSITIVE_INFINITY
+}
