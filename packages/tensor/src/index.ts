@@ -1,1 +1,176 @@
-export {}
+/** Tensors with gradients: creation, ops, gradients, lifetimes, backends. */
+export {
+  type BackwardOptions,
+  backward,
+  checkpoint,
+  type GradOptions,
+  grad,
+  isRecomputing,
+} from './autograd.ts'
+export type {
+  Backend,
+  BackendMemory,
+  Buffer,
+  ConvSpec,
+  CrossEntropySpec,
+  InterpolateSpec,
+  MatmulSpec,
+  NormExtents,
+  PoolSpec,
+  Rows,
+  Samples,
+  View,
+  Windows,
+} from './backends/backend.ts'
+export { reference } from './backends/reference/reference.ts'
+export { getThreads, setThreads, wasm } from './backends/wasm/wasm.ts'
+export {
+  arange,
+  fromChannelsLast,
+  full,
+  type MemoryReport,
+  memory,
+  ones,
+  onesLike,
+  type RandomOptions,
+  rand,
+  randn,
+  resetPeakMemory,
+  type TensorOptions,
+  tensor,
+  zeros,
+  zerosLike,
+} from './create.ts'
+export { defaultBackend, setDefaultBackend } from './default-backend.ts'
+export { type DType, dtypes, isDType, isFloat, type TypedArray } from './dtype.ts'
+export {
+  ArgumentError,
+  BackendError,
+  ConvnetsError,
+  DisposedError,
+  DTypeError,
+  GradientError,
+  OutOfMemoryError,
+  ShapeError,
+} from './errors.ts'
+export { derive, type Expr, f, formulaKey, inputsOf } from './formula.ts'
+export { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts'
+export { expand } from './ops/broadcast.ts'
+export {
+  type Conv2dOptions,
+  type ConvTranspose2dOptions,
+  conv2d,
+  convTranspose2d,
+} from './ops/conv.ts'
+export {
+  abs,
+  add,
+  cast,
+  ceil,
+  clamp,
+  cos,
+  div,
+  type ElementwiseOptions,
+  elementwise,
+  elu,
+  eq,
+  erf,
+  exp,
+  expm1,
+  floor,
+  ge,
+  gelu,
+  gt,
+  hardsigmoid,
+  hardswish,
+  isnan,
+  le,
+  leakyRelu,
+  log,
+  log1p,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  lt,
+  maximum,
+  minimum,
+  mish,
+  mul,
+  ne,
+  neg,
+  type Operand,
+  pow,
+  reciprocal,
+  relu,
+  relu6,
+  round,
+  rsqrt,
+  sigmoid,
+  sign,
+  silu,
+  sin,
+  softplus,
+  sqrt,
+  square,
+  sub,
+  tanh,
+  trunc,
+  where,
+} from './ops/elementwise.ts'
+export { embedding, gather, indexSelect, oneHot, scatterAdd } from './ops/gather.ts'
+export { type InterpolateOptions, interpolate } from './ops/interpolate.ts'
+export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.ts'
+export { linear, matmul } from './ops/matmul.ts'
+export {
+  type BatchNormOptions,
+  type BatchNormResult,
+  batchNormInference,
+  batchNormTraining,
+  groupNorm,
+  instanceNorm,
+  type LocalResponseNormOptions,
+  layerNorm,
+  localResponseNorm,
+} from './ops/norm.ts'
+export {
+  type AvgPool2dOptions,
+  adaptiveAvgPool2d,
+  adaptiveMaxPool2d,
+  avgPool2d,
+  globalAvgPool2d,
+  type MaxPool2dOptions,
+  maxPool2d,
+  maxPool2dWithIndices,
+  type Pool2dOptions,
+} from './ops/pool.ts'
+export { type DropoutOptions, dropout, dropout2d, dropPath } from './ops/random.ts'
+export {
+  type ArgOptions,
+  amax,
+  amin,
+  argmax,
+  argmin,
+  type L2NormalizeOptions,
+  l2Normalize,
+  max,
+  mean,
+  min,
+  type NormOptions,
+  norm,
+  type ReduceOptions,
+  std,
+  sum,
+  type TopkOptions,
+  topk,
+  type ValuesAndIndices,
+  type VarianceOptions,
+  variance,
+} from './ops/reduce.ts'
+export { flatten, fromPixelRows, permute, pixelRows, reshape, squeeze, transpose, unsqueeze } from './ops/reshape.ts'
+export { cat, chunk, flip, narrow, pad, type Range, select, slice, split, stack } from './ops/slice.ts'
+export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts'
+export { update } from './ops/update.ts'
+export { defaultGenerator, Generator, type GeneratorState, manualSeed, seeded } from './random.ts'
+export { tidy } from './scope.ts'
+export type { Padding, Pair, Shape } from './shape.ts'
+export { type NestedArray, Tensor } from './tensor.ts'

@@ -1,0 +1,346 @@
+/** The one walk through the gradient graph: `backward`, `grad` and `checkpoint`. */
+import { type GradNode, isLeaf, type Leaf, nodeNumber, type TensorCore, type WalkContext } from './core.ts'
+import { ArgumentError, GradientError } from './errors.ts'
+import { f } from './formula.ts'
+import { enableGrad, isGradEnabled, noGrad, withGradMode } from './grad-mode.ts'
+import { add } from './ops/elementwise.ts'
+import { DrawRecorder } from './random.ts'
+import { tidy } from './scope.ts'
+import { sameShape, show } from './shape.ts'
+import type { Tensor } from './tensor.ts'
+
+export interface BackwardOptions {
+  /** Records the gradients themselves, so that they can be differentiated again. Implies `retainGraph`. */
+  readonly createGraph?: boolean
+  /** Keeps what the graph saved, so that it can be walked again. */
+  readonly retainGraph?: boolean
+}
+
+const sum = f.add(f.input(0), f.input(1))
+
+/** a + b for gradients: in place where `a` is nobody else's and nothing is recorded. `a` is used up. */
+function accumulate(a: Tensor, b: Tensor, createGraph: boolean): Tensor {
+  if (createGraph) return add(a, b)
+  if (a.storage.shared) {
+    const total = add(a, b)
+    a.dispose()
+    return total
+  }
+  a.backend.update([sum], [a.storage.buffer], [b.storage.buffer], [])
+  return a
+}
+
+interface Walk {
+  readonly createGraph: boolean
+  readonly retainGraph: boolean
+  /** Restricts the walk to what leads to these; everything where undefined. */
+  readonly targets: ReadonlySet<GradNode | Tensor> | undefined
+  /** Takes the gradient of a node's output before the walk goes on. */
+  readonly atNode: (node: GradNode, g: Tensor) => void
+  readonly atLeaf: (leaf: Tensor, g: Tensor) => void
+}
+
+/** The nodes that gradients reach from `roots`, in walking order, with the edges that lead on to a target. */
+function plan(roots: readonly GradNode[], targets: Walk['targets']): Map<GradNode, boolean[]> {
+  const nodes: Set<GradNode> = new Set()
+  const open = [...roots]
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    if (nodes.has(node)) continue
+    nodes.add(node)
+    for (const edge of node.edges) if (edge !== undefined && !isLeaf(edge)) open.push(edge)
+  }
+  const sorted = [...nodes].sort((a, b) => a.id - b.id)
+  const useful: Map<GradNode, boolean[]> = new Map()
+  for (const node of sorted) {
+    const wanted = node.edges.map((edge) => {
+      if (edge === undefined) return false
+      if (targets === undefined) return true
+      return isLeaf(edge) ? targets.has(edge.leaf) : useful.has(edge)
+    })
+    const opaque = node.name === 'checkpoint'
+    if (wanted.some(Boolean) || opaque || targets?.has(node) === true || targets === undefined) useful.set(node, wanted)
+  }
+  return new Map([...useful].reverse())
+}
+
+function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: Walk): void {
+  const pending: Map<GradNode, Tensor> = new Map()
+  const { createGraph } = options
+  const drop = (tensor: Tensor): void => {
+    if (!createGraph) tensor.dispose()
+  }
+  const context: WalkContext = { createGraph, accumulate: options.atLeaf }
+  const deliver = (edge: GradNode | Leaf, g: Tensor): void => {
+    if (isLeaf(edge)) {
+      options.atLeaf(edge.leaf, g)
+      drop(g)
+      return
+    }
+    const former = pending.get(edge)
+    if (former === undefined) pending.set(edge, g)
+    else {
+      pending.set(edge, accumulate(former, g, createGraph))
+      drop(g)
+    }
+  }
+  const nodes = plan(
+    roots.flatMap(({ edge }) => (isLeaf(edge) ? [] : [edge])),
+    options.targets,
+  )
+  try {
+    for (const { edge, g } of roots) deliver(edge, g.alias())
+    for (const [node, wanted] of nodes) {
+      const g = pending.get(node)
+      if (g === undefined) continue
+      pending.delete(node)
+      options.atNode(node, g)
+      const step = (): (Tensor | undefined)[] => {
+        const seen: Set<Tensor> = new Set([g])
+        return node.backward(g, wanted, context).map((result, i) => {
+          if (result === undefined || wanted[i] !== true) return undefined
+          // A gradient handed through unchanged (as by add) needs a handle of its own for every edge.
+          if (!seen.has(result)) {
+            seen.add(result)
+            return result
+          }
+          return createGraph ? result : result.alias()
+        })
+      }
+      const results = createGraph ? step() : tidy(step)
+      results.forEach((result, i) => {
+        const edge = node.edges[i]
+        if (result !== undefined && edge !== undefined) deliver(edge, result)
+      })
+      drop(g)
+      if (!options.retainGraph) node.release()
+    }
+  } finally {
+    for (const g of pending.values()) drop(g)
+  }
+}
+
+function onesLike(x: Tensor): Tensor {
+  const buffer = x.backend.fill(x.dtype, x.size, 1)
+  return x.makeFrom(buffer, x.shape)
+}
+
+function checkGradient(op: string, y: Tensor, g: Tensor | undefined): Tensor {
+  if (g === undefined) {
+    if (y.size !== 1) throw new GradientError(`${op}: ${y.describe()} is no scalar; pass the gradient of the output`)
+    return onesLike(y)
+  }
+  if (!sameShape(g.shape, y.shape) || g.dtype !== y.dtype) {
+    throw new GradientError(`${op}: gradient expects ${show(y.shape)} ${y.dtype}, got ${g.describe()}`)
+  }
+  return g.alias()
+}
+
+function inMode(createGraph: boolean, fn: () => void): void {
+  withGradMode(createGraph, () => (createGraph ? fn() : tidy(fn)))
+}
+
+/** Adds a gradient to what a leaf has collected. */
+function collect(leaf: Tensor, g: Tensor, createGraph: boolean): void {
+  if (leaf.disposed) throw new GradientError(`backward: a leaf ${show(leaf.shape)} was freed before its gradient came`)
+  const former = leaf.grad
+  if (former === undefined) leaf.grad = createGraph ? g : g.alias()
+  else if (createGraph) leaf.grad = add(former, g)
+  else if (former.storage.shared) leaf.grad = add(former, g)
+  else former.backend.update([sum], [former.storage.buffer], [g.storage.buffer], [])
+}
+
+/**
+ * Adds the gradient of `y` by every leaf that requires one to the leaf's `grad`, and frees the graph.
+ *
+ * @param gradient d(loss)/d(y), of y's shape; 1 where y has one element.
+ * @throws GradientError where y requires no gradient, its graph was freed, or a saved tensor was changed in place.
+ */
+export function backward(y: Tensor, gradient?: Tensor, options: BackwardOptions = {}): void {
+  const createGraph = options.createGraph ?? false
+  const { edge } = y
+  if (edge === undefined) throw new GradientError(`backward: ${y.describe()} requires no gradient`)
+  inMode(createGraph, () => {
+    walk([{ edge, g: checkGradient('backward', y, gradient) }], {
+      createGraph,
+      retainGraph: options.retainGraph ?? createGraph,
+      targets: undefined,
+      atNode: () => undefined,
+      atLeaf: (leaf, g) => collect(leaf, g, createGraph),
+    })
+  })
+}
+
+export interface GradOptions extends BackwardOptions {
+  /** d(loss)/d(output) for each output; 1 for those of one element. */
+  readonly gradients?: readonly (Tensor | undefined)[]
+  /** Gives undefined for inputs that the outputs do not depend on, instead of an error. */
+  readonly allowUnused?: boolean
+}
+
+/**
+ * Gradients of the sum of `outputs` by `inputs`, given back instead of collected in `grad`. Inputs may lie anywhere in
+ * the graph. With `createGraph` the results can be differentiated again.
+ *
+ * @throws GradientError where an input is not part of the graph, unless `allowUnused`.
+ */
+export function grad(
+  outputs: Tensor | readonly Tensor[],
+  inputs: readonly Tensor[],
+  options?: GradOptions & { allowUnused?: false },
+): Tensor[]
+export function grad(
+  outputs: Tensor | readonly Tensor[],
+  inputs: readonly Tensor[],
+  options: GradOptions,
+): (Tensor | undefined)[]
+export function grad(
+  outputs: Tensor | readonly Tensor[],
+  inputs: readonly Tensor[],
+  options: GradOptions = {},
+): (Tensor | undefined)[] {
+  const list = (Array.isArray(outputs) ? outputs : [outputs]) as readonly Tensor[]
+  const createGraph = options.createGraph ?? false
+  const results: Map<GradNode | Tensor, Tensor> = new Map()
+  const keys = inputs.map((input, i) => {
+    const { edge } = input
+    if (edge === undefined) throw new GradientError(`grad: input ${i} (${input.describe()}) requires no gradient`)
+    return isLeaf(edge) ? edge.leaf : edge
+  })
+  const targets = new Set(keys)
+  const keep = (key: GradNode | Tensor, g: Tensor): void => {
+    const former = results.get(key)
+    results.set(key, former === undefined ? (createGraph ? g : g.alias()) : accumulate(former, g, createGraph))
+  }
+  const gather = (): (Tensor | undefined)[] => {
+    walk(
+      list.map((output, i) => {
+        const { edge } = output
+        if (edge === undefined) throw new GradientError(`grad: output ${i} (${output.describe()}) requires no gradient`)
+        return { edge, g: checkGradient('grad', output, options.gradients?.[i]) }
+      }),
+      {
+        createGraph,
+        retainGraph: options.retainGraph ?? createGraph,
+        targets,
+        atNode: (node, g) => {
+          if (targets.has(node)) keep(node, g)
+        },
+        atLeaf: (leaf, g) => {
+          if (targets.has(leaf)) keep(leaf, g)
+        },
+      },
+    )
+    const taken: Set<Tensor> = new Set()
+    return keys.map((key, i) => {
+      const result = results.get(key)
+      if (result === undefined && options.allowUnused !== true) {
+        throw new GradientError(
+          `grad: no output depends on input ${i} (${inputs[i]?.describe()}); allowUnused gives undefined instead`,
+        )
+      }
+      if (result === undefined || !taken.has(result)) {
+        if (result !== undefined) taken.add(result)
+        return result
+      }
+      return result.alias()
+    })
+  }
+  return withGradMode(createGraph, () => (createGraph ? gather() : tidy(gather)))
+}
+
+let recomputing = 0
+
+/**
+ * Whether code runs for the second time, inside the backward pass of a `checkpoint`: side effects of the forward pass
+ * (running statistics) must not be repeated.
+ */
+export function isRecomputing(): boolean {
+  return recomputing > 0
+}
+
+/** The graph step of a recomputed piece. */
+class CheckpointNode implements GradNode {
+  readonly id: number
+  readonly name = 'checkpoint'
+  readonly edges: readonly (GradNode | Leaf | undefined)[]
+  readonly #fn: (...inputs: Tensor[]) => Tensor
+  readonly #draws: DrawRecorder
+  #inputs: readonly Tensor[]
+  released = false
+
+  constructor(fn: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor[], draws: DrawRecorder) {
+    this.id = nodeNumber()
+    this.#fn = fn
+    this.#draws = draws
+    this.edges = inputs.map((input) => input.edge)
+    this.#inputs = inputs.map((input) => input.saveForGradient())
+  }
+
+  get saved(): readonly TensorCore[] {
+    return this.#inputs
+  }
+
+  backward(g: Tensor, _wanted: readonly boolean[], context: WalkContext): readonly (Tensor | undefined)[] {
+    if (this.released)
+      throw new GradientError('backward: the graph through checkpoint was freed by an earlier backward')
+    if (context.createGraph) throw new GradientError('backward: checkpoint has no gradient under createGraph')
+    recomputing++
+    try {
+      return tidy(() => {
+        const inputs = this.#inputs.map((input, i) => {
+          const copy = input.alias()
+          copy.requiresGrad = this.edges[i] !== undefined
+          return copy
+        })
+        const y = this.#draws.replay(() => enableGrad(() => this.#fn(...inputs)))
+        const { edge } = y
+        const results: Map<Tensor, Tensor> = new Map()
+        if (edge === undefined) return inputs.map(() => undefined)
+        walk([{ edge, g }], {
+          createGraph: false,
+          retainGraph: false,
+          targets: undefined,
+          atNode: () => undefined,
+          atLeaf: (leaf, piece) => {
+            if (!inputs.includes(leaf)) {
+              context.accumulate(leaf, piece)
+              return
+            }
+            const former = results.get(leaf)
+            results.set(leaf, former === undefined ? piece.alias() : accumulate(former, piece, false))
+          },
+        })
+        return inputs.map((input) => results.get(input))
+      })
+    } finally {
+      recomputing--
+    }
+  }
+
+  release(): void {
+    this.released = true
+    for (const input of this.#inputs) input.dispose()
+    this.#inputs = []
+  }
+}
+
+/**
+ * Runs `fn(...inputs)` without saving anything for its gradient but the inputs, and runs it again in the backward pass:
+ * memory for time (Chen et al., "Training deep nets with sublinear memory cost", 2016). Parameters that `fn` uses get
+ * their gradients; random numbers repeat; running statistics of batch norm are updated once.
+ *
+ * @param fn gives one tensor and depends on nothing that changes between the two runs.
+ */
+export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+  for (const [i, input] of inputs.entries()) {
+    if (typeof input?.describe !== 'function')
+      throw new ArgumentError(`checkpoint: input ${i} expects a Tensor, got ${typeof input}`)
+  }
+  if (!isGradEnabled()) return fn(...inputs)
+  const draws = new DrawRecorder()
+  const y = noGrad(() => tidy(() => draws.record(() => fn(...inputs))))
+  const output = y.alias()
+  if (!inputs.includes(y)) y.dispose()
+  output.node = new CheckpointNode(fn, inputs, draws)
+  return output
+}

@@ -1,0 +1,253 @@
+/**
+ * What every tensor is underneath its methods: a shape, a share of a buffer, and a place in the gradient graph.
+ * `tensor.ts` adds the methods; ops and the gradient walk need only this.
+ */
+import type { Backend, Buffer } from './backends/backend.ts'
+import { type DType, isFloat } from './dtype.ts'
+import { ArgumentError, DisposedError, DTypeError, GradientError } from './errors.ts'
+import { enter, leave, type ScopeMember } from './scope.ts'
+import { type Shape, show, sizeOf } from './shape.ts'
+import type { Tensor } from './tensor.ts'
+
+/** A buffer and the number of handles that share it. */
+export class Storage {
+  readonly backend: Backend
+  readonly buffer: Buffer
+  #handles = 0
+
+  constructor(backend: Backend, buffer: Buffer) {
+    this.backend = backend
+    this.buffer = buffer
+  }
+
+  get shared(): boolean {
+    return this.#handles > 1
+  }
+
+  retain(): void {
+    this.#handles++
+  }
+
+  release(): void {
+    if (--this.#handles === 0) this.backend.free(this.buffer)
+  }
+}
+
+/** A step of the gradient graph: how a tensor came to be, and how its gradient goes on to what it was made from. */
+export interface GradNode {
+  /** Nodes made later have larger numbers, so that a walk by falling number meets every user of a tensor before it. */
+  readonly id: number
+  /** Op name, for messages. */
+  readonly name: string
+  /** By input: the node that made it, the leaf that collects its gradient, or undefined where none is wanted. */
+  readonly edges: readonly (GradNode | Leaf | undefined)[]
+  /** Gradients by the inputs, given the gradient of the output; only those by edges in `wanted` are used. */
+  backward(g: Tensor, wanted: readonly boolean[], walk: WalkContext): readonly (Tensor | undefined)[]
+  /** Frees what was saved. A node that has been released cannot be walked again. */
+  release(): void
+  readonly released: boolean
+  /** Tensors saved for the gradient. */
+  readonly saved: readonly TensorCore[]
+}
+
+/** A tensor that collects its gradient. */
+export interface Leaf {
+  readonly leaf: Tensor
+}
+
+/** What a node may ask of the walk it takes part in. */
+export interface WalkContext {
+  readonly createGraph: boolean
+  /** Hands on a gradient for a leaf that the node met by itself (recomputation). */
+  accumulate(leaf: Tensor, g: Tensor): void
+}
+
+export function isLeaf(edge: GradNode | Leaf): edge is Leaf {
+  return 'leaf' in edge
+}
+
+let nextNode = 1
+
+/** Number for a new graph step. */
+export function nodeNumber(): number {
+  return nextNode++
+}
+
+let nextId = 1
+let liveHandles = 0
+
+const finalizer = new FinalizationRegistry<Storage>((storage) => {
+  liveHandles--
+  storage.release()
+})
+
+/** Tensor handles alive, over all backends. */
+export function liveTensors(): number {
+  return liveHandles
+}
+
+export abstract class TensorCore implements ScopeMember {
+  /** Number of this handle, for messages. */
+  readonly id: number
+  /** Logical extents: (N, C, H, W) for images. */
+  readonly shape: Shape
+  readonly dtype: DType
+  readonly #storage: Storage
+  #disposed = false
+  #kept = false
+  #requiresGrad = false
+  #leaf: Tensor | undefined
+  /** The graph step that made this tensor. */
+  node: GradNode | undefined
+  #grad: Tensor | undefined
+
+  constructor(storage: Storage, shape: Shape, dtype: DType) {
+    this.id = nextId++
+    this.shape = shape
+    this.dtype = dtype
+    this.#storage = storage
+    storage.retain()
+    liveHandles++
+    finalizer.register(this, storage, this)
+    enter(this)
+  }
+
+  /** Another handle of the same class on `storage`. */
+  make(storage: Storage, shape: Shape, dtype: DType): Tensor {
+    const Self = this.constructor as new (storage: Storage, shape: Shape, dtype: DType) => Tensor
+    return new Self(storage, shape, dtype)
+  }
+
+  /** A tensor of this one's class and backend on a fresh buffer. */
+  makeFrom(buffer: Buffer, shape: Shape): Tensor {
+    return this.make(new Storage(this.backend, buffer), shape, buffer.dtype)
+  }
+
+  /** A handle of its own on the same elements, outside the graph. Costs no memory. */
+  alias(shape: Shape = this.shape): Tensor {
+    return this.make(this.storage, shape, this.dtype)
+  }
+
+  /** A handle of its own at the same place in the graph, for a gradient step to read later. */
+  saveForGradient(): Tensor {
+    const saved = this.alias()
+    saved.node = this.node
+    saved.#leaf = this.#leaf ?? (this.#requiresGrad ? (this as unknown as Tensor) : undefined)
+    return saved
+  }
+
+  /** Where a gradient of this tensor goes: the step that made it, the leaf that collects it, or nowhere. */
+  get edge(): GradNode | Leaf | undefined {
+    if (this.node !== undefined) return this.node
+    const leaf = this.#leaf ?? (this.#requiresGrad ? (this as unknown as Tensor) : undefined)
+    return leaf === undefined ? undefined : { leaf }
+  }
+
+  get storage(): Storage {
+    if (this.#disposed) throw new DisposedError(`tensor: ${this.describe()} was used after it was freed`)
+    return this.#storage
+  }
+
+  get backend(): Backend {
+    return this.#storage.backend
+  }
+
+  /** Number of axes. */
+  get rank(): number {
+    return this.shape.length
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return sizeOf(this.shape)
+  }
+
+  get disposed(): boolean {
+    return this.#disposed
+  }
+
+  get kept(): boolean {
+    return this.#kept
+  }
+
+  /** Tensor #12 (2, 3) float32 made by relu. */
+  describe(): string {
+    const maker = this.node === undefined ? '' : ` made by ${this.node.name}`
+    return `Tensor #${this.id} ${show(this.shape)} ${this.dtype}${maker}`
+  }
+
+  /** Whether gradients flow to or through this tensor. */
+  get requiresGrad(): boolean {
+    return this.#requiresGrad || this.node !== undefined || this.#leaf !== undefined
+  }
+
+  /**
+   * Asks for the gradient of a leaf (a tensor that no op made) or stops asking.
+   * @throws DTypeError for integer tensors, GradientError for a tensor that an op made.
+   */
+  set requiresGrad(value: boolean) {
+    if (value && !isFloat(this.dtype)) {
+      throw new DTypeError(`requiresGrad: expects a float tensor, got ${this.describe()}`)
+    }
+    if (this.node !== undefined) {
+      if (value) return
+      throw new GradientError(`requiresGrad: ${this.describe()} is no leaf; use detach() to cut it off`)
+    }
+    this.#requiresGrad = value
+  }
+
+  /** The gradient that `backward()` collected, of this tensor's shape; undefined before that and after `zeroGrad`. */
+  get grad(): Tensor | undefined {
+    return this.#grad
+  }
+
+  /** Replaces the gradient; the former one is freed. The new one belongs to this tensor. */
+  set grad(g: Tensor | undefined) {
+    if (g === this.#grad) return
+    if (g !== undefined && (g.size !== this.size || g.dtype !== this.dtype)) {
+      throw new ArgumentError(`grad: ${this.describe()} expects a gradient of its shape and dtype, got ${g.describe()}`)
+    }
+    this.#grad?.dispose()
+    this.#grad = g?.keep()
+  }
+
+  /** Takes this tensor out of all scopes: it lives until `dispose`. Gives the tensor itself. */
+  keep(): this {
+    if (this.#kept) return this
+    this.#kept = true
+    leave(this)
+    this.holds((member) => (member as TensorCore).keep())
+    return this
+  }
+
+  holds(visit: (member: ScopeMember) => void): void {
+    if (this.#grad !== undefined) visit(this.#grad)
+    const open: GradNode[] = this.node === undefined ? [] : [this.node]
+    const seen: Set<GradNode> = new Set(open)
+    for (let node = open.pop(); node !== undefined; node = open.pop()) {
+      for (const tensor of node.saved) visit(tensor)
+      for (const edge of node.edges) {
+        if (edge === undefined || isLeaf(edge) || seen.has(edge)) continue
+        seen.add(edge)
+        open.push(edge)
+      }
+    }
+  }
+
+  /** Frees this handle (and its gradient); the memory goes with the last handle on it. Doing it twice is harmless. */
+  dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    liveHandles--
+    finalizer.unregister(this)
+    leave(this)
+    this.node = undefined
+    this.#grad?.dispose()
+    this.#grad = undefined
+    this.#storage.release()
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}

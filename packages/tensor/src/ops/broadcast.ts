@@ -1,0 +1,88 @@
+/** Repeating axes and its transpose, summing over them: what broadcasting does, forward and in the gradient. */
+import type { Buffer } from '../backends/backend.ts'
+import { DTypeError, ShapeError } from '../errors.ts'
+import { broadcastStrides, reductionSteps, walk } from '../layout.ts'
+import { apply, type Op } from '../op.ts'
+import { type Shape, sameShape, show, sizeOf } from '../shape.ts'
+import type { Tensor } from '../tensor.ts'
+import { reshape } from './reshape.ts'
+
+export interface ReduceAttrs {
+  readonly kind: 'sum' | 'max' | 'min'
+  readonly axes: readonly number[]
+}
+
+/** A reduction over axes, which stay with extent 1. */
+export const reduceOp = (name: string): Op<ReduceAttrs> => ({
+  name,
+  infer: ([x], { axes, kind }) => {
+    const input = x as Tensor
+    if (input.dtype === 'bool') throw new DTypeError(`${name}: x expects numbers, got bool; convert with to()`)
+    if (kind !== 'sum' && axes.some((axis) => input.shape[axis] === 0)) {
+      throw new ShapeError(`${name}: x of shape ${show(input.shape)} has nothing to choose from`)
+    }
+    return { shape: input.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent)), dtype: input.dtype }
+  },
+  forward([x], { kind, axes }, meta, backend) {
+    const input = x as Tensor
+    let buffer: Buffer | undefined
+    for (const rows of reductionSteps(input.shape, axes)) {
+      const next: Buffer = backend.reduce(kind, buffer ?? input.storage.buffer, rows)
+      if (buffer !== undefined) backend.free(buffer)
+      buffer = next
+    }
+    if (buffer !== undefined) return buffer
+    const copy = backend.fill(meta.dtype, sizeOf(meta.shape), 0)
+    const whole = (b: Buffer) => ({ buffer: b, offset: 0, strides: [1] })
+    if (copy.length > 0) backend.copy(whole(input.storage.buffer), whole(copy), [copy.length])
+    return copy
+  },
+  backward: (g, { metas }) => [expand(g, metas[0]?.shape ?? [])],
+})
+
+const sumOp = reduceOp('sum')
+
+/** Sum over `axes` (checked, sorted), which stay with extent 1. */
+export function sumAxes(x: Tensor, axes: readonly number[]): Tensor {
+  return apply(sumOp, [x], { kind: 'sum', axes })
+}
+
+/** Sums `x` over the axes that broadcasting repeated, so that the result has `shape`. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x
+  const lead = x.rank - shape.length
+  const axes = x.shape.flatMap((extent, axis) =>
+    axis < lead || (shape[axis - lead] === 1 && extent !== 1) ? [axis] : [],
+  )
+  return reshape(sumAxes(x, axes), shape)
+}
+
+const expandOp: Op<Shape> = {
+  name: 'expand',
+  infer: ([x], shape) => {
+    const input = x as Tensor
+    const lead = shape.length - input.rank
+    if (lead < 0 || input.shape.some((extent, i) => extent !== 1 && extent !== shape[lead + i])) {
+      throw new ShapeError(`expand: x of shape ${show(input.shape)} does not repeat to ${show(shape)}`)
+    }
+    return { shape, dtype: input.dtype }
+  },
+  forward([x], shape, meta, backend) {
+    const input = x as Tensor
+    const out = backend.fill(meta.dtype, sizeOf(shape), 0)
+    if (out.length === 0) return out
+    const { extents, strides } = walk(shape, [broadcastStrides(input.shape, shape), broadcastStrides(shape, shape)])
+    backend.copy(
+      { buffer: input.storage.buffer, offset: 0, strides: strides[0] ?? [] },
+      { buffer: out, offset: 0, strides: strides[1] ?? [] },
+      extents,
+    )
+    return out
+  },
+  backward: (g, { metas }) => [sumTo(g, metas[0]?.shape ?? [])],
+}
+
+/** x repeated along axes of extent 1 to `shape`, by the rules of broadcasting. The repetition is a copy. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  return sameShape(x.shape, shape) ? reshape(x, shape) : apply(expandOp, [x], shape)
+}

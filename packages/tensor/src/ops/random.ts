@@ -1,0 +1,70 @@
+/** Random tensors and dropout, all from a counter-based generator. */
+import { isFloat } from '../dtype.ts'
+import { DTypeError } from '../errors.ts'
+import { apply, checkFloat, type Op } from '../op.ts'
+import { defaultGenerator, type Generator } from '../random.ts'
+import { checkNumber, type Shape } from '../shape.ts'
+import type { Tensor } from '../tensor.ts'
+import { ge, mul } from './elementwise.ts'
+
+interface Draw {
+  readonly seed: number
+  readonly offset: number
+  readonly shape: Shape
+}
+
+/** Uniform numbers in [0, 1), of the input's dtype and backend. */
+const uniformOp: Op<Draw> = {
+  name: 'random',
+  infer: ([x], { shape }) => ({ shape, dtype: (x as Tensor).dtype }),
+  forward([x], { seed, offset, shape }, meta, backend) {
+    if (!isFloat(meta.dtype)) throw new DTypeError(`random: x expects a float dtype, got ${(x as Tensor).dtype}`)
+    const length = shape.reduce((n, extent) => n * extent, 1)
+    return backend.random('uniform', meta.dtype as 'float32' | 'float64', length, seed, offset)
+  },
+}
+
+export interface DropoutOptions {
+  /** Probability of a zero. Default 0.5. */
+  readonly p?: number
+  /** Source of the mask. Default: the default generator. */
+  readonly generator?: Generator
+}
+
+/** Zeros with probability p in a tensor of `shape` that broadcasts with x, the rest scaled by 1 / (1 - p). */
+function dropMask(op: string, x: Tensor, shape: Shape, options: DropoutOptions): Tensor {
+  checkFloat(op, 'x', x)
+  const p = checkNumber(op, 'p', options.p ?? 0.5, 0, 1)
+  if (p === 0) return x
+  const generator = options.generator ?? defaultGenerator()
+  const size = shape.reduce((n, extent) => n * extent, 1)
+  const draw = apply(uniformOp, [x.detach()], { seed: generator.seed, offset: generator.take(size), shape })
+  const mask = ge(draw, p)
+  draw.dispose()
+  return mul(mul(x, mask), p === 1 ? 0 : 1 / (1 - p))
+}
+
+/** Zeros each element with probability p and scales the others by 1 / (1 - p). Srivastava et al. 2014. */
+export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return dropMask('dropout', x, x.shape, options)
+}
+
+/** Dropout of whole channels of (N, C, ...). Tompson et al. 2015. */
+export function dropout2d(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return dropMask(
+    'dropout2d',
+    x,
+    x.shape.map((extent, axis) => (axis < 2 ? extent : 1)),
+    options,
+  )
+}
+
+/** Stochastic depth: zeros whole samples of (N, ...) with probability p. Huang et al. 2016; PyTorch's mode "row". */
+export function dropPath(x: Tensor, options: DropoutOptions = {}): Tensor {
+  return dropMask(
+    'dropPath',
+    x,
+    x.shape.map((extent, axis) => (axis < 1 ? extent : 1)),
+    options,
+  )
+}

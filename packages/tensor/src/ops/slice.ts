@@ -1,0 +1,277 @@
+/** Cutting and joining: slice, pad, cat, stack, split, flip. Each is one strided copy, and so is its gradient. */
+import type { Buffer, View } from '../backends/backend.ts'
+import { ArgumentError, ShapeError } from '../errors.ts'
+import { logicalStrides, walk } from '../layout.ts'
+import { apply, checkDType, type Op } from '../op.ts'
+import { at, checkAxes, checkAxis, checkInteger, type Shape, sameShape, show, sizeOf } from '../shape.ts'
+import type { Tensor } from '../tensor.ts'
+import { reshape, unsqueeze } from './reshape.ts'
+
+/** A box inside a tensor: element i along an axis is start + i * step. */
+interface Box {
+  readonly starts: readonly number[]
+  readonly steps: readonly number[]
+  /** Extents of the box. */
+  readonly extents: Shape
+}
+
+/** Where a box lies in a buffer of `shape`. */
+function boxStrides(shape: Shape, { starts, steps }: Box): { offset: number; strides: number[] } {
+  const strides = logicalStrides(shape)
+  return {
+    offset: starts.reduce((sum, start, axis) => sum + start * at(strides, axis), 0),
+    strides: strides.map((stride, axis) => stride * at(steps, axis)),
+  }
+}
+
+function copyBox(extents: Shape, from: View, to: View, copy: (from: View, to: View, extents: number[]) => void): void {
+  if (sizeOf(extents) === 0) return
+  const loops = walk(extents, [from.strides, to.strides])
+  copy({ ...from, strides: loops.strides[0] ?? [] }, { ...to, strides: loops.strides[1] ?? [] }, loops.extents)
+}
+
+const sliceOp: Op<Box> = {
+  name: 'slice',
+  infer: ([x], { extents }) => ({ shape: extents, dtype: (x as Tensor).dtype }),
+  forward([x], box, meta, backend) {
+    const input = x as Tensor
+    const out = backend.fill(meta.dtype, sizeOf(meta.shape), 0)
+    const from = { buffer: input.storage.buffer, ...boxStrides(input.shape, box) }
+    copyBox(meta.shape, from, { buffer: out, offset: 0, strides: logicalStrides(meta.shape) }, (a, b, e) =>
+      backend.copy(a, b, e),
+    )
+    return out
+  },
+  backward: (g, { attrs, metas }) => [apply(placeOp, [g], { box: attrs, shape: metas[0]?.shape ?? [], value: 0 })],
+}
+
+interface Place {
+  readonly box: Box
+  /** Shape of the result. */
+  readonly shape: Shape
+  /** What fills the rest. */
+  readonly value: number
+}
+
+/** A tensor of one value with x copied into a box of it: padding, and the transpose of slicing. */
+const placeOp: Op<Place> = {
+  name: 'pad',
+  infer: ([x], { shape }) => ({ shape, dtype: (x as Tensor).dtype }),
+  forward([x], { box, shape, value }, meta, backend) {
+    const input = x as Tensor
+    const out = backend.fill(meta.dtype, sizeOf(shape), value)
+    const to = { buffer: out, ...boxStrides(shape, box) }
+    const from = { buffer: input.storage.buffer, offset: 0, strides: logicalStrides(input.shape) }
+    copyBox(input.shape, from, to, (a, b, e) => backend.copy(a, b, e))
+    return out
+  },
+  backward: (g, { attrs }) => [apply(sliceOp, [g], attrs.box)],
+}
+
+/** [start, end, step] by axis; missing parts mean the whole axis. */
+export type Range = readonly [start?: number | undefined, end?: number | undefined, step?: number | undefined]
+
+/**
+ * A part of x: `ranges[i]` is [start, end, step] along axis i, as Python's start:end:step with a positive step; negative
+ * positions count from the end, positions beyond it are cut to it. Axes without a range are taken whole.
+ */
+export function slice(x: Tensor, ranges: readonly (Range | undefined)[]): Tensor {
+  if (ranges.length > x.rank) {
+    throw new ShapeError(
+      `slice: ranges expects at most ${x.rank} for x of shape ${show(x.shape)}, got ${ranges.length}`,
+    )
+  }
+  const starts: number[] = []
+  const steps: number[] = []
+  const extents = x.shape.map((extent, axis) => {
+    const [start = 0, end = extent, step = 1] = ranges[axis] ?? []
+    for (const value of [start, end]) {
+      if (!Number.isInteger(value))
+        throw new ArgumentError(`slice: range of axis ${axis} expects integers, got ${value}`)
+    }
+    checkInteger('slice', `step of axis ${axis}`, step, 1)
+    const cut = (position: number): number => Math.min(extent, Math.max(0, position < 0 ? position + extent : position))
+    const from = cut(start)
+    starts.push(from)
+    steps.push(step)
+    return Math.max(0, Math.ceil((cut(end) - from) / step))
+  })
+  return apply(sliceOp, [x], { starts, steps, extents })
+}
+
+/** The part of x from `start`, `length` long, along one axis. */
+export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
+  const axis = checkAxis('narrow', dim, x.rank)
+  const extent = at(x.shape, axis)
+  checkInteger('narrow', 'start', start, 0)
+  checkInteger('narrow', 'length', length, 0)
+  if (start + length > extent) {
+    throw new ShapeError(
+      `narrow: start + length expects at most ${extent} along axis ${axis}, got ${start} + ${length}`,
+    )
+  }
+  return slice(
+    x,
+    x.shape.map((_, i) => (i === axis ? [start, start + length] : undefined)),
+  )
+}
+
+/** x at position `index` of an axis, without that axis. */
+export function select(x: Tensor, dim: number, index: number): Tensor {
+  const axis = checkAxis('select', dim, x.rank)
+  const extent = at(x.shape, axis)
+  if (!Number.isInteger(index) || index < -extent || index >= extent) {
+    throw new ShapeError(`select: index expects an integer from ${-extent} to ${extent - 1}, got ${index}`)
+  }
+  const start = index < 0 ? index + extent : index
+  return reshape(
+    narrow(x, axis, start, 1),
+    x.shape.filter((_, i) => i !== axis),
+  )
+}
+
+/**
+ * x with cells of `value` around it. `padding` counts cells before and after, the last axis first, as PyTorch's `pad`:
+ * [left, right, top, bottom] for images. Negative numbers crop.
+ */
+export function pad(x: Tensor, padding: readonly number[], options: { readonly value?: number } = {}): Tensor {
+  if (padding.length % 2 !== 0 || padding.length > 2 * x.rank) {
+    throw new ArgumentError(`pad: padding expects pairs for at most ${x.rank} axes, got ${padding.length} numbers`)
+  }
+  const before = x.shape.map(() => 0)
+  const after = x.shape.map(() => 0)
+  padding.forEach((cells, i) => {
+    if (!Number.isInteger(cells)) throw new ArgumentError(`pad: padding expects integers, got ${cells}`)
+    const list = i % 2 === 0 ? before : after
+    list[x.rank - 1 - (i >> 1)] = cells
+  })
+  const shape = x.shape.map((extent, axis) => extent + at(before, axis) + at(after, axis))
+  if (shape.some((extent) => extent < 0)) {
+    throw new ShapeError(`pad: padding [${padding.join(', ')}] crops more than x of shape ${show(x.shape)} has`)
+  }
+  const cropped =
+    before.some((cells) => cells < 0) || after.some((cells) => cells < 0)
+      ? slice(
+          x,
+          x.shape.map((extent, i) => [Math.max(0, -at(before, i)), extent + Math.min(0, at(after, i))] as const),
+        )
+      : x
+  const starts = before.map((cells) => Math.max(0, cells))
+  const box = { starts, steps: starts.map(() => 1), extents: cropped.shape }
+  return apply(placeOp, [cropped], { box, shape, value: options.value ?? 0 })
+}
+
+const catOp: Op<number> = {
+  name: 'cat',
+  infer(inputs, axis) {
+    const list = inputs as readonly Tensor[]
+    const [first] = list as [Tensor]
+    let total = 0
+    list.forEach((x, i) => {
+      checkDType('cat', `input ${i}`, x, first.dtype)
+      if (x.rank !== first.rank || x.shape.some((extent, k) => k !== axis && extent !== first.shape[k])) {
+        throw new ShapeError(
+          `cat: input ${i} expects the shape ${show(first.shape)} outside axis ${axis}, got ${show(x.shape)}`,
+        )
+      }
+      total += at(x.shape, axis)
+    })
+    return { shape: first.shape.map((extent, k) => (k === axis ? total : extent)), dtype: first.dtype }
+  },
+  forward(inputs, axis, meta, backend) {
+    const out: Buffer = backend.fill(meta.dtype, sizeOf(meta.shape), 0)
+    const strides = logicalStrides(meta.shape)
+    let start = 0
+    for (const x of inputs as readonly Tensor[]) {
+      const from = { buffer: x.storage.buffer, offset: 0, strides: logicalStrides(x.shape) }
+      const to = { buffer: out, offset: start * at(strides, axis), strides }
+      copyBox(x.shape, from, to, (a, b, e) => backend.copy(a, b, e))
+      start += at(x.shape, axis)
+    }
+    return out
+  },
+  backward(g, { attrs: axis, metas, needs }) {
+    let start = 0
+    return metas.map((meta, i) => {
+      const length = at(meta?.shape ?? [], axis)
+      const from = start
+      start += length
+      return needs[i] === true ? narrow(g, axis, from, length) : undefined
+    })
+  },
+}
+
+/** Joins tensors of equal shape outside axis `dim` along it. */
+export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
+  const [first] = tensors
+  if (first === undefined) throw new ArgumentError('cat: tensors expects at least one tensor, got none')
+  return apply(catOp, tensors, checkAxis('cat', dim, first.rank))
+}
+
+/** Joins tensors of equal shape along a new axis `dim`. */
+export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
+  const [first] = tensors
+  if (first === undefined) throw new ArgumentError('stack: tensors expects at least one tensor, got none')
+  const axis = checkAxis('stack', dim, first.rank + 1)
+  tensors.forEach((x, i) => {
+    if (!sameShape(x.shape, first.shape)) {
+      throw new ShapeError(`stack: tensor ${i} expects the shape ${show(first.shape)}, got ${show(x.shape)}`)
+    }
+  })
+  return cat(
+    tensors.map((x) => unsqueeze(x, axis)),
+    axis,
+  )
+}
+
+/** Cuts x along `dim` into pieces of `sizes`, or of one size with a smaller last piece. */
+export function split(x: Tensor, sizes: number | readonly number[], dim = 0): Tensor[] {
+  const axis = checkAxis('split', dim, x.rank)
+  const extent = at(x.shape, axis)
+  if (typeof sizes === 'number') {
+    checkInteger('split', 'sizes', sizes, 1)
+    const pieces = Math.max(1, Math.ceil(extent / sizes))
+    return Array.from({ length: pieces }, (_, i) => narrow(x, axis, i * sizes, Math.min(sizes, extent - i * sizes)))
+  }
+  const total = sizes.reduce((sum, size) => sum + checkInteger('split', 'sizes', size, 0), 0)
+  if (total !== extent)
+    throw new ShapeError(`split: sizes expects a sum of ${extent}, the extent of axis ${axis}, got ${total}`)
+  let start = 0
+  return sizes.map((size) => {
+    const piece = narrow(x, axis, start, size)
+    start += size
+    return piece
+  })
+}
+
+/** Cuts x along `dim` into `chunks` pieces of (nearly) equal size, as PyTorch's `chunk`. */
+export function chunk(x: Tensor, chunks: number, dim = 0): Tensor[] {
+  const axis = checkAxis('chunk', dim, x.rank)
+  checkInteger('chunk', 'chunks', chunks, 1)
+  return split(x, Math.max(1, Math.ceil(at(x.shape, axis) / chunks)), axis)
+}
+
+const flipOp: Op<readonly number[]> = {
+  name: 'flip',
+  infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
+  forward([x], axes, meta, backend) {
+    const input = x as Tensor
+    const out = backend.fill(meta.dtype, input.size, 0)
+    const box: Box = {
+      starts: input.shape.map((extent, axis) => (axes.includes(axis) ? extent - 1 : 0)),
+      steps: input.shape.map((_, axis) => (axes.includes(axis) ? -1 : 1)),
+      extents: input.shape,
+    }
+    const from = { buffer: input.storage.buffer, ...boxStrides(input.shape, box) }
+    copyBox(input.shape, from, { buffer: out, offset: 0, strides: logicalStrides(input.shape) }, (a, b, e) =>
+      backend.copy(a, b, e),
+    )
+    return out
+  },
+  backward: (g, { attrs }) => [apply(flipOp, [g], attrs)],
+}
+
+/** x with the order along `dims` reversed. */
+export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
+  return apply(flipOp, [x], checkAxes('flip', dims, x.rank))
+}

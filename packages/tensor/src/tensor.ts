@@ -1,0 +1,343 @@
+/** The tensor as users meet it: the core plus fluent methods. Each method is one of the ops under the same name. */
+import { type BackwardOptions, backward } from './autograd.ts'
+import type { Backend } from './backends/backend.ts'
+import { Storage, TensorCore } from './core.ts'
+import { type DType, dtypes, isDType, type TypedArray } from './dtype.ts'
+import { ArgumentError, DTypeError, ShapeError } from './errors.ts'
+import { logicalStrides, rowMajorInMemory } from './layout.ts'
+import { expand } from './ops/broadcast.ts'
+import * as e from './ops/elementwise.ts'
+import { gather, indexSelect } from './ops/gather.ts'
+import { matmul } from './ops/matmul.ts'
+import * as r from './ops/reduce.ts'
+import * as s from './ops/reshape.ts'
+import * as c from './ops/slice.ts'
+import { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts'
+import { at, type Shape, show, sizeOf, stridesOf } from './shape.ts'
+
+/** Numbers nested as deeply as the tensor has axes. */
+export type NestedArray = number | boolean | readonly NestedArray[]
+
+/**
+ * Copies elements between two orders of the same logical shape: with strides `from` in the source, `to` in the target.
+ */
+export function reorder(
+  source: TypedArray,
+  from: readonly number[],
+  target: TypedArray,
+  to: readonly number[],
+  shape: Shape,
+): void {
+  const inner = shape.length - 1
+  const length = at(shape, inner)
+  const [stepFrom, stepTo] = [at(from, inner), at(to, inner)]
+  const index = shape.map(() => 0)
+  const rows = sizeOf(shape.slice(0, inner))
+  for (let row = 0; row < rows; row++) {
+    let [a, b] = [0, 0]
+    for (let axis = 0; axis < inner; axis++) {
+      a += at(index, axis) * at(from, axis)
+      b += at(index, axis) * at(to, axis)
+    }
+    for (let i = 0; i < length; i++, a += stepFrom, b += stepTo) target[b] = source[a] as number
+    for (let axis = inner - 1; axis >= 0; axis--) {
+      if (++(index as number[])[axis]! < at(shape, axis)) break
+      index[axis] = 0
+    }
+  }
+}
+
+/** Elements in memory order as logical order, or the array itself where they agree. */
+function toLogical(data: TypedArray, shape: Shape): TypedArray {
+  if (rowMajorInMemory(shape)) return data
+  const out = data.slice()
+  reorder(data, logicalStrides(shape), out, stridesOf(shape), shape)
+  return out
+}
+
+/** A tensor on a backend. Made by `tensor`, `zeros` and the like, and by ops; never by `new`. */
+export class Tensor extends TensorCore {
+  // --- reading ---
+
+  /** The elements in logical (row-major) order, in an array of the caller's. */
+  async data(): Promise<TypedArray> {
+    return toLogical(await this.backend.read(this.storage.buffer), this.shape)
+  }
+
+  /** As `data`, at once. @throws BackendError where the backend's memory is not the host's. */
+  dataSync(): TypedArray {
+    return toLogical(this.backend.readSync(this.storage.buffer), this.shape)
+  }
+
+  /** The only element. @throws ShapeError for tensors with more or fewer. */
+  item(): number {
+    if (this.size !== 1) throw new ShapeError(`item: expects one element, got ${show(this.shape)}`)
+    return this.backend.readSync(this.storage.buffer)[0] as number
+  }
+
+  /** The elements as nested arrays; a number for a scalar. bool elements come as 0 and 1. */
+  async array(): Promise<NestedArray> {
+    return nest(await this.data(), this.shape)
+  }
+
+  /** Shape, dtype and, for small tensors on host memory, the place in the graph; no elements. */
+  override toString(): string {
+    return this.disposed ? `Tensor #${this.id} (freed)` : this.describe()
+  }
+
+  // --- conversions ---
+
+  /** On another dtype or backend; itself (another handle) where nothing changes. Gradients flow through a dtype change. */
+  to(target: DType | Backend): Tensor {
+    if (isDType(target)) return target === this.dtype ? s.reshape(this, this.shape) : e.cast(this, target)
+    if (typeof target !== 'object' || target === null || typeof target.upload !== 'function') {
+      throw new ArgumentError(`to: target expects a dtype or a backend, got ${String(target)}`)
+    }
+    if (target === this.backend) return s.reshape(this, this.shape)
+    const buffer = target.upload(this.dtype, this.backend.readSync(this.storage.buffer))
+    return this.make(new Storage(target, buffer), this.shape, this.dtype)
+  }
+
+  /** Another handle on the same elements, outside the gradient graph. */
+  detach(): Tensor {
+    return this.alias()
+  }
+
+  /** A copy with memory of its own, inside the graph. */
+  clone(): Tensor {
+    return this.dtype === 'bool' ? e.logicalNot(e.logicalNot(this)) : e.mul(this, 1)
+  }
+
+  /**
+   * Overwrites the elements in place with those of a tensor or array of this shape, in logical order. Not recorded:
+   * for parameters and statistics between steps.
+   */
+  assign_(source: Tensor | ArrayLike<number>): this {
+    if (source instanceof Tensor) {
+      if (sizeOf(source.shape) !== this.size || String(source.shape) !== String(this.shape)) {
+        throw new ShapeError(`assign_: source expects ${show(this.shape)}, got ${show(source.shape)}`)
+      }
+      if (source.dtype !== this.dtype)
+        throw new DTypeError(`assign_: source expects ${this.dtype}, got ${source.dtype}`)
+      if (source.backend === this.backend) {
+        const whole = (t: Tensor) => ({ buffer: t.storage.buffer, offset: 0, strides: [1] })
+        if (this.size > 0 && source.storage !== this.storage) this.backend.copy(whole(source), whole(this), [this.size])
+        this.storage.buffer.version++
+      } else this.backend.write(this.storage.buffer, source.backend.readSync(source.storage.buffer))
+      return this
+    }
+    if (source.length !== this.size)
+      throw new ShapeError(`assign_: source expects ${this.size} elements, got ${source.length}`)
+    this.backend.write(this.storage.buffer, toMemory(new dtypes[this.dtype].array(source), this.shape))
+    return this
+  }
+
+  // --- gradients ---
+
+  /** Adds the gradient of this tensor by every leaf that requires one to the leaf's `grad`; see `backward`. */
+  backward(gradient?: Tensor, options?: BackwardOptions): void {
+    backward(this, gradient, options)
+  }
+
+  // --- shape ---
+
+  /** The same elements in logical order under another shape; one extent may be -1. */
+  reshape(shape: Shape): Tensor {
+    return s.reshape(this, shape)
+  }
+  /** Joins the axes from `startDim` to `endDim`. */
+  flatten(startDim = 0, endDim = -1): Tensor {
+    return s.flatten(this, startDim, endDim)
+  }
+  /** Removes axes of extent 1. */
+  squeeze(dim?: number): Tensor {
+    return s.squeeze(this, dim)
+  }
+  /** Adds an axis of extent 1. */
+  unsqueeze(dim: number): Tensor {
+    return s.unsqueeze(this, dim)
+  }
+  /** Axes in another order. */
+  permute(dims: readonly number[]): Tensor {
+    return s.permute(this, dims)
+  }
+  /** Swaps two axes. */
+  transpose(dim0: number, dim1: number): Tensor {
+    return s.transpose(this, dim0, dim1)
+  }
+  /** Repeats axes of extent 1. */
+  expand(shape: Shape): Tensor {
+    return expand(this, shape)
+  }
+  /** A part, by [start, end, step] along each axis. */
+  slice(ranges: readonly (c.Range | undefined)[]): Tensor {
+    return c.slice(this, ranges)
+  }
+  /** The part from `start`, `length` long, along one axis. */
+  narrow(dim: number, start: number, length: number): Tensor {
+    return c.narrow(this, dim, start, length)
+  }
+  /** Position `index` of an axis, without that axis. */
+  select(dim: number, index: number): Tensor {
+    return c.select(this, dim, index)
+  }
+  /** Pieces along an axis. */
+  split(sizes: number | readonly number[], dim = 0): Tensor[] {
+    return c.split(this, sizes, dim)
+  }
+  /** Equal pieces along an axis. */
+  chunk(chunks: number, dim = 0): Tensor[] {
+    return c.chunk(this, chunks, dim)
+  }
+  /** Elements picked along an axis. */
+  gather(dim: number, index: Tensor): Tensor {
+    return gather(this, dim, index)
+  }
+  /** Slices picked along an axis. */
+  indexSelect(dim: number, index: Tensor): Tensor {
+    return indexSelect(this, dim, index)
+  }
+
+  // --- arithmetic ---
+
+  add(other: e.Operand): Tensor {
+    return e.add(this, other)
+  }
+  sub(other: e.Operand): Tensor {
+    return e.sub(this, other)
+  }
+  mul(other: e.Operand): Tensor {
+    return e.mul(this, other)
+  }
+  div(other: e.Operand): Tensor {
+    return e.div(this, other)
+  }
+  pow(exponent: e.Operand): Tensor {
+    return e.pow(this, exponent)
+  }
+  maximum(other: e.Operand): Tensor {
+    return e.maximum(this, other)
+  }
+  minimum(other: e.Operand): Tensor {
+    return e.minimum(this, other)
+  }
+  matmul(other: Tensor): Tensor {
+    return matmul(this, other)
+  }
+  neg(): Tensor {
+    return e.neg(this)
+  }
+  abs(): Tensor {
+    return e.abs(this)
+  }
+  square(): Tensor {
+    return e.square(this)
+  }
+  sqrt(): Tensor {
+    return e.sqrt(this)
+  }
+  exp(): Tensor {
+    return e.exp(this)
+  }
+  log(): Tensor {
+    return e.log(this)
+  }
+  clamp(bounds: { readonly min?: number; readonly max?: number }): Tensor {
+    return e.clamp(this, bounds)
+  }
+  relu(): Tensor {
+    return e.relu(this)
+  }
+  sigmoid(): Tensor {
+    return e.sigmoid(this)
+  }
+  tanh(): Tensor {
+    return e.tanh(this)
+  }
+  softmax(options?: SoftmaxOptions): Tensor {
+    return softmax(this, options)
+  }
+  logSoftmax(options?: SoftmaxOptions): Tensor {
+    return logSoftmax(this, options)
+  }
+
+  // --- comparisons ---
+
+  lt(other: e.Operand): Tensor {
+    return e.lt(this, other)
+  }
+  le(other: e.Operand): Tensor {
+    return e.le(this, other)
+  }
+  gt(other: e.Operand): Tensor {
+    return e.gt(this, other)
+  }
+  ge(other: e.Operand): Tensor {
+    return e.ge(this, other)
+  }
+  eq(other: e.Operand): Tensor {
+    return e.eq(this, other)
+  }
+  ne(other: e.Operand): Tensor {
+    return e.ne(this, other)
+  }
+
+  // --- reductions ---
+
+  sum(options?: r.ReduceOptions): Tensor {
+    return r.sum(this, options)
+  }
+  mean(options?: r.ReduceOptions): Tensor {
+    return r.mean(this, options)
+  }
+  variance(options?: r.VarianceOptions): Tensor {
+    return r.variance(this, options)
+  }
+  std(options?: r.VarianceOptions): Tensor {
+    return r.std(this, options)
+  }
+  amax(options?: r.ReduceOptions): Tensor {
+    return r.amax(this, options)
+  }
+  amin(options?: r.ReduceOptions): Tensor {
+    return r.amin(this, options)
+  }
+  max(dim: number, options?: { readonly keepdim?: boolean }): r.ValuesAndIndices {
+    return r.max(this, dim, options)
+  }
+  min(dim: number, options?: { readonly keepdim?: boolean }): r.ValuesAndIndices {
+    return r.min(this, dim, options)
+  }
+  argmax(options?: r.ArgOptions): Tensor {
+    return r.argmax(this, options)
+  }
+  argmin(options?: r.ArgOptions): Tensor {
+    return r.argmin(this, options)
+  }
+  topk(k: number, options?: r.TopkOptions): r.ValuesAndIndices {
+    return r.topk(this, k, options)
+  }
+  norm(options?: r.NormOptions): Tensor {
+    return r.norm(this, options)
+  }
+}
+
+function nest(data: TypedArray, shape: Shape): NestedArray {
+  let level: NestedArray[] = Array.from(data)
+  for (let axis = shape.length - 1; axis >= 0; axis--) {
+    const extent = at(shape, axis)
+    const rows = sizeOf(shape.slice(0, axis))
+    const next: NestedArray[] = []
+    for (let i = 0; i < rows; i++) next.push(level.slice(i * extent, (i + 1) * extent))
+    level = next
+  }
+  return level[0] as NestedArray
+}
+
+/** Elements in logical order as memory order, or the array itself where they agree. */
+export function toMemory(data: TypedArray, shape: Shape): TypedArray {
+  if (rowMajorInMemory(shape)) return data
+  const out = data.slice()
+  reorder(data, stridesOf(shape), out, logicalStrides(shape), shape)
+  return out
+}
