@@ -8,6 +8,7 @@
 import type { Backend } from '../backend.ts'
 import { loops } from '../reference/loops.ts'
 import { Engine, type Kernels } from './engine.ts'
+import { convKernels } from './kernels/conv.ts'
 import { matmulKernels } from './kernels/matmul.ts'
 import { storage } from './storage.ts'
 
@@ -18,6 +19,7 @@ function kernelsOf(engine: Engine): Kernels {
     ...plain,
     ...storage(engine),
     ...matmulKernels(engine, plain),
+    ...convKernels(engine, plain),
   }
 }
 

@@ -251,19 +251,25 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
   gemm(engine, rows, packed, bias, c, m, n, k)
 }
 
-/** to (columns, rows) = the transpose of from (rows, columns). */
-export function transpose(engine: Engine, from: number, to: number, rows: number, columns: number): void {
+/** to (columns, rows) = the transpose of from (rows, columns); pitches are the floats from row to row. */
+export function transpose(
+  engine: Engine,
+  from: number,
+  to: number,
+  rows: number,
+  columns: number,
+  fromPitch: number = columns,
+  toPitch: number = rows,
+): void {
   const kernel = engine.kernel('transpose', (module) => {
-    module.func('run', ints(6), (b, from, to, rows, columns, first, last) => {
+    module.func('run', ints(8), (b, from, to, rows, columns, step, across, first, last) => {
       // A unit is four columns of the source.
       eachUnit(b, first, last, (unit) => {
         const column = b.let(i32.shl(unit, 2))
         const source = b.let(i32.add(from, i32.shl(column, 2)))
-        const target = b.let(i32.add(to, i32.mul(i32.mul(column, rows), 4)))
+        const target = b.let(i32.add(to, i32.mul(column, across)))
         const left = b.let(rows)
         const wide = b.let(i32.sub(columns, column))
-        const step = i32.mul(columns, 4)
-        const across = i32.mul(rows, 4)
         b.if(i32.geU(wide, 4), () => {
           b.block((leave) =>
             b.loop((again) => {
@@ -299,7 +305,12 @@ export function transpose(engine: Engine, from: number, to: number, rows: number
       })
     })
   })
-  engine.parallel(kernel, [from, to, rows, columns], Math.ceil(columns / 4), Math.ceil(20000 / rows))
+  engine.parallel(
+    kernel,
+    [from, to, rows, columns, fromPitch * 4, toPitch * 4],
+    Math.ceil(columns / 4),
+    Math.ceil(20000 / rows),
+  )
 }
 
 function storeLane(b: FunctionBuilder, at: Local<'i32'>, row: Local<'v128'>, lane: number): void {

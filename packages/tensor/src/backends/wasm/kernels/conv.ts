@@ -1,0 +1,194 @@
+/** Convolution and its gradients: which algorithm serves which shape. */
+import type { Buffer, ConvSpec } from '../../backend.ts'
+import type { Engine, Kernels } from '../engine.ts'
+import { type DirectSpec, direct, tileFor } from './direct.ts'
+import { gemm } from './matmul.ts'
+import { type PackSource, pack, packedBytes } from './pack.ts'
+import { tileShape } from './tile.ts'
+import { weightGradient } from './weight-grad.ts'
+
+/** Whether pixels are rows of a matrix product: a 1 x 1 kernel that looks at every pixel once. */
+function isPointwise(s: ConvSpec): boolean {
+  return (
+    s.kernelHeight === 1 &&
+    s.kernelWidth === 1 &&
+    s.strideHeight === 1 &&
+    s.strideWidth === 1 &&
+    s.padTop === 0 &&
+    s.padLeft === 0 &&
+    s.groups === 1 &&
+    s.outHeight === s.inHeight &&
+    s.outWidth === s.inWidth
+  )
+}
+
+/** The packed weights of all groups, kept as long as the weights do not change. */
+function packGroups(
+  engine: Engine,
+  weight: Buffer,
+  key: string,
+  groups: number,
+  columns: number,
+  source: (group: number) => PackSource & { readonly start: number },
+): number {
+  const bytes = packedBytes(source(0), columns)
+  return engine.derived(weight, `${key} ${columns}`, bytes * groups, (to) => {
+    for (let group = 0; group < groups; group++) {
+      const part = source(group)
+      pack(engine, engine.ptr(weight, part.start), to + group * bytes, part, columns)
+    }
+  })
+}
+
+function forward(engine: Engine, x: Buffer, weight: Buffer, bias: number, out: Buffer, spec: ConvSpec): void {
+  const { groups, kernelHeight, kernelWidth, outChannels } = spec
+  const groupIn = spec.inChannels / groups
+  const groupOut = outChannels / groups
+  const depth = kernelHeight * kernelWidth * groupIn
+  const pointwise = isPointwise(spec)
+  const shape = pointwise ? tileShape(engine) : tileFor(engine, groupOut)
+  const packed = packGroups(engine, weight, 'forward', groups, shape.columns, (group) => ({
+    start: group * groupOut * depth,
+    n: groupOut,
+    columnStride: depth,
+    depths: [1, 1, depth],
+    strides: [0, 0, 1],
+  }))
+  if (pointwise) {
+    const pixels = spec.batch * spec.outHeight * spec.outWidth
+    gemm(engine, engine.ptr(x), packed, bias, engine.ptr(out), pixels, outChannels, groupIn)
+    return
+  }
+  const outColumn = outChannels * 4
+  const outRow = spec.outWidth * outColumn
+  const directSpec = { ...spec, groupOut, outColumn, outRow, outImage: spec.outHeight * outRow }
+  direct(engine, engine.ptr(x), packed, bias, engine.ptr(out), directSpec, shape)
+}
+
+/** Along one axis, the cells of the input whose index is `phase` modulo the stride, as a convolution of g. */
+interface Phase {
+  readonly phase: number
+  /** How many such cells there are. */
+  readonly cells: number
+  /** Cells of the kernel that reach them: `last`, `last - step`, ...: `taps` in number. */
+  readonly taps: number
+  readonly last: number
+  readonly step: number
+  readonly dilation: number
+  readonly pad: number
+}
+
+/**
+ * The gradient by the input sums, for input cell i, over all kernel cells k for which (i + pad - k * dilation) is a
+ * multiple of the stride. Which k these are depends on i modulo the stride alone; from one to the next k rises by
+ * stride / gcd(stride, dilation). So the cells of one remainder are a dense convolution of g with a part of the kernel,
+ * back to front, and no zeros are put in anywhere.
+ */
+function phases(size: number, kernel: number, stride: number, dilation: number, pad: number): Phase[] {
+  const step = stride / gcd(stride, dilation)
+  return Array.from({ length: Math.min(stride, size) }, (_, phase) => {
+    let first = 0
+    while (first < step && (phase + pad - first * dilation) % stride !== 0) first++
+    const taps = first < step ? Math.max(0, Math.ceil((kernel - first) / step)) : 0
+    const reach = (step * dilation) / stride
+    return {
+      phase,
+      cells: Math.ceil((size - phase) / stride),
+      taps,
+      last: first + (taps - 1) * step,
+      step,
+      dilation: reach,
+      pad: (taps - 1) * reach - (phase + pad - first * dilation) / stride,
+    }
+  })
+}
+
+function gcd(a: number, b: number): number {
+  return b === 0 ? a : gcd(b, a % b)
+}
+
+function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, spec: ConvSpec): void {
+  const { groups, kernelHeight, kernelWidth, inHeight, inWidth, inChannels, outChannels } = spec
+  const groupIn = inChannels / groups
+  const groupOut = outChannels / groups
+  const shape = isPointwise(spec) ? tileShape(engine) : tileFor(engine, groupIn)
+  const packPhase = (y: Phase, x: Phase) =>
+    packGroups(
+      engine,
+      weight,
+      `inputGrad ${y.phase} ${x.phase} ${spec.strideHeight} ${spec.padTop} ${spec.padLeft}`,
+      groups,
+      shape.columns,
+      (group) => ({
+        start: ((group * groupOut * kernelHeight + y.last) * kernelWidth + x.last) * groupIn,
+        n: groupIn,
+        columnStride: 1,
+        depths: [y.taps, x.taps, groupOut],
+        strides: [-y.step * kernelWidth * groupIn, -x.step * groupIn, kernelHeight * kernelWidth * groupIn],
+      }),
+    )
+  const vertical = phases(inHeight, kernelHeight, spec.strideHeight, spec.dilationHeight, spec.padTop)
+  const horizontal = phases(inWidth, kernelWidth, spec.strideWidth, spec.dilationWidth, spec.padLeft)
+  if (isPointwise(spec)) {
+    const packed = packPhase(vertical[0]!, horizontal[0]!)
+    gemm(engine, engine.ptr(g), packed, 0, engine.ptr(out), spec.batch * inHeight * inWidth, inChannels, outChannels)
+    return
+  }
+  if ([...vertical, ...horizontal].some(({ taps }) => taps === 0)) engine.array(out).fill(0)
+  const column = inChannels * 4
+  for (const y of vertical) {
+    for (const x of horizontal) {
+      if (y.taps === 0 || x.taps === 0) continue
+      const phase: DirectSpec = {
+        batch: spec.batch,
+        inHeight: spec.outHeight,
+        inWidth: spec.outWidth,
+        inChannels: outChannels,
+        outHeight: y.cells,
+        outWidth: x.cells,
+        kernelHeight: y.taps,
+        kernelWidth: x.taps,
+        strideHeight: 1,
+        strideWidth: 1,
+        padTop: y.pad,
+        padLeft: x.pad,
+        dilationHeight: y.dilation,
+        dilationWidth: x.dilation,
+        groups,
+        groupOut: groupIn,
+        outImage: inHeight * inWidth * column,
+        outRow: spec.strideHeight * inWidth * column,
+        outColumn: spec.strideWidth * column,
+      }
+      const at = engine.ptr(out, (y.phase * inWidth + x.phase) * inChannels)
+      direct(engine, engine.ptr(g), packPhase(y, x), 0, at, phase, shape)
+    }
+  }
+}
+
+type Convolutions = Pick<Kernels, 'conv2d' | 'conv2dInputGrad' | 'conv2dWeightGrad'>
+
+/** The convolutions of the wasm backend; `plain` serves dtypes other than float32. */
+export function convKernels(engine: Engine, plain: Convolutions): Convolutions {
+  return {
+    conv2d(x, weight, bias, spec) {
+      if (x.dtype !== 'float32') return plain.conv2d(x, weight, bias, spec)
+      const out = engine.alloc('float32', spec.batch * spec.outHeight * spec.outWidth * spec.outChannels)
+      if (out.length > 0) forward(engine, x, weight, bias ? engine.ptr(bias) : 0, out, spec)
+      return out
+    },
+    conv2dInputGrad(g, weight, spec) {
+      if (g.dtype !== 'float32') return plain.conv2dInputGrad(g, weight, spec)
+      const out = engine.alloc('float32', spec.batch * spec.inHeight * spec.inWidth * spec.inChannels)
+      if (out.length > 0) inputGradient(engine, g, weight, out, spec)
+      return out
+    },
+    conv2dWeightGrad(x, g, spec) {
+      if (x.dtype !== 'float32') return plain.conv2dWeightGrad(x, g, spec)
+      const length = spec.outChannels * spec.kernelHeight * spec.kernelWidth * (spec.inChannels / spec.groups)
+      const out = engine.alloc('float32', length)
+      if (length > 0) weightGradient(engine, engine.ptr(x), engine.ptr(g), out.ptr, spec)
+      return out
+    },
+  }
+}

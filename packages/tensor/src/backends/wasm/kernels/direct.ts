@@ -1,0 +1,163 @@
+/**
+ * Direct convolution. For a fixed row of the kernel the loop over its columns and the input channels is one run of
+ * floats in memory, so a convolution is a matrix product whose rows of A are found in place: no unfolded copy is made.
+ */
+import { type FunctionBuilder, i32, ints, type Local } from '../asm.ts'
+import type { Engine } from '../engine.ts'
+import { grainWork } from './matmul.ts'
+import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
+import { eachUnit, Tile, type TileShape, tileShape } from './tile.ts'
+
+/** A convolution with packed weights; all places are byte offsets. */
+export interface DirectSpec extends Windows {
+  readonly groups: number
+  /** Output channels of a group. */
+  readonly groupOut: number
+  /** Bytes from one output image, row and pixel to the next. */
+  readonly outImage: number
+  readonly outRow: number
+  readonly outColumn: number
+}
+
+/** Bytes of a strip: a share of a small second-level cache. */
+export const stripBytes = 131072
+
+/** The tile for `n` output channels: narrow where a wide one would be filled with zeros. */
+export function tileFor(engine: Engine, n: number): TileShape {
+  if (n <= 4) return { rows: 8, columns: 4 }
+  const shape = tileShape(engine)
+  const waste = Math.ceil(n / shape.columns) * shape.columns - n
+  return waste >= 8 && n < 128 ? { rows: 4, columns: 8 } : shape
+}
+
+/**
+ * y = x * packed weights + bias. Panels of group g and columns j follow each other, each as
+ * [kernelHeight][kernelWidth][groupIn][columns of `shape`].
+ */
+export function direct(
+  engine: Engine,
+  x: number,
+  packed: number,
+  bias: number,
+  y: number,
+  spec: DirectSpec,
+  shape: TileShape,
+): void {
+  const { groups, groupOut, kernelHeight, kernelWidth, strideHeight, strideWidth, dilationHeight, dilationWidth } = spec
+  const column = spec.inChannels * 4
+  const groupIn = spec.inChannels / groups
+  const { rows, columns } = shape
+  const panels = Math.ceil(groupOut / columns)
+  const tail = groupOut % columns
+  const depth = kernelHeight * kernelWidth * groupIn
+  // A row of the kernel is one run if nothing lies between its cells.
+  const oneRun = (groups === 1 && dilationWidth === 1) || kernelWidth === 1
+  const run = oneRun ? kernelWidth * groupIn : groupIn
+  const perImage = spec.outHeight * spec.outWidth * groupOut * groups * depth
+  const plan = planStrips(spec, stripBytes, (spec.outHeight * spec.batch) / 8)
+  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied}`
+  const kernel = engine.kernel(key, (module) => {
+    module.func(
+      'run',
+      ints(23),
+      (b, x, packed, bias_, y, outWidth, outImage, outRow, outColumn, scratch, perThread, ...rest) => {
+        const [from, to, thread] = rest.slice(stripArgs) as Three<Local<'i32'>>
+        const tile = new Tile(b, engine.fma, shape)
+        const rowsA = Array.from({ length: rows }, () => b.local('i32'))
+        const rowsC = Array.from({ length: rows }, () => b.local('i32'))
+        const [pixel, next, ox, inAt, inRow, outAt, outRowAt, panelAt] = Array.from({ length: 8 }, () =>
+          b.local('i32'),
+        ) as Local<'i32'>[] as Eight<Local<'i32'>>
+        const own = i32.add(scratch, i32.mul(thread, perThread))
+        eachUnit(b, from, to, (unit) => {
+          const band = emitStrip(b, plan.copied, spec, rest, unit, x, own)
+          const count = b.let(i32.mul(band.rows, outWidth))
+          const inStep = b.let(i32.mul(band.pitch, strideHeight))
+          // From the end of one kernel row to the start of the next.
+          const nextRow = b.let(
+            i32.sub(i32.mul(band.pitch, dilationHeight), oneRun ? run * 4 : kernelWidth * dilationWidth * column),
+          )
+          const output = b.let(i32.add(y, i32.add(i32.mul(band.image, outImage), i32.mul(band.top, outRow))))
+          const sweep = (group: Local<'i32'>, panel: Local<'i32'>, valid: number) => {
+            const panelStart = b.let(
+              i32.add(packed, i32.mul(i32.add(i32.mul(group, panels), panel), depth * columns * 4)),
+            )
+            const channel = b.let(i32.add(i32.mul(group, groupOut * 4), i32.mul(panel, columns * 4)))
+            b.set(inRow, i32.add(band.start, i32.mul(group, groupIn * 4)))
+            b.set(inAt, inRow)
+            b.set(outRowAt, i32.add(output, channel))
+            b.set(outAt, outRowAt)
+            b.set(ox, 0)
+            b.set(pixel, 0)
+            b.for(pixel, count, rows, () => {
+              b.set(next, pixel)
+              for (let i = 0; i < rows; i++) {
+                b.set(rowsA[i]!, inAt)
+                b.set(rowsC[i]!, outAt)
+                b.add(next, 1)
+                // At the end the last pixel stays and is computed again.
+                b.if(i32.ltU(next, count), () => {
+                  b.add(ox, 1)
+                  b.if(
+                    i32.eq(ox, outWidth),
+                    () => {
+                      b.set(ox, 0)
+                      b.add(inRow, inStep)
+                      b.set(inAt, inRow)
+                      b.add(outRowAt, outRow)
+                      b.set(outAt, outRowAt)
+                    },
+                    () => {
+                      b.add(inAt, strideWidth * column)
+                      b.add(outAt, outColumn)
+                    },
+                  )
+                })
+              }
+              if (bias) tile.broadcast(b.let(i32.add(bias_, channel)), valid)
+              else tile.clear()
+              b.set(panelAt, panelStart)
+              times(b, kernelHeight, () => {
+                if (oneRun) tile.multiply(rowsA, panelAt, run)
+                else
+                  times(b, kernelWidth, () => {
+                    tile.multiply(rowsA, panelAt, run)
+                    for (const pointer of rowsA) b.add(pointer, dilationWidth * column - groupIn * 4)
+                  })
+                if (kernelHeight > 1) for (const pointer of rowsA) b.add(pointer, nextRow)
+              })
+              tile.store((i) => [rowsC[i]!, 0], valid)
+            })
+          }
+          const [group, panel] = [b.local('i32'), b.local('i32')]
+          b.set(group, 0)
+          b.for(group, groups, 1, () => {
+            b.set(panel, 0)
+            const whole = tail ? panels - 1 : panels
+            b.for(panel, whole, 1, () => sweep(group, panel, columns))
+            if (tail) sweep(group, panel, tail)
+          })
+        })
+      },
+    )
+  })
+  const units = spec.batch * plan.bands
+  const scratch = plan.copied ? engine.workspace(plan.bytes * engine.pool.threads) : 0
+  engine.parallel(
+    kernel,
+    [x, packed, bias, y, spec.outWidth, spec.outImage, spec.outRow, spec.outColumn, scratch, plan.bytes, ...plan.args],
+    units,
+    Math.ceil((grainWork * plan.bands) / perImage),
+  )
+}
+
+/** `body` emitted once, in a loop of `count` turns. */
+function times(b: FunctionBuilder, count: number, body: () => void): void {
+  const left = b.local('i32')
+  b.set(left, count)
+  if (count === 1) body()
+  else b.repeat(left, body)
+}
+
+type Three<T> = [T, T, T]
+type Eight<T> = [T, T, T, T, T, T, T, T]
