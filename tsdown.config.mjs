@@ -10,7 +10,10 @@ export default defineConfig({
   format: 'esm',
   target: 'es2022',
   platform: 'neutral',
+  external: /^node:/,
   fixedExtension: false,
   dts: { oxc: true },
   clean: true,
+  logLevel: 'warn',
+  failOnWarn: true,
 })
