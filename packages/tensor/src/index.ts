@@ -49,6 +49,8 @@ export {
   ConvnetsError,
   DisposedError,
   DTypeError,
+  FormatError,
+  type FormatProblem,
   GradientError,
   OutOfMemoryError,
   ShapeError,
