@@ -29,7 +29,7 @@ if (!(late < early)) throw new Error(`The loss should fall within ${STEPS} steps
 
 model.eval()
 for await (const { input } of loader.epoch(1)) {
-  const labels = tidy(() => noGrad(() => argmax(model.forward(input), 1).dataSync()))
+  const labels = tidy(() => noGrad(() => argmax(model.forward(input), { dim: 1 }).dataSync()))
   if (labels.length !== 32) throw new Error(`32 pictures should get 32 labels, got ${labels.length}.`)
   break
 }
