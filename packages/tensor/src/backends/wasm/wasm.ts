@@ -7,6 +7,7 @@
  */
 import type { Backend } from '../backend.ts'
 import { loops } from '../reference/loops.ts'
+import { elementwise } from './elementwise.ts'
 import { Engine, type Kernels } from './engine.ts'
 import { convKernels } from './kernels/conv.ts'
 import { matmulKernels } from './kernels/matmul.ts'
@@ -18,6 +19,7 @@ function kernelsOf(engine: Engine): Kernels {
   return {
     ...plain,
     ...storage(engine),
+    ...elementwise(engine, plain),
     ...matmulKernels(engine, plain),
     ...convKernels(engine, plain),
   }

@@ -1,0 +1,250 @@
+/** Elementwise kernels: `map` and `update`, compiled from their formulas once for each way of walking the operands. */
+import type { DType } from '../../dtype.ts'
+import { type Expr, formulaKey } from '../../formula.ts'
+import type { Buffer, View } from '../backend.ts'
+import type { Engine, Kernel, Kernels } from './engine.ts'
+import { costOf, elementBytes, emitFormulas, type Walked } from './formula-kernel.ts'
+import { denseStrides, mergeLoops } from './merge.ts'
+
+/** Elements that are walked as one row where a walk has no rows of its own. */
+const rowLength = 4096
+/** Picoseconds that an instruction on four elements takes, and a row beside its elements. */
+const instructionTime = 300
+const rowTime = 8000
+/** Picoseconds of work worth a thread. */
+const threadTime = 30e6
+
+const dtypeNumber: Record<Walked['dtype'], number> = { float32: 0, int32: 1, uint8: 2, bool: 3 }
+const stepNumber: Record<Walked['step'], number> = { repeat: 0, dense: 1, strided: 2 }
+/** With more operands than this, the number that tells walks apart would not be exact. */
+const maxOperands = 11
+
+/** A formula that has been used, with the kernels made of it. */
+interface Used {
+  readonly id: number
+  readonly cost: number
+  readonly params: number
+  readonly kernels: Map<number, Kernel>
+}
+
+/** How a launch walks one operand or result, in bytes. */
+interface Track extends Walked {
+  ptr: number
+  /** Bytes from element to element of a row. */
+  readonly stride: number
+}
+
+export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update'>): Pick<Kernels, 'map' | 'update'> {
+  const used = new WeakMap<Expr, Used>()
+  const byKey = new Map<string, Used>()
+  const updates = new Map<string, Kernel>()
+
+  function usedOf(formula: Expr): Used {
+    let entry = used.get(formula)
+    if (entry) return entry
+    // Equal formulas share their kernels, whoever made them.
+    const key = formulaKey(formula)
+    entry = byKey.get(key)
+    if (!entry) {
+      entry = { id: byKey.size, cost: costOf(formula), params: paramsOf(formula), kernels: new Map() }
+      byKey.set(key, entry)
+    }
+    used.set(formula, entry)
+    return entry
+  }
+
+  function kernelOf(formula: Expr, { id, params, kernels }: Used, tracks: readonly Track[]): Kernel {
+    let signature = 1
+    for (const { dtype, step } of tracks) signature = signature * 12 + dtypeNumber[dtype] * 3 + stepNumber[step]
+    let kernel = kernels.get(signature)
+    if (!kernel) {
+      kernel = engine.kernel(`map ${id} ${signature}`, (m) =>
+        emitFormulas(m, [formula], tracks.slice(0, -1), tracks.slice(-1), params),
+      )
+      kernels.set(signature, kernel)
+    }
+    return kernel
+  }
+
+  /** Runs `rows` rows of `count` elements; `steps` are the bytes from row to row. */
+  function launch(
+    kernel: Kernel,
+    cost: number,
+    tracks: readonly Track[],
+    steps: readonly number[],
+    params: readonly number[],
+    count: number,
+    rows: number,
+  ): void {
+    const args: number[] = []
+    for (let k = 0; k < tracks.length; k++) {
+      const track = tracks[k] as Track
+      args.push(track.ptr, steps[k] as number)
+      if (track.step === 'strided') args.push(track.stride)
+    }
+    for (let i = 0; i < params.length; i++) args.push(params[i] as number)
+    args.push(count)
+    if (rows === 1) {
+      args.push(0, 1)
+      engine.run(kernel, ...args)
+    } else {
+      engine.parallel(kernel, args, rows, Math.ceil(threadTime / (count * 0.25 * cost * instructionTime + rowTime)))
+    }
+  }
+
+  /** Runs one long row of `length` elements; `padded`: the memory after it may be read and written. */
+  function launchRow(
+    kernel: Kernel,
+    cost: number,
+    tracks: readonly Track[],
+    params: readonly number[],
+    length: number,
+    padded: boolean,
+  ): void {
+    const rows = length <= 2 * rowLength ? 0 : Math.floor(length / rowLength)
+    const steps = tracks.map((track) => track.stride * rowLength)
+    if (rows > 0) launch(kernel, cost, tracks, steps, params, rowLength, rows)
+    const rest = length - rows * rowLength
+    if (rest === 0) return
+    const count = padded ? (rest + 3) & ~3 : Math.max(rest, 4)
+    // Too short a rest begins earlier: the elements that it shares come out the same.
+    const start = padded ? rows * rowLength : length - count
+    const tail = start === 0 ? tracks : tracks.map((track) => ({ ...track, ptr: track.ptr + start * track.stride }))
+    launch(kernel, cost, tail, steps, params, count, 1)
+  }
+
+  function map(
+    formula: Expr,
+    operands: readonly View[],
+    params: readonly number[],
+    extents: readonly number[],
+    out: DType,
+  ): Buffer {
+    const total = extents.reduce((product, extent) => product * extent, 1)
+    if (out === 'float64' || total === 0 || !inFloat32(formula, operands)) {
+      return plain.map(formula, operands, params, extents, out)
+    }
+    const walk = mergeLoops(extents, [...operands.map((operand) => operand.strides), denseStrides(extents)])
+    const loops = walk.extents.length
+    // Rows along the innermost loop, or along the longest if that is too short for a vector.
+    let inner = 0
+    if (loops > 1 && (walk.extents[0] as number) < 4) {
+      for (let d = 1; d < loops; d++) if ((walk.extents[d] as number) > (walk.extents[inner] as number)) inner = d
+    }
+    const length = loops === 0 ? 1 : (walk.extents[inner] as number)
+    const strideOf = (k: number): number => (loops === 0 ? 1 : (walk.strides[k]![inner] as number))
+    const padded = loops <= 1 && walk.strides.every((_, k) => strideOf(k) === 0 || strideOf(k) === 1)
+    if (length < 4 && !padded) return plain.map(formula, operands, params, extents, out)
+
+    const result = engine.alloc(out, total)
+    const tracks: Track[] = []
+    for (let k = 0; k <= operands.length; k++) {
+      const { buffer, offset } = operands[k] ?? { buffer: result, offset: 0 }
+      const dtype = buffer.dtype as Walked['dtype']
+      const stride = strideOf(k)
+      tracks.push({
+        dtype,
+        step: stride === 0 ? 'repeat' : stride === 1 ? 'dense' : 'strided',
+        ptr: engine.ptr(buffer, offset),
+        stride: stride * elementBytes[dtype],
+      })
+    }
+    const entry = usedOf(formula)
+    const kernel = kernelOf(formula, entry, tracks)
+    const given = params.length > entry.params ? params.slice(0, entry.params) : params
+    const cost = entry.cost + 2
+    if (loops <= 1) {
+      launchRow(kernel, cost, tracks, given, length, padded)
+      return result
+    }
+
+    // Rows: the longest of the other loops, in the kernel. What is left is looped over here.
+    let outer = inner === 0 ? 1 : 0
+    for (let d = 0; d < loops; d++) {
+      if (d !== inner && (walk.extents[d] as number) > (walk.extents[outer] as number)) outer = d
+    }
+    const long = length >= 2 * rowLength
+    const bytesOf = (k: number, d: number): number =>
+      (walk.strides[k]![d] as number) * elementBytes[(tracks[k] as Track).dtype]
+    const steps = tracks.map((_, k) => bytesOf(k, outer))
+    const rest = walk.extents.map((_, d) => d).filter((d) => d !== inner && (long || d !== outer))
+    const visit = (at: number): void => {
+      const d = rest[at]
+      if (d === undefined) {
+        if (long) launchRow(kernel, cost, tracks, given, length, false)
+        else launch(kernel, cost, tracks, steps, given, length, walk.extents[outer] as number)
+        return
+      }
+      const extent = walk.extents[d] as number
+      for (let i = 0; i < extent; i++) {
+        visit(at + 1)
+        for (let k = 0; k < tracks.length; k++) (tracks[k] as Track).ptr += bytesOf(k, d)
+      }
+      for (let k = 0; k < tracks.length; k++) (tracks[k] as Track).ptr -= bytesOf(k, d) * extent
+    }
+    visit(0)
+    return result
+  }
+
+  function update(
+    formulas: readonly Expr[],
+    targets: readonly Buffer[],
+    others: readonly Buffer[],
+    params: readonly number[],
+  ): void {
+    const operands = [...targets, ...others]
+    if (operands.some(({ dtype }) => dtype !== 'float32')) {
+      plain.update(formulas, targets, others, params)
+      return
+    }
+    const entries = formulas.map(usedOf)
+    const count = entries.reduce((most, { params }) => Math.max(most, params), 0)
+    const key = `update ${operands.length} ${entries.map(({ id }) => id).join(' ')}`
+    const tracks: Track[] = [...operands, ...targets].map((buffer) => ({
+      dtype: 'float32',
+      step: 'dense',
+      ptr: engine.ptr(buffer),
+      stride: 4,
+    }))
+    let kernel = updates.get(key)
+    if (!kernel) {
+      const [read, written] = [tracks.slice(0, operands.length), tracks.slice(operands.length)]
+      kernel = engine.kernel(key, (m) => emitFormulas(m, formulas, read, written, count))
+      updates.set(key, kernel)
+    }
+    const cost = entries.reduce((sum, { cost }) => sum + cost, 2)
+    const length = targets[0]?.length ?? 0
+    if (length > 0) launchRow(kernel, cost, tracks, params.slice(0, count), length, true)
+    for (const target of targets) target.version++
+  }
+
+  return { map, update }
+}
+
+/** Whether the formula may be computed in float32: so says the contract, or it converts integers. */
+function inFloat32(formula: Expr, operands: readonly View[]): boolean {
+  if (operands.length > maxOperands) return false
+  let float = false
+  for (let k = 0; k < operands.length; k++) {
+    const { dtype } = (operands[k] as View).buffer
+    if (dtype === 'float64') return false
+    if (dtype === 'float32') float = true
+  }
+  return float || formula.kind === 'input'
+}
+
+/** How many params a formula takes. */
+function paramsOf(e: Expr): number {
+  switch (e.kind) {
+    case 'param':
+      return e.index + 1
+    case 'unary':
+      return paramsOf(e.a)
+    case 'binary':
+      return Math.max(paramsOf(e.a), paramsOf(e.b))
+    case 'select':
+      return Math.max(paramsOf(e.condition), paramsOf(e.a), paramsOf(e.b))
+    default:
+      return 0
+  }
+}

@@ -1,0 +1,321 @@
+/**
+ * Kernels emitted from formulas: rows of elements, four at a time, each subexpression computed once and as far outside
+ * the loops as what it depends on allows.
+ */
+import type { DType } from '../../dtype.ts'
+import { type BinaryFunction, type Expr, formulaKey, type UnaryFunction } from '../../formula.ts'
+import {
+  type FunctionBuilder,
+  f32x4,
+  i16x8,
+  i32,
+  i32x4,
+  type Local,
+  type ModuleBuilder,
+  type Type,
+  type Value,
+  v128,
+} from './asm.ts'
+import { cos, erf, exp, log, pow, sin, tanh } from './math.ts'
+
+type Vector = Value<'v128'>
+
+/** How an operand or a result is walked along a row: `repeat` is stride 0, `dense` 1, `strided` any other. */
+export interface Walked {
+  readonly dtype: Exclude<DType, 'float64'>
+  readonly step: 'repeat' | 'dense' | 'strided'
+}
+
+export const elementBytes: Record<Walked['dtype'], number> = { float32: 4, int32: 4, uint8: 1, bool: 1 }
+
+/** A value of four lanes: as floats, as integers (before they are converted) or as a mask of ones and zeros. */
+interface Lanes {
+  float?: Vector
+  ints?: Vector
+  mask?: Vector
+}
+
+const unaryCode: Record<Exclude<UnaryFunction, 'not'>, (b: FunctionBuilder, a: Vector) => Vector> = {
+  neg: (_, a) => f32x4.neg(a),
+  abs: (_, a) => f32x4.abs(a),
+  sqrt: (_, a) => f32x4.sqrt(a),
+  floor: (_, a) => f32x4.floor(a),
+  ceil: (_, a) => f32x4.ceil(a),
+  round: (_, a) => f32x4.nearest(a),
+  trunc: (_, a) => f32x4.trunc(a),
+  exp,
+  log,
+  sin,
+  cos,
+  tanh,
+  erf,
+}
+
+type NumberFunction = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'min' | 'max'
+type Comparison = 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne'
+
+const binaryCode: Record<NumberFunction, (b: FunctionBuilder, x: Vector, y: Vector) => Vector> = {
+  add: (_, x, y) => f32x4.add(x, y),
+  sub: (_, x, y) => f32x4.sub(x, y),
+  mul: (_, x, y) => f32x4.mul(x, y),
+  div: (_, x, y) => f32x4.div(x, y),
+  min: (_, x, y) => f32x4.pmin(x, y),
+  max: (_, x, y) => f32x4.pmax(x, y),
+  pow,
+}
+
+/** Rough cost of a function in instructions. */
+const costs: Partial<Record<UnaryFunction | BinaryFunction, number>> = {
+  exp: 25,
+  log: 35,
+  tanh: 45,
+  erf: 60,
+  sin: 60,
+  cos: 60,
+  pow: 130,
+  div: 4,
+  sqrt: 5,
+}
+
+/** Rough cost of four elements of a formula in instructions. */
+export function costOf(e: Expr): number {
+  switch (e.kind) {
+    case 'input':
+      return 2
+    case 'unary':
+      return (costs[e.fn] ?? 1) + costOf(e.a)
+    case 'binary':
+      return (costs[e.fn] ?? 1) + costOf(e.a) + costOf(e.b)
+    case 'select':
+      return 1 + costOf(e.condition) + costOf(e.a) + costOf(e.b)
+    default:
+      return 0
+  }
+}
+
+/** Loops that a value changes in: 0 none, 1 that over rows, 2 that within a row. */
+type Depth = 0 | 1 | 2
+
+/**
+ * Adds the function `run` to a module. Its arguments: for each operand and then each result the byte address, the bytes
+ * from row to row and, if it is strided, those from element to element; the params; the elements of a row, at least 4;
+ * the first row and the one after the last. Result i is `formulas[i]`. The last vector of a row overlaps the one before
+ * if the count is no multiple of 4.
+ */
+export function emitFormulas(
+  m: ModuleBuilder,
+  formulas: readonly Expr[],
+  operands: readonly Walked[],
+  results: readonly Walked[],
+  params: number,
+): void {
+  const all = [...operands, ...results]
+  const types: Type[] = [
+    ...all.flatMap(({ step }): Type[] => (step === 'strided' ? ['i32', 'i32', 'i32'] : ['i32', 'i32'])),
+    ...new Array<Type>(params).fill('f32'),
+    'i32',
+    'i32',
+    'i32',
+  ]
+  m.func('run', types, (b, ...args) => {
+    let next = 0
+    const take = <T extends Type>(): Local<T> => args[next++] as Local<T>
+    const walks = all.map(({ dtype, step }) => {
+      const start = take<'i32'>()
+      const toRow = take<'i32'>()
+      const bytes = step === 'strided' ? take<'i32'>() : elementBytes[dtype]
+      return { dtype, step, start, toRow, bytes, at: b.local('i32') }
+    })
+    const given = Array.from({ length: params }, () => take<'f32'>())
+    const [count, from, to] = [take<'i32'>(), take<'i32'>(), take<'i32'>()]
+
+    // --- values, each computed once ---
+    const known = new Map<string, { depth: Depth; lanes: Lanes }>()
+
+    const depthOf = (e: Expr): Depth => {
+      switch (e.kind) {
+        case 'input':
+          return operands[e.index]!.step === 'repeat' ? 1 : 2
+        case 'unary':
+          return depthOf(e.a)
+        case 'binary':
+          return Math.max(depthOf(e.a), depthOf(e.b)) as Depth
+        case 'select':
+          return Math.max(depthOf(e.condition), depthOf(e.a), depthOf(e.b)) as Depth
+        default:
+          return 0
+      }
+    }
+    const float = (lanes: Lanes): Vector => {
+      lanes.float ??= b.let(lanes.ints ? f32x4.fromI32(lanes.ints) : v128.and(lanes.mask as Vector, f32x4.const(1)))
+      return lanes.float
+    }
+    const mask = (lanes: Lanes): Vector => {
+      lanes.mask ??= b.let(lanes.ints ? i32x4.ne(lanes.ints, 0) : f32x4.ne(lanes.float as Vector, 0))
+      return lanes.mask
+    }
+    /** Four elements of operand `k`, the first of them `ahead` elements further on. */
+    const load = (k: number, ahead: number): Lanes => {
+      const { dtype, step, at, bytes } = walks[k]!
+      const wide = elementBytes[dtype] === 4
+      let value: Vector
+      if (step === 'repeat') value = wide ? v128.load32Splat(at) : i32x4.splat(i32.load8U(at))
+      else if (step === 'dense') {
+        const offset = ahead * elementBytes[dtype]
+        value = wide ? v128.load(at, offset) : i32x4.fromU16Low(i16x8.fromU8Low(v128.load32Zero(at, offset)))
+      } else {
+        const place = b.let(at)
+        value = wide ? v128.load32Zero(place) : i32x4.splat(i32.load8U(place))
+        for (let lane = 1; lane < 4; lane++) {
+          const before = b.let(value)
+          b.set(place, i32.add(place, bytes))
+          value = wide ? v128.load32Lane(place, before, lane) : i32x4.replace(before, lane, i32.load8U(place))
+        }
+      }
+      return dtype === 'float32' ? { float: b.let(value) } : { ints: b.let(value) }
+    }
+    const evaluate = (e: Expr, ahead: number): Lanes => {
+      if (e.kind === 'const') return { float: f32x4.const(e.value) }
+      const key = formulaKey(e)
+      const found = known.get(key)
+      if (found) return found.lanes
+      const lanes = compute(e, ahead)
+      const depth = depthOf(e)
+      if (depth < 2) {
+        // Converted here for good, as a later place might be one that is not always reached.
+        float(lanes)
+        mask(lanes)
+      }
+      known.set(key, { depth, lanes })
+      return lanes
+    }
+    const compute = (e: Exclude<Expr, { kind: 'const' }>, ahead: number): Lanes => {
+      switch (e.kind) {
+        case 'input':
+          return load(e.index, ahead)
+        case 'param':
+          return { float: b.let(f32x4.splat(given[e.index]!)) }
+        case 'unary': {
+          const a = evaluate(e.a, ahead)
+          return e.fn === 'not' ? { mask: b.let(v128.not(mask(a))) } : { float: b.let(unaryCode[e.fn](b, float(a))) }
+        }
+        case 'binary':
+          return binary(e.fn, e.b, evaluate(e.a, ahead), evaluate(e.b, ahead))
+        case 'select': {
+          const condition = mask(evaluate(e.condition, ahead))
+          const x = evaluate(e.a, ahead)
+          const y = evaluate(e.b, ahead)
+          return { float: b.let(v128.bitselect(float(x), float(y), condition)) }
+        }
+      }
+    }
+    const binary = (fn: BinaryFunction, second: Expr, x: Lanes, y: Lanes): Lanes => {
+      switch (fn) {
+        case 'and':
+        case 'or':
+          return { mask: b.let(v128[fn](mask(x), mask(y))) }
+        case 'lt':
+        case 'le':
+        case 'gt':
+        case 'ge':
+        case 'eq':
+        case 'ne':
+          return { mask: b.let(f32x4[fn satisfies Comparison](float(x), float(y))) }
+        case 'pow': {
+          const a = float(x)
+          const power = second.kind === 'const' ? second.value : undefined
+          if (power === 2) return { float: b.let(f32x4.mul(a, a)) }
+          if (power === 3) return { float: b.let(f32x4.mul(f32x4.mul(a, a), a)) }
+          if (power === -1) return { float: b.let(f32x4.div(1, a)) }
+          return { float: b.let(pow(b, a, float(y))) }
+        }
+        default:
+          return { float: b.let(binaryCode[fn](b, float(x), float(y))) }
+      }
+    }
+    /** Computes what changes in no deeper loop than `depth`. */
+    const hoist = (e: Expr, depth: Depth): void => {
+      if (e.kind === 'const') return
+      if (depthOf(e) <= depth) evaluate(e, 0)
+      else if (e.kind === 'unary') hoist(e.a, depth)
+      else if (e.kind === 'binary') for (const child of [e.a, e.b]) hoist(child, depth)
+      else if (e.kind === 'select') for (const child of [e.condition, e.a, e.b]) hoist(child, depth)
+    }
+    const forget = (depth: Depth): void => {
+      for (const [key, value] of known) if (value.depth >= depth) known.delete(key)
+    }
+
+    // --- loops ---
+    const store = (lanes: Lanes, k: number, ahead: number): void => {
+      const { dtype, step, at, bytes } = walks[k]!
+      const wide = elementBytes[dtype] === 4
+      let value: Vector
+      if (dtype === 'float32') value = float(lanes)
+      else if (dtype === 'bool') value = v128.and(mask(lanes), i32x4.const(1))
+      else value = lanes.ints ?? i32x4.fromF32(float(lanes))
+      const kept = b.let(value)
+      if (step === 'dense') {
+        const offset = ahead * elementBytes[dtype]
+        if (wide) b.emit(v128.store(at, kept, offset))
+        else {
+          const packed = v128.shuffle(kept, kept, [0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12, 0, 4, 8, 12])
+          b.emit(v128.store32Lane(at, packed, 0, offset))
+        }
+        return
+      }
+      const place = b.let(at)
+      for (let lane = 0; lane < 4; lane++) {
+        b.emit(wide ? v128.store32Lane(place, kept, lane) : v128.store8Lane(place, kept, lane * 4))
+        b.set(place, i32.add(place, bytes))
+      }
+    }
+    const moving = walks.filter(({ step }) => step !== 'repeat')
+    const advance = (elements: number): void => {
+      for (const { at, bytes } of moving) {
+        b.set(at, i32.add(at, typeof bytes === 'number' ? bytes * elements : i32.mul(bytes, elements)))
+      }
+    }
+    const step = (ahead: number): void => {
+      const lanes = formulas.map((e) => evaluate(e, ahead))
+      for (const [i, value] of lanes.entries()) store(value, operands.length + i, ahead)
+      forget(2)
+    }
+    const cost = formulas.reduce((sum, e) => sum + costOf(e), 0)
+    const unrolled = cost <= 16 && walks.every(({ step }) => step !== 'strided')
+
+    for (const e of formulas) hoist(e, 0)
+    for (const { start, toRow } of walks) b.set(start, i32.add(start, i32.mul(toRow, from)))
+    const row = b.let(from)
+    const left = b.local('i32')
+    b.for(row, to, 1, () => {
+      for (const { at, start } of walks) b.set(at, start)
+      for (const e of formulas) hoist(e, 1)
+      b.set(left, count)
+      if (unrolled) {
+        b.if(i32.geU(left, 16), () =>
+          b.loop((again) => {
+            for (let ahead = 0; ahead < 16; ahead += 4) step(ahead)
+            advance(16)
+            b.add(left, -16)
+            again(i32.geU(left, 16))
+          }),
+        )
+      }
+      b.if(left, () =>
+        b.loop((again) => {
+          b.if(i32.ltU(left, 4), () => {
+            const back = b.let(i32.sub(4, left))
+            for (const { at, bytes } of moving) b.set(at, i32.sub(at, i32.mul(back, bytes)))
+            b.set(left, 4)
+          })
+          step(0)
+          advance(4)
+          b.add(left, -4)
+          again(left)
+        }),
+      )
+      for (const { start, toRow } of walks) b.set(start, i32.add(start, toRow))
+      forget(1)
+    })
+  })
+}
