@@ -65,6 +65,8 @@ export class Engine {
    * differently from a product and a sum.
    */
   readonly fma: boolean
+  /** `fast` allows algorithms that change the last digits: Winograd convolution, about 1e-5 of the largest value. */
+  precision: 'fast' | 'strict' = 'fast'
   readonly #kernels = new Map<string, Kernel>()
   readonly #imported: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
   #bytes = 0

@@ -6,6 +6,7 @@ import { gemm } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
 import { tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
+import { suitsWinograd, transformWeights, winograd } from './winograd.ts'
 
 /** Whether pixels are rows of a matrix product: a 1 x 1 kernel that looks at every pixel once. */
 function isPointwise(s: ConvSpec): boolean {
@@ -45,6 +46,10 @@ function forward(engine: Engine, x: Buffer, weight: Buffer, bias: number, out: B
   const groupIn = spec.inChannels / groups
   const groupOut = outChannels / groups
   const depth = kernelHeight * kernelWidth * groupIn
+  if (suitsWinograd(engine, spec)) {
+    winograd(engine, engine.ptr(x), transformWeights(engine, weight, spec, false), bias, engine.ptr(out), spec)
+    return
+  }
   const pointwise = isPointwise(spec)
   const shape = pointwise ? tileShape(engine) : tileFor(engine, groupOut)
   const packed = packGroups(engine, weight, 'forward', groups, shape.columns, (group) => ({
@@ -111,6 +116,21 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   const { groups, kernelHeight, kernelWidth, inHeight, inWidth, inChannels, outChannels } = spec
   const groupIn = inChannels / groups
   const groupOut = outChannels / groups
+  if (suitsWinograd(engine, spec)) {
+    const transposed = {
+      ...spec,
+      inHeight: spec.outHeight,
+      inWidth: spec.outWidth,
+      inChannels: outChannels,
+      outHeight: inHeight,
+      outWidth: inWidth,
+      outChannels: inChannels,
+      padTop: 2 - spec.padTop,
+      padLeft: 2 - spec.padLeft,
+    }
+    winograd(engine, engine.ptr(g), transformWeights(engine, weight, spec, true), 0, engine.ptr(out), transposed)
+    return
+  }
   const shape = isPointwise(spec) ? tileShape(engine) : tileFor(engine, groupIn)
   const packPhase = (y: Phase, x: Phase) =>
     packGroups(

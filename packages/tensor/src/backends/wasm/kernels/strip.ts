@@ -83,6 +83,20 @@ export interface Band {
   readonly pitch: Local<'i32'>
 }
 
+/** Emits where band number `band` (counted over all images) lies in the output. */
+export function emitBand(
+  b: FunctionBuilder,
+  args: readonly Local<'i32'>[],
+  band: Local<'i32'>,
+): Pick<Band, 'image' | 'top' | 'rows'> {
+  const [, outHeight, , , , , , , bandRows, bands] = args as Ten<Local<'i32'>>
+  const image = b.let(i32.divU(band, bands))
+  const top = b.let(i32.mul(i32.remU(band, bands), bandRows))
+  const rows = b.let(i32.sub(outHeight, top))
+  b.if(i32.gtU(rows, bandRows), () => b.set(rows, bandRows))
+  return { image, top, rows }
+}
+
 /** Emits what makes band number `band` (counted over all images) ready. */
 export function emitStrip(
   b: FunctionBuilder,
@@ -93,13 +107,8 @@ export function emitStrip(
   x: Local<'i32'>,
   scratch: Value<'i32'>,
 ): Band {
-  const [inHeight, outHeight, padTop, rowBytes, left, skip, middle, right, bandRows, bands] = args as Ten<Local<'i32'>>
-  const image = b.let(i32.divU(band, bands))
-  const top = b.let(i32.mul(i32.remU(band, bands), bandRows))
-  const below = b.let(i32.sub(outHeight, top))
-  const rows = b.local('i32')
-  b.set(rows, bandRows)
-  b.if(i32.ltU(below, rows), () => b.set(rows, below))
+  const [inHeight, , padTop, rowBytes, left, skip, middle, right] = args as Ten<Local<'i32'>>
+  const { image, top, rows } = emitBand(b, args, band)
   // Signed: rows above the input are negative.
   const first = b.let(i32.sub(i32.mul(top, strideHeight), padTop))
   const source = b.let(i32.add(i32.add(x, skip), i32.mul(i32.add(i32.mul(image, inHeight), first), rowBytes)))

@@ -95,7 +95,7 @@ export class Tile {
 
   /**
    * `steps` >= 1 products along k: `rows` are pointers into A that advance by `stepA` bytes, `panel` one into B that
-   * advances by `stepB`. With fewer pointers than rows, the rows of A follow each other: row i is i floats further.
+   * advances by `stepB`. With one pointer for all rows, row i is `i * rowBytes` bytes further.
    */
   multiply(
     rows: readonly Local<'i32'>[],
@@ -103,12 +103,13 @@ export class Tile {
     steps: Operand<'i32'>,
     stepA: Operand<'i32'> = 4,
     stepB: Operand<'i32'> = this.columns * 4,
+    rowBytes = 4,
   ): void {
     const { b } = this
     const count = b.local('i32')
     b.set(count, steps)
     b.repeat(count, () => {
-      this.step((i) => (rows.length > 1 || i === 0 ? [rows[i]!, 0] : [rows[0]!, 4 * i]), panel)
+      this.step((i) => (rows.length > 1 ? [rows[i]!, 0] : [rows[0]!, i * rowBytes]), panel)
       for (const pointer of rows) b.add(pointer, stepA)
       b.add(panel, stepB)
     })

@@ -1,0 +1,432 @@
+/**
+ * Convolution with 3 x 3 kernels and stride 1 by Winograd's F(4x4, 3x3): tiles of the input are transformed into 36
+ * planes, each plane is multiplied by the weights' plane as a small matrix product, and the products are transformed
+ * into tiles of the output. Tiles are taken in blocks whose planes stay in the cache.
+ *
+ * The result differs from the direct sum by about 1e-5 of its largest value; `precision: 'strict'` avoids it.
+ */
+import type { Buffer, ConvSpec } from '../../backend.ts'
+import { type FunctionBuilder, f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
+import type { Engine } from '../engine.ts'
+import { grainWork, roundUp } from './matmul.ts'
+import { emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
+import { eachUnit, Tile, tileShape } from './tile.ts'
+import { emitLine, emitLines, lines, pointers } from './winograd-transforms.ts'
+
+/** Bytes of the planes of a block: half of a small second-level cache. */
+const blockBytes = 393216
+/** The part of a strip that is worth copying at a time. */
+const stripBytes = 65536
+
+/** Whether a convolution is one that gains. */
+export function suitsWinograd(engine: Engine, s: ConvSpec): boolean {
+  return (
+    engine.precision === 'fast' &&
+    s.kernelHeight === 3 &&
+    s.kernelWidth === 3 &&
+    s.strideHeight * s.strideWidth * s.dilationHeight * s.dilationWidth * s.groups === 1 &&
+    gains(s.inChannels) &&
+    gains(s.outChannels) &&
+    fits(s.outHeight, s.outWidth) &&
+    fits(s.inHeight, s.inWidth)
+  )
+}
+
+/** Fewer channels do not earn back the transforms, which take four at a time. */
+function gains(channels: number): boolean {
+  return channels >= 16 && channels % 4 === 0
+}
+
+/** Whether tiles do not jut out too far. */
+function fits(height: number, width: number): boolean {
+  return height * width > 0.45 * roundUp(height, 4) * roundUp(width, 4)
+}
+
+/** The 6 x 6 windows over the input, one per tile of 4 x 4 outputs. */
+export function tileWindows(w: Windows): Windows {
+  return {
+    ...w,
+    outHeight: Math.ceil(w.outHeight / 4),
+    outWidth: Math.ceil(w.outWidth / 4),
+    kernelHeight: 6,
+    kernelWidth: 6,
+    strideHeight: 4,
+    strideWidth: 4,
+  }
+}
+
+/** Bytes from plane to plane: an odd number of cache lines, so that the planes of a tile do not fall into one set. */
+export function planeBytes(tiles: number, channels: number): number {
+  const linesOfCache = Math.ceil((tiles * channels * 4) / 64)
+  return (linesOfCache | 1) * 64
+}
+
+/** Emits the transform of the input tile at `tile` into the planes at `planes`, for all channels. */
+export function emitInputTransform(
+  b: FunctionBuilder,
+  fma: boolean,
+  channels: number,
+  tile: Local<'i32'>,
+  pitch: Local<'i32'>,
+  scratch: Value<'i32'>,
+  planes: Local<'i32'>,
+  plane: number,
+): void {
+  const { input } = lines(fma)
+  const [channel, at, to] = [b.local('i32'), b.local('i32'), b.local('i32')]
+  b.set(channel, 0)
+  b.for(channel, channels * 4, 16, () => {
+    const rows = pointers(b, i32.add(tile, channel), pitch, 6)
+    b.set(at, scratch)
+    emitLines(b, 6, () => {
+      emitLine(
+        b,
+        input,
+        6,
+        (i) => [rows[i]!, 0],
+        (i, value) => b.emit(v128.store(at, value, i * 96)),
+      )
+      for (const row of rows) b.add(row, channels * 4)
+      b.add(at, 16)
+    })
+    b.set(at, scratch)
+    b.set(to, i32.add(planes, channel))
+    emitLines(b, 6, () => {
+      emitLine(
+        b,
+        input,
+        6,
+        (i) => [at, i * 16],
+        (i, value) => b.emit(v128.store(to, value, i * plane)),
+      )
+      b.add(at, 96)
+      b.add(to, 6 * plane)
+    })
+  })
+}
+
+/** What is computed: a convolution of `w` with transformed weights. */
+export interface WinogradSpec extends Windows {
+  readonly outChannels: number
+}
+
+/** y = x * weights + bias; `transformed` is what `transformWeights` gave. All are byte offsets. */
+export function winograd(
+  engine: Engine,
+  x: number,
+  transformed: number,
+  bias: number,
+  y: number,
+  spec: WinogradSpec,
+): void {
+  const { fma } = engine
+  const { inChannels, outChannels } = spec
+  const shape = tileShape(engine)
+  const { rows, columns } = shape
+  const windows = tileWindows(spec)
+  const tilesAcross = windows.outWidth
+  const panels = Math.ceil(outChannels / columns)
+  const paddedOut = panels * columns
+  const wanted = Math.max(16, Math.floor(blockBytes / (144 * (inChannels + paddedOut))))
+  // Enough blocks for the threads; where there are few tiles, the output channels are split too.
+  const tiles = windows.batch * windows.outHeight * tilesAcross
+  const perBlock = Math.min(wanted, Math.max(16, Math.ceil(tiles / 8)))
+  const plan = planStrips(windows, stripBytes, perBlock / tilesAcross)
+  const bandTiles = plan.bandRows * tilesAcross
+  const bands = windows.batch * plan.bands
+  const blockBands = Math.max(1, Math.floor(perBlock / bandTiles))
+  const blocks = Math.ceil(bands / blockBands)
+  const panelBlock = Math.ceil(panels / Math.max(1, Math.min(Math.floor(8 / blocks), Math.floor(outChannels / 64))))
+  const parts = Math.ceil(panels / panelBlock)
+  const capacity = roundUp(blockBands * bandTiles, rows)
+  const inPlane = planeBytes(capacity, inChannels)
+  const outPlane = planeBytes(capacity, panelBlock * columns)
+  const key = `winograd ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied}`
+  const kernel = engine.kernel(key, (module) => {
+    module.func(
+      'run',
+      ints(24),
+      (b, x, weights, bias_, y, height, width, bands, blockBands, across, scratch, perThread, ...rest) => {
+        const args = rest.slice(0, stripArgs)
+        const [from, to, thread] = rest.slice(stripArgs) as Three<Local<'i32'>>
+        const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
+        const inPlanes = b.let(i32.add(own, 1024))
+        const outPlanes = b.let(i32.add(inPlanes, 36 * inPlane))
+        const strip = i32.add(outPlanes, 36 * outPlane)
+        const local = () => b.local('i32')
+        const [count, tileRow, tileColumn, at, planes] = [local(), local(), local(), local(), local()]
+        eachUnit(b, from, to, (unit) => {
+          const firstPanel = b.let(i32.mul(i32.remU(unit, parts), panelBlock))
+          const first = b.let(i32.mul(i32.divU(unit, parts), blockBands))
+          const last = b.let(i32.add(first, blockBands))
+          b.if(i32.gtU(last, bands), () => b.set(last, bands))
+
+          b.set(count, 0)
+          b.set(planes, inPlanes)
+          b.for(b.let(first), last, 1, (number) => {
+            const band = emitStrip(b, plan.copied, windows, args, number, x, strip)
+            b.set(tileRow, 0)
+            b.for(tileRow, band.rows, 1, () => {
+              b.set(tileColumn, 0)
+              b.set(at, i32.add(band.start, i32.mul(tileRow, i32.shl(band.pitch, 2))))
+              b.for(tileColumn, across, 1, () => {
+                emitInputTransform(b, fma, inChannels, at, band.pitch, own, planes, inPlane)
+                b.add(planes, inChannels * 4)
+                b.add(at, 16 * inChannels)
+                b.add(count, 1)
+              })
+            })
+          })
+
+          emitProducts(
+            b,
+            new Tile(b, fma, shape),
+            { inChannels, paddedOut, panelBlock, inPlane, outPlane, panels },
+            count,
+            firstPanel,
+            inPlanes,
+            weights,
+            outPlanes,
+          )
+
+          b.set(planes, outPlanes)
+          const firstChannel = b.let(i32.mul(firstPanel, columns))
+          const channels = b.let(i32.sub(outChannels, firstChannel))
+          b.if(i32.gtU(channels, panelBlock * columns), () => b.set(channels, panelBlock * columns))
+          b.for(b.let(first), last, 1, (number) => {
+            const band = emitBand(b, args, number)
+            b.set(tileRow, 0)
+            b.for(tileRow, band.rows, 1, () => {
+              const top = b.let(i32.shl(i32.add(band.top, tileRow), 2))
+              const rowAt = i32.add(i32.mul(band.image, height), top)
+              b.set(at, i32.add(y, i32.mul(i32.add(i32.mul(i32.mul(rowAt, width), outChannels), firstChannel), 4)))
+              b.set(tileColumn, 0)
+              b.for(tileColumn, across, 1, () => {
+                const rowsLeft = b.let(i32.sub(height, top))
+                b.if(i32.gtU(rowsLeft, 4), () => b.set(rowsLeft, 4))
+                const columnsLeft = b.let(i32.sub(width, i32.shl(tileColumn, 2)))
+                emitOutputTransform(
+                  b,
+                  fma,
+                  { channels, outChannels, outPlane, width },
+                  planes,
+                  own,
+                  bias ? b.let(i32.add(bias_, i32.shl(firstChannel, 2))) : null,
+                  at,
+                  rowsLeft,
+                  columnsLeft,
+                )
+                b.add(planes, panelBlock * columns * 4)
+                b.add(at, 16 * outChannels)
+              })
+            })
+          })
+        })
+      },
+    )
+  })
+  const perThread = 1024 + 36 * (inPlane + outPlane) + roundUp(plan.bytes, 64)
+  const scratch = engine.workspace(perThread * engine.pool.threads)
+  const units = blocks * parts
+  const work = tiles * 36 * inChannels * outChannels
+  engine.parallel(
+    kernel,
+    [
+      x,
+      transformed,
+      bias,
+      y,
+      spec.outHeight,
+      spec.outWidth,
+      bands,
+      blockBands,
+      tilesAcross,
+      scratch,
+      perThread,
+      ...plan.args,
+    ],
+    units,
+    Math.ceil((grainWork * units) / work),
+  )
+}
+
+interface Products {
+  readonly inChannels: number
+  readonly paddedOut: number
+  readonly panelBlock: number
+  readonly inPlane: number
+  readonly outPlane: number
+  readonly panels: number
+}
+
+/** For each of the 36 planes: out (count, columns) = in (count, inChannels) times the plane's weights. */
+function emitProducts(
+  b: FunctionBuilder,
+  tile: Tile,
+  { inChannels, paddedOut, panelBlock, inPlane, outPlane, panels }: Products,
+  count: Local<'i32'>,
+  firstPanel: Local<'i32'>,
+  inPlanes: Local<'i32'>,
+  weights: Local<'i32'>,
+  outPlanes: Local<'i32'>,
+): void {
+  const { rows, columns } = tile
+  const panelBytes = inChannels * columns * 4
+  const [plane, panel, row, a, p, c] = Array.from({ length: 6 }, () => b.local('i32')) as Six<Local<'i32'>>
+  const end = b.let(i32.add(firstPanel, panelBlock))
+  b.if(i32.gtU(end, panels), () => b.set(end, panels))
+  b.set(plane, 0)
+  b.for(plane, 36, 1, () => {
+    const source = b.let(i32.add(inPlanes, i32.mul(plane, inPlane)))
+    const target = b.let(i32.add(outPlanes, i32.mul(plane, outPlane)))
+    const start = b.let(
+      i32.add(weights, i32.add(i32.mul(plane, inChannels * paddedOut * 4), i32.mul(firstPanel, panelBytes))),
+    )
+    b.set(panel, firstPanel)
+    b.for(panel, end, 1, () => {
+      b.set(row, 0)
+      b.for(row, count, rows, () => {
+        b.set(a, i32.add(source, i32.mul(row, inChannels * 4)))
+        b.set(c, i32.add(target, i32.mul(row, panelBlock * columns * 4)))
+        b.set(p, start)
+        tile.clear()
+        tile.multiply([a], p, inChannels, 4, columns * 4, inChannels * 4)
+        tile.store((i) => [c, i * panelBlock * columns * 4])
+      })
+      b.add(start, panelBytes)
+      b.add(target, columns * 4)
+    })
+  })
+}
+
+interface Outputs {
+  readonly channels: Local<'i32'>
+  readonly outChannels: number
+  readonly outPlane: number
+  readonly width: Local<'i32'>
+}
+
+/** The 4 x 4 outputs of a tile, as far as they lie inside, from its 36 products. */
+function emitOutputTransform(
+  b: FunctionBuilder,
+  fma: boolean,
+  { channels, outChannels, outPlane, width }: Outputs,
+  planes: Local<'i32'>,
+  scratch: Local<'i32'>,
+  bias: Local<'i32'> | null,
+  to: Local<'i32'>,
+  rows: Local<'i32'>,
+  columns: Local<'i32'>,
+): void {
+  const { output } = lines(fma)
+  const [channel, from, at, out, left] = Array.from({ length: 5 }, () => b.local('i32')) as Five<Local<'i32'>>
+  b.set(channel, 0)
+  b.for(channel, i32.shl(channels, 2), 16, () => {
+    b.set(from, i32.add(planes, channel))
+    b.set(at, scratch)
+    emitLines(b, 6, () => {
+      emitLine(
+        b,
+        output,
+        6,
+        (i) => [from, i * 6 * outPlane],
+        (i, value) => b.emit(v128.store(at, value, i * 96)),
+      )
+      b.add(from, outPlane)
+      b.add(at, 16)
+    })
+    b.set(at, scratch)
+    b.set(out, i32.add(to, channel))
+    b.set(left, rows)
+    const plus = bias ? b.let(v128.load(i32.add(bias, channel))) : null
+    b.repeat(left, () => {
+      emitLine(
+        b,
+        output,
+        6,
+        (i) => [at, i * 16],
+        (i, value) => {
+          const store = () => b.emit(v128.store(out, plus ? f32x4.add(value, plus) : value, i * outChannels * 4))
+          if (i === 0) store()
+          else b.if(i32.gtU(columns, i), store)
+        },
+      )
+      b.add(at, 96)
+      b.add(out, i32.mul(width, outChannels * 4))
+    })
+  })
+}
+
+/**
+ * The transformed weights, as [36][panels][channels in][columns], kept as long as the weights do not change: of the
+ * convolution itself or, `flipped`, of the one that gives the input's gradient.
+ */
+export function transformWeights(engine: Engine, weight: Buffer, spec: ConvSpec, flipped: boolean): number {
+  const { inChannels, outChannels } = spec
+  const { columns } = tileShape(engine)
+  const [inner, outer] = flipped ? [outChannels, inChannels] : [inChannels, outChannels]
+  const paddedOut = roundUp(outer, columns)
+  const plane = inner * paddedOut * 4
+  return engine.derived(weight, `winograd ${columns} ${flipped}`, 36 * plane, (to) => {
+    const kernel = engine.kernel(`winogradWeights ${columns} ${flipped} ${inChannels} ${outChannels}`, (module) => {
+      module.func('run', ints(6), (b, weight, to, scratches, from, end, thread) => {
+        const { weight: line } = lines(engine.fma)
+        const [at, source, channel] = [b.local('i32'), b.local('i32'), b.local('i32')]
+        const scratch = b.let(i32.add(scratches, i32.shl(thread, 9)))
+        eachUnit(b, from, end, (unit) => {
+          // A unit is one output channel of the weights; vectors lie along its input channels.
+          const start = b.let(i32.add(weight, i32.mul(unit, 9 * inChannels * 4)))
+          b.set(channel, 0)
+          b.for(channel, inChannels, 4, () => {
+            b.set(source, i32.add(start, i32.shl(channel, 2)))
+            b.set(at, scratch)
+            // Flipped, the kernel is read from its last cell on, and inner and outer channels change places.
+            const cell = (i: number) => (flipped ? 8 - i : i) * inChannels * 4
+            for (let x = 0; x < 3; x++) {
+              emitLine(
+                b,
+                line,
+                3,
+                (i) => [source, cell(3 * i + x)],
+                (i, value) => b.emit(v128.store(at, value, i * 48 + x * 16)),
+              )
+            }
+            const [c, j] = flipped ? [unit, channel] : [channel, unit]
+            const place = i32.add(
+              i32.mul(i32.divU(j, columns), inner * columns * 4),
+              i32.add(i32.mul(c, columns * 4), i32.shl(i32.remU(j, columns), 2)),
+            )
+            const target = b.let(i32.add(to, place))
+            emitLines(b, 6, () => {
+              emitLine(
+                b,
+                line,
+                3,
+                (i) => [at, i * 16],
+                (i, value) => {
+                  if (flipped) b.emit(v128.store(target, value, i * plane))
+                  else {
+                    const lanes = b.let(value)
+                    for (const lane of [0, 1, 2, 3])
+                      b.emit(v128.store32Lane(target, lanes, lane, i * plane + lane * columns * 4))
+                  }
+                },
+              )
+              b.add(at, 48)
+              b.add(target, 6 * plane)
+            })
+          })
+        })
+      })
+    })
+    const mark = engine.heap.mark()
+    const scratch = engine.workspace(512 * engine.pool.threads)
+    const grain = Math.ceil(grainWork / (40 * inChannels))
+    engine.parallel(kernel, [engine.ptr(weight), to, scratch], outChannels, grain)
+    engine.heap.release(mark)
+  })
+}
+
+type Three<T> = [T, T, T]
+type Five<T> = [T, T, T, T, T]
+type Six<T> = [T, T, T, T, T, T]
