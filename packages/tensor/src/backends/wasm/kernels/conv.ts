@@ -7,6 +7,7 @@ import { type PackSource, pack, packedBytes } from './pack.ts'
 import { tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
 import { suitsWinograd, transformWeights, winograd } from './winograd.ts'
+import { winogradWeightGradient } from './winograd-grad.ts'
 
 /** Whether pixels are rows of a matrix product: a 1 x 1 kernel that looks at every pixel once. */
 function isPointwise(s: ConvSpec): boolean {
@@ -207,7 +208,8 @@ export function convKernels(engine: Engine, plain: Convolutions): Convolutions {
       if (x.dtype !== 'float32') return plain.conv2dWeightGrad(x, g, spec)
       const length = spec.outChannels * spec.kernelHeight * spec.kernelWidth * (spec.inChannels / spec.groups)
       const out = engine.alloc('float32', length)
-      if (length > 0) weightGradient(engine, engine.ptr(x), engine.ptr(g), out.ptr, spec)
+      const gradient = suitsWinograd(engine, spec) ? winogradWeightGradient : weightGradient
+      if (length > 0) gradient(engine, engine.ptr(x), engine.ptr(g), out.ptr, spec)
       return out
     },
   }

@@ -155,7 +155,8 @@ function flat(spec: ConvSpec): ConvSpec {
   return { ...spec, batch: pixels / row, inHeight: 1, outHeight: 1, inWidth: row, outWidth: row }
 }
 
-function chunkStart(chunk: Value<'i32'>, bands: Value<'i32'>, chunks: Value<'i32'>): Value<'i32'> {
+/** The band at which chunk number `chunk` begins. */
+export function chunkStart(chunk: Value<'i32'>, bands: Value<'i32'>, chunks: Value<'i32'>): Value<'i32'> {
   return i32.divU(i32.mul(chunk, bands), chunks)
 }
 

@@ -1,0 +1,298 @@
+/**
+ * The gradient by the weights of a 3 x 3 convolution with stride 1, by the transpose of Winograd's F(4x4, 3x3): for
+ * each of the 36 planes, the products of the transformed input tiles with the transformed tiles of the gradient are
+ * summed over all tiles, and the 6 x 6 sums of a pair of channels become a 3 x 3 gradient.
+ *
+ * As in `weight-grad.ts` the tiles are cut into chunks that depend on the shape alone, with sums of their own.
+ */
+import type { ConvSpec } from '../../backend.ts'
+import { type FunctionBuilder, i32, ints, type Local, type Value, v128 } from '../asm.ts'
+import type { Engine } from '../engine.ts'
+import { grainWork, roundUp } from './matmul.ts'
+import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
+import { eachUnit, Tile, tileShape } from './tile.ts'
+import { addChunks, chunkStart } from './weight-grad.ts'
+import { emitInputTransform, planeBytes, tileWindows } from './winograd.ts'
+import { emitLine, emitLines, lines, pointers } from './winograd-transforms.ts'
+
+/** Bytes of the planes of a block, of both operands. */
+const blockBytes = 393216
+const stripBytes = 32768
+/** Bytes that the sums of all chunks may take; there are at least four chunks all the same. */
+const sumBytes = 4e6
+
+export function winogradWeightGradient(engine: Engine, x: number, g: number, out: number, spec: ConvSpec): void {
+  const { fma } = engine
+  const { inChannels, outChannels } = spec
+  const shape = tileShape(engine)
+  const { rows, columns } = shape
+  // Rows of the sums are output channels, so that vectors lie along the input channels, as in the weights.
+  const paddedIn = roundUp(inChannels, columns)
+  const paddedOut = roundUp(outChannels, rows)
+  const plane = paddedOut * paddedIn * 4
+  const windows = tileWindows(spec)
+  const across = windows.outWidth
+  // The tiles of the gradient: 4 x 4 windows next to each other.
+  const gWindows: Windows = {
+    ...windows,
+    inHeight: spec.outHeight,
+    inWidth: spec.outWidth,
+    inChannels: outChannels,
+    kernelHeight: 4,
+    kernelWidth: 4,
+    padTop: 0,
+    padLeft: 0,
+  }
+  // A block must be large enough to be worth the way of all sums through the cache.
+  const perBlock = Math.max(
+    Math.floor(blockBytes / (144 * (paddedIn + outChannels))),
+    Math.ceil((inChannels * outChannels) / (inChannels + outChannels)),
+  )
+  const plan = planStrips(windows, stripBytes, perBlock / across)
+  const gPlan = planStrips(gWindows, Number.POSITIVE_INFINITY, plan.bandRows)
+  const bandTiles = plan.bandRows * across
+  const bands = spec.batch * plan.bands
+  const chunks = Math.min(bands, 16, Math.max(4, Math.floor(sumBytes / (36 * plane))))
+  const blockBands = Math.min(Math.ceil(bands / chunks), Math.max(1, Math.floor(perBlock / bandTiles)))
+  const inPlane = planeBytes(blockBands * bandTiles, paddedIn)
+  const outPlane = planeBytes(blockBands * bandTiles, outChannels)
+  const key = `winogradGrad ${rows} ${columns} ${inChannels} ${outChannels} ${blockBands * bandTiles} ${plan.copied} ${gPlan.copied}`
+  const kernel = engine.kernel(key, (module) => {
+    module.func('run', ints(32), (b, x, g, sums, bands, chunks, blockBands, across, scratch, perThread, ...rest) => {
+      const args = rest.slice(0, stripArgs)
+      const gArgs = rest.slice(stripArgs, 2 * stripArgs)
+      const [from, to, thread] = rest.slice(2 * stripArgs) as Three<Local<'i32'>>
+      const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
+      const inPlanes = b.let(i32.add(own, 1024))
+      const outPlanes = b.let(i32.add(inPlanes, 36 * inPlane))
+      const strip = i32.add(outPlanes, 36 * outPlane + 256)
+      const tile = new Tile(b, fma, shape)
+      const local = () => b.local('i32')
+      const [count, at, planes] = [local(), local(), local()]
+      const tiles = (rows: Local<'i32'>, start: Local<'i32'>, pitch: Local<'i32'>, body: () => void, step: number) => {
+        const left = b.let(rows)
+        const rowAt = b.let(start)
+        b.repeat(left, () => {
+          b.set(at, rowAt)
+          const more = b.let(across)
+          b.repeat(more, () => {
+            body()
+            b.add(at, step)
+          })
+          b.add(rowAt, i32.shl(pitch, 2))
+        })
+      }
+      eachUnit(b, from, to, (chunk) => {
+        const first = b.let(chunkStart(chunk, bands, chunks))
+        const end = b.let(chunkStart(i32.add(chunk, 1), bands, chunks))
+        const target = b.let(i32.add(sums, i32.mul(chunk, 36 * plane)))
+        const block = b.let(first)
+        b.for(block, end, blockBands, () => {
+          const last = b.let(i32.add(block, blockBands))
+          b.if(i32.gtU(last, end), () => b.set(last, end))
+          b.set(count, 0)
+          b.set(planes, inPlanes)
+          b.for(b.let(block), last, 1, (number) => {
+            const band = emitStrip(b, plan.copied, windows, args, number, x, strip)
+            tiles(
+              band.rows,
+              band.start,
+              band.pitch,
+              () => {
+                emitInputTransform(b, fma, inChannels, at, band.pitch, own, planes, inPlane)
+                b.add(planes, paddedIn * 4)
+                b.add(count, 1)
+              },
+              16 * inChannels,
+            )
+          })
+          b.set(planes, outPlanes)
+          b.for(b.let(block), last, 1, (number) => {
+            const band = emitStrip(b, gPlan.copied, gWindows, gArgs, number, g, strip)
+            tiles(
+              band.rows,
+              band.start,
+              band.pitch,
+              () => {
+                emitGradTransform(b, fma, outChannels, at, band.pitch, own, planes, outPlane)
+                b.add(planes, outChannels * 4)
+              },
+              16 * outChannels,
+            )
+          })
+          const isFirst = i32.eq(block, first)
+          emitSums(
+            b,
+            tile,
+            { paddedIn, outChannels, inPlane, outPlane, plane },
+            count,
+            inPlanes,
+            outPlanes,
+            target,
+            isFirst,
+          )
+        })
+      })
+    })
+  })
+  const perThread = 1024 + 36 * (inPlane + outPlane) + 256 + roundUp(Math.max(plan.bytes, gPlan.bytes), 64)
+  const sums = engine.workspace(chunks * 36 * plane)
+  const scratch = engine.workspace(perThread * engine.pool.threads)
+  const work = spec.batch * windows.outHeight * across * 9 * plane
+  engine.parallel(
+    kernel,
+    [x, g, sums, bands, chunks, blockBands, across, scratch, perThread, ...plan.args, ...gPlan.args],
+    chunks,
+    Math.ceil((grainWork * chunks) / work),
+  )
+  addChunks(engine, sums, 9 * plane, chunks)
+  finish(engine, sums, out, inChannels, outChannels, paddedIn, plane)
+}
+
+/** The transform of a 4 x 4 tile of the gradient into the planes. */
+function emitGradTransform(
+  b: FunctionBuilder,
+  fma: boolean,
+  channels: number,
+  tile: Local<'i32'>,
+  pitch: Local<'i32'>,
+  scratch: Value<'i32'>,
+  planes: Local<'i32'>,
+  plane: number,
+): void {
+  const { outputGrad } = lines(fma)
+  const [channel, at, to] = [b.local('i32'), b.local('i32'), b.local('i32')]
+  b.set(channel, 0)
+  b.for(channel, channels * 4, 16, () => {
+    const rows = pointers(b, i32.add(tile, channel), pitch, 4)
+    b.set(at, scratch)
+    emitLines(b, 4, () => {
+      emitLine(
+        b,
+        outputGrad,
+        4,
+        (i) => [rows[i]!, 0],
+        (i, value) => b.emit(v128.store(at, value, i * 64)),
+      )
+      for (const row of rows) b.add(row, channels * 4)
+      b.add(at, 16)
+    })
+    b.set(at, scratch)
+    b.set(to, i32.add(planes, channel))
+    emitLines(b, 6, () => {
+      emitLine(
+        b,
+        outputGrad,
+        4,
+        (i) => [at, i * 16],
+        (i, value) => b.emit(v128.store(to, value, i * plane)),
+      )
+      b.add(at, 64)
+      b.add(to, 6 * plane)
+    })
+  })
+}
+
+interface Sums {
+  readonly paddedIn: number
+  readonly outChannels: number
+  readonly inPlane: number
+  readonly outPlane: number
+  readonly plane: number
+}
+
+/** For each plane: sums (out, in) += transposed outPlanes (count, out) times inPlanes (count, in). */
+function emitSums(
+  b: FunctionBuilder,
+  tile: Tile,
+  { paddedIn, outChannels, inPlane, outPlane, plane }: Sums,
+  count: Local<'i32'>,
+  inPlanes: Local<'i32'>,
+  outPlanes: Local<'i32'>,
+  sums: Local<'i32'>,
+  isFirst: Value<'i32'>,
+): void {
+  const { rows, columns } = tile
+  const local = () => b.local('i32')
+  const [number, row, column, a, p, c] = [local(), local(), local(), local(), local(), local()]
+  const first = b.let(isFirst)
+  b.set(number, 0)
+  b.for(number, 36, 1, () => {
+    const left = b.let(i32.add(outPlanes, i32.mul(number, outPlane)))
+    const right = b.let(i32.add(inPlanes, i32.mul(number, inPlane)))
+    const target = b.let(i32.add(sums, i32.mul(number, plane)))
+    b.set(column, 0)
+    b.for(column, paddedIn * 4, columns * 4, () => {
+      b.set(row, 0)
+      b.for(row, outChannels, rows, () => {
+        b.set(a, i32.add(left, i32.shl(row, 2)))
+        b.set(p, i32.add(right, column))
+        b.set(c, i32.add(i32.add(target, column), i32.mul(row, paddedIn * 4)))
+        const place = (i: number) => [c, i * paddedIn * 4] as const
+        b.if(
+          first,
+          () => tile.clear(),
+          () => tile.load(place),
+        )
+        tile.multiply([a], p, count, outChannels * 4, paddedIn * 4)
+        tile.store(place)
+      })
+    })
+  })
+}
+
+/** The gradient from the sums of all tiles. */
+function finish(
+  engine: Engine,
+  sums: number,
+  out: number,
+  inChannels: number,
+  outChannels: number,
+  paddedIn: number,
+  plane: number,
+): void {
+  const kernel = engine.kernel(`winogradGradEnd ${inChannels} ${paddedIn} ${plane}`, (module) => {
+    module.func('run', ints(6), (b, sums, out, scratches, from, to, thread) => {
+      const { weightGrad } = lines(engine.fma)
+      const local = () => b.local('i32')
+      const [channel, source, target, at] = [local(), local(), local(), local()]
+      const scratch = b.let(i32.add(scratches, i32.shl(thread, 9)))
+      // A unit is one output channel.
+      eachUnit(b, from, to, (unit) => {
+        b.set(channel, 0)
+        b.for(channel, inChannels * 4, 16, () => {
+          b.set(source, i32.add(sums, i32.add(i32.mul(unit, paddedIn * 4), channel)))
+          b.set(at, scratch)
+          emitLines(b, 6, () => {
+            emitLine(
+              b,
+              weightGrad,
+              6,
+              (i) => [source, i * 6 * plane],
+              (i, value) => b.emit(v128.store(at, value, i * 96)),
+            )
+            b.add(source, plane)
+            b.add(at, 16)
+          })
+          b.set(at, scratch)
+          b.set(target, i32.add(out, i32.add(i32.mul(unit, 9 * inChannels * 4), channel)))
+          emitLines(b, 3, () => {
+            emitLine(
+              b,
+              weightGrad,
+              6,
+              (i) => [at, i * 16],
+              (i, value) => b.emit(v128.store(target, value, i * inChannels * 4)),
+            )
+            b.add(at, 96)
+            b.add(target, 3 * inChannels * 4)
+          })
+        })
+      })
+    })
+  })
+  const scratch = engine.workspace(512 * engine.pool.threads)
+  engine.parallel(kernel, [sums, out, scratch], outChannels, Math.ceil(grainWork / (40 * inChannels)))
+}
+
+type Three<T> = [T, T, T]
