@@ -12,6 +12,13 @@ export const engine: Engine = new Engine({ threads: 1 })
 /** The plain loops on that engine's memory. */
 export const plain: ReturnType<typeof loops> = loops(engine)
 
+/** A buffer of the engine: int32 for integers, float32 for everything else. */
+export function upload(data: TypedArray): Buffer {
+  const buffer = engine.alloc(data instanceof Int32Array ? 'int32' : 'float32', data.length)
+  engine.array(buffer).set(data)
+  return buffer
+}
+
 /** A family of kernels as the backend calls it: what it does not need is given back. */
 export function guarded<K extends Partial<Kernels>>(kernels: K): K {
   return Object.fromEntries(
@@ -36,13 +43,7 @@ export function expectLikeReference(
   family: Partial<Kernels>,
   tolerance: number | Readonly<Record<string, number>>,
 ): void {
-  const own = inputs.map((data) => {
-    if (data === null) return null as unknown as Buffer
-    const dtype = data instanceof Int32Array ? 'int32' : 'float32'
-    const buffer = engine.alloc(dtype, data.length)
-    engine.array(buffer).set(data)
-    return buffer
-  })
+  const own = inputs.map((data) => (data === null ? (null as unknown as Buffer) : upload(data)))
   // The reference sees the numbers after their rounding to float32.
   const exact = inputs.map((data, i) => {
     if (data === null) return null as unknown as Buffer

@@ -3,7 +3,7 @@ import type { NormExtents } from '../../src/backends/backend.ts'
 import { normKernels } from '../../src/backends/wasm/kernels/norm.ts'
 import { Generator } from '../../src/random.ts'
 import { between, forSeeds, normals } from '../numbers.ts'
-import { engine, expectLikeReference, expectSameBits, guarded, plain } from './kernels.ts'
+import { engine, expectLikeReference, expectSameBits, guarded, plain, upload } from './kernels.ts'
 
 const family = guarded(normKernels(engine, plain))
 const eps = 1e-5
@@ -108,9 +108,7 @@ describe('normalize', () => {
       const size = extents[2] * extents[3]
       const [x, g, weight, bias] = [0, 0, size, size].map((length) => {
         const data = normals(random, length || extents[0] * extents[1] * size)
-        const buffer = engine.alloc('float32', data.length)
-        engine.array(buffer).set(data)
-        return buffer
+        return upload(data)
       })
       expectSameBits(() => ({ ...family.normalize(x!, weight!, bias!, extents, eps) }))
       const { output, mean, variance } = family.normalize(x!, weight!, bias!, extents, eps)

@@ -3,7 +3,7 @@ import type { Rows } from '../../src/backends/backend.ts'
 import { reduceKernels } from '../../src/backends/wasm/kernels/reduce.ts'
 import { Generator } from '../../src/random.ts'
 import { between, forSeeds, normals } from '../numbers.ts'
-import { engine, expectLikeReference, expectSameBits, guarded, plain } from './kernels.ts'
+import { engine, expectLikeReference, expectSameBits, guarded, plain, upload } from './kernels.ts'
 
 const family = guarded(reduceKernels(engine, plain))
 
@@ -67,8 +67,7 @@ describe('reduce', () => {
         const x = normals(new Generator(2), 37 * rows[2])
         x[at * rows[2]] = Number.NaN
         for (const kind of ['max', 'min'] as const) {
-          const buffer = engine.alloc('float32', x.length)
-          engine.array(buffer).set(x)
+          const buffer = upload(x)
           const out = family.reduce(kind, buffer, rows)
           expect(engine.array(out)[0]).toBeNaN()
           if (rows[2] > 1) expect(engine.array(out)[1]).not.toBeNaN()
@@ -85,8 +84,7 @@ describe('reduce', () => {
       [2, 3000, 24],
       [64, 49, 40],
     ] as const) {
-      const x = engine.alloc('float32', rows[0] * rows[1] * rows[2])
-      engine.array(x).set(normals(new Generator(3), x.length))
+      const x = upload(normals(new Generator(3), rows[0] * rows[1] * rows[2]))
       expectSameBits(() => family.reduce('sum', x, rows))
       engine.free(x)
     }
