@@ -1,0 +1,134 @@
+/** Batch norm with its running statistics. */
+import {
+  add,
+  batchNormInference,
+  batchNormTraining,
+  checkInteger,
+  checkNumber,
+  f,
+  isRecomputing,
+  ones,
+  type Tensor,
+  update,
+  zeros,
+} from '@convnets/tensor'
+import { Module } from '../module.ts'
+import { buffer, parameter } from '../parameter.ts'
+import { checkChannels, checkFlag } from './check.ts'
+
+export interface BatchNormOptions {
+  /** Added to the variance. Default 1e-5. */
+  readonly eps?: number
+  /** Weight of the newest batch in the running statistics. Default 0.1; `null` averages over all batches alike. */
+  readonly momentum?: number | null
+  /** Learns a scale and a shift by channel. Default true. */
+  readonly affine?: boolean
+  /** Keeps running statistics for evaluation mode; without, batches are always normalised by their own. Default true. */
+  readonly trackRunningStats?: boolean
+}
+
+/** running = (1 - p0) running + p0 batch; the variance's p1 is p0 n / (n - 1), which makes it unbiased. */
+const runningMean = f.add(f.mul(f.sub(1, f.param(0)), f.input(0)), f.mul(f.param(0), f.input(2)))
+const runningVar = f.add(f.mul(f.sub(1, f.param(0)), f.input(1)), f.mul(f.param(1), f.input(3)))
+
+/**
+ * What batch norm of all ranks shares. In training mode the batch is normalised by its own mean and biased variance, and
+ * the running statistics take in its mean and unbiased variance; in evaluation mode it is normalised by the latter.
+ * Ioffe and Szegedy 2015. Statistics are updated once under `checkpoint`. Field names are checkpoint keys.
+ */
+abstract class BatchNorm extends Module {
+  readonly numFeatures: number
+  readonly eps: number
+  readonly momentum: number | null
+  /** Scale by channel (C). */
+  weight: Tensor | undefined
+  /** Shift by channel (C). */
+  bias: Tensor | undefined
+  /** Running mean by channel (C). */
+  running_mean: Tensor | undefined
+  /** Running variance by channel (C). */
+  running_var: Tensor | undefined
+  /** Batches that the running statistics have seen; an int32 scalar. */
+  num_batches_tracked: Tensor | undefined
+
+  constructor(layer: string, numFeatures: number, options: BatchNormOptions) {
+    super()
+    this.numFeatures = checkInteger(layer, 'numFeatures', numFeatures, 1)
+    this.eps = checkNumber(layer, 'eps', options.eps ?? 1e-5, 0)
+    this.momentum = options.momentum === null ? null : checkNumber(layer, 'momentum', options.momentum ?? 0.1, 0, 1)
+    const affine = checkFlag(layer, 'affine', options.affine ?? true)
+    const tracks = checkFlag(layer, 'trackRunningStats', options.trackRunningStats ?? true)
+    this.weight = affine ? parameter(ones([numFeatures])) : undefined
+    this.bias = affine ? parameter(zeros([numFeatures])) : undefined
+    this.running_mean = tracks ? buffer(zeros([numFeatures])) : undefined
+    this.running_var = tracks ? buffer(ones([numFeatures])) : undefined
+    this.num_batches_tracked = tracks ? buffer(zeros([], { dtype: 'int32' })) : undefined
+  }
+
+  get inChannels(): number {
+    return this.numFeatures
+  }
+
+  get outChannels(): number {
+    return this.numFeatures
+  }
+
+  /** @throws ShapeError for another rank or number of channels, or one value per channel in training. */
+  abstract override forward(x: Tensor): Tensor
+
+  protected normalize(x: Tensor): Tensor {
+    const { weight, bias, eps, running_mean, running_var } = this
+    if (!this.training && running_mean !== undefined && running_var !== undefined) {
+      return batchNormInference(x, running_mean, running_var, weight, bias, { eps })
+    }
+    const { output, mean, variance } = batchNormTraining(x, weight, bias, { eps })
+    if (this.training && !isRecomputing()) this.#track(mean, variance, x.size / this.numFeatures)
+    mean.dispose()
+    variance.dispose()
+    return output
+  }
+
+  #track(mean: Tensor, variance: Tensor, count: number): void {
+    const { running_mean, running_var, num_batches_tracked } = this
+    if (running_mean === undefined || running_var === undefined || num_batches_tracked === undefined) return
+    const next = add(num_batches_tracked, 1)
+    num_batches_tracked.assign_(next)
+    const share = this.momentum ?? 1 / next.item()
+    next.dispose()
+    const params = [share, (share * count) / (count - 1)]
+    update([runningMean, runningVar], [running_mean, running_var], [mean, variance], params)
+  }
+
+  override describe(): string {
+    const parts = [`${this.numFeatures}`]
+    if (this.eps !== 1e-5) parts.push(`eps: ${this.eps}`)
+    if (this.momentum !== 0.1) parts.push(`momentum: ${this.momentum}`)
+    if (this.weight === undefined) parts.push('affine: false')
+    if (this.running_mean === undefined) parts.push('trackRunningStats: false')
+    return parts.join(', ')
+  }
+}
+
+/** Batch norm of (N, C) or (N, C, L). See `BatchNormOptions`. */
+export class BatchNorm1d extends BatchNorm {
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super('BatchNorm1d', numFeatures, options)
+  }
+
+  override forward(x: Tensor): Tensor {
+    checkChannels('BatchNorm1d', x, [2, 3], this.numFeatures)
+    return this.normalize(x)
+  }
+}
+
+/** Batch norm of (N, C, H, W). See `BatchNormOptions`. */
+export class BatchNorm2d extends BatchNorm {
+  constructor(numFeatures: number, options: BatchNormOptions = {}) {
+    super('BatchNorm2d', numFeatures, options)
+  }
+
+  override forward(x: Tensor): Tensor {
+    checkChannels('BatchNorm2d', x, [4], this.numFeatures)
+    return this.normalize(x)
+  }
+}
