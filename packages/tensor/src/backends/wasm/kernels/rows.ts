@@ -32,27 +32,42 @@ const oneFloat: Strip = {
   store: (address, value) => v128.store32Lane(address, value, 0),
 }
 
-/** `body` for all strips of a row of `bytes` bytes, `at` bytes from its start; `unroll` strips to a turn. */
+/**
+ * `body` for all strips of a row of `bytes` bytes, `at` bytes from its start: `unroll` of them together as long as they
+ * last, then one at a time.
+ */
+export function alongGroups(
+  b: FunctionBuilder,
+  bytes: Value<'i32'>,
+  body: (strips: readonly Strip[], at: Local<'i32'>) => void,
+  unroll: number,
+): void {
+  const at = b.let(i32.const(0))
+  const turn = (step: number, strips: readonly Strip[]): void => {
+    const to = b.let(i32.and(bytes, -step))
+    b.for(at, to, step, () => body(strips, at))
+  }
+  const strips = Array.from({ length: unroll }, (_, index) => fourFloats(index))
+  if (unroll > 1) turn(16 * unroll, strips)
+  turn(16, strips.slice(0, 1))
+  turn(4, [oneFloat])
+}
+
+/** As `alongGroups`, strip by strip. */
 export function alongRow(
   b: FunctionBuilder,
   bytes: Value<'i32'>,
   body: (strip: Strip, at: Local<'i32'>) => void,
   unroll = 1,
 ): void {
-  const at = b.let(i32.const(0))
-  const turn = (step: number, strips: readonly Strip[]): void => {
-    const to = b.let(i32.and(bytes, -step))
-    b.for(at, to, step, () => {
+  alongGroups(
+    b,
+    bytes,
+    (strips, at) => {
       for (const strip of strips) body(strip, at)
-    })
-  }
-  if (unroll > 1)
-    turn(
-      16 * unroll,
-      Array.from({ length: unroll }, (_, index) => fourFloats(index)),
-    )
-  turn(16, [fourFloats(0)])
-  turn(4, [oneFloat])
+    },
+    unroll,
+  )
 }
 
 /** Rows that are walked side by side, so that what is kept per column is loaded and stored once for all of them. */

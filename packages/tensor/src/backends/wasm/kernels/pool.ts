@@ -1,0 +1,91 @@
+/** Pooling and its gradients. */
+import type { PoolSpec, Windows } from '../../backend.ts'
+import { type FunctionBuilder, f32x4, i32, i32x4, v128 } from '../asm.ts'
+import type { Engine, Kernels } from '../engine.ts'
+import { adjoint, resample } from './interpolate.ts'
+import { type Band, runWindows, type Window, type WindowPlan } from './windows.ts'
+
+type Method = 'avgPool' | 'avgPoolGrad' | 'maxPool' | 'maxPoolGrad'
+
+/** The larger value and its position: the first among equals, NaN before every number. */
+function maxima(b: FunctionBuilder, { strips, sources, outs, at, first, walk }: Window): void {
+  const best = strips.map(() => b.let(f32x4.const(-Infinity)))
+  const start = b.let(i32x4.splat(first))
+  const where = strips.map(() => b.let(start))
+  walk((cell, position) => {
+    const place = b.let(i32.add(sources[0]!, cell))
+    const here = b.let(i32x4.splat(position))
+    for (const [k, strip] of strips.entries()) {
+      const value = b.let(strip.load(place))
+      const isFirstNaN = v128.and(f32x4.ne(value, value), f32x4.eq(best[k]!, best[k]!))
+      const better = b.let(v128.or(f32x4.gt(value, best[k]!), isFirstNaN))
+      b.set(best[k]!, v128.bitselect(value, best[k]!, better))
+      b.set(where[k]!, v128.bitselect(here, where[k]!, better))
+    }
+  })
+  const [values, indices] = outs.map((out) => b.let(i32.add(out, at)))
+  for (const [k, strip] of strips.entries()) {
+    b.emit(strip.store(values!, best[k]!), strip.store(indices!, where[k]!))
+  }
+}
+
+/** The sum of the gradients of those windows whose maximum the cell is. */
+function maximaGrad(b: FunctionBuilder, { strips, sources, outs, at, position, walk }: Window): void {
+  const sums = strips.map(() => b.let(f32x4.const(0)))
+  const here = b.let(i32x4.splat(position))
+  walk((cell) => {
+    const [g, indices] = sources.map((source) => b.let(i32.add(source, cell)))
+    for (const [k, strip] of strips.entries()) {
+      const own = v128.and(strip.load(g!), i32x4.eq(strip.load(indices!), here))
+      b.set(sums[k]!, f32x4.add(sums[k]!, own))
+    }
+  })
+  const place = b.let(i32.add(outs[0]!, at))
+  for (const [k, strip] of strips.entries()) b.emit(strip.store(place, sums[k]!))
+}
+
+function bandOf({ starts, ends, counts }: Windows): Band {
+  return Array.from(starts, (start, i) => {
+    const cells = Math.max(0, ends[i]! - start)
+    return { start, weights: new Array<number>(cells).fill(1 / counts[i]!) }
+  })
+}
+
+function planOf(spec: PoolSpec): WindowPlan {
+  return { ...spec, rows: bandOf(spec.rows), columns: bandOf(spec.columns) }
+}
+
+/** The pooling of the wasm backend; `plain` serves dtypes other than float32. */
+export function poolKernels(engine: Engine, plain: Pick<Kernels, Method>): Pick<Kernels, Method> {
+  const pooled = ({ batch, channels, rows, columns }: PoolSpec): number =>
+    batch * rows.starts.length * columns.starts.length * channels
+  const full = ({ batch, channels, height, width }: PoolSpec): number => batch * height * width * channels
+  return {
+    avgPool(x, spec) {
+      if (x.dtype !== 'float32') return plain.avgPool(x, spec)
+      const out = engine.alloc('float32', pooled(spec))
+      resample(engine, planOf(spec), engine.ptr(x), out.ptr)
+      return out
+    },
+    avgPoolGrad(g, spec) {
+      if (g.dtype !== 'float32') return plain.avgPoolGrad(g, spec)
+      const out = engine.alloc('float32', full(spec))
+      resample(engine, adjoint(planOf(spec)), engine.ptr(g), out.ptr)
+      return out
+    },
+    maxPool(x, spec) {
+      if (x.dtype !== 'float32') return plain.maxPool(x, spec)
+      const output = engine.alloc('float32', pooled(spec))
+      const indices = engine.alloc('int32', pooled(spec))
+      runWindows(engine, 'maxima', maxima, planOf(spec), [engine.ptr(x)], [output.ptr, indices.ptr])
+      return { output, indices }
+    },
+    maxPoolGrad(g, indices, spec) {
+      if (g.dtype !== 'float32') return plain.maxPoolGrad(g, indices, spec)
+      const out = engine.alloc('float32', full(spec))
+      const sources = [engine.ptr(g), engine.ptr(indices)]
+      runWindows(engine, 'maxima gradient', maximaGrad, adjoint(planOf(spec)), sources, [out.ptr])
+      return out
+    },
+  }
+}
