@@ -1,0 +1,65 @@
+/** Cases of convolution: every combination of stride, padding, dilation, groups and channel counts that has code of its own. */
+import { type Conv2dOptions, type ConvTranspose2dOptions, conv2d, convTranspose2d, type Shape } from '@convnets/tensor'
+import { type Cases, type OpCase, row } from './case.ts'
+
+function conv(x: Shape, weight: Shape, options: Conv2dOptions = {}, bias = false): OpCase {
+  const id = `(${x.join(', ')}) by (${weight.join(', ')})${bias ? ' + bias' : ''} ${JSON.stringify(options)}`
+  const inputs = bias ? [x, weight, [weight[0] ?? 0]] : [x, weight]
+  return row(id, inputs, (image, kernel, b) => conv2d(image, kernel, b, options))
+}
+
+function transpose(x: Shape, weight: Shape, options: ConvTranspose2dOptions = {}, bias = false): OpCase {
+  const out = (weight[1] ?? 0) * (options.groups ?? 1)
+  const id = `(${x.join(', ')}) by (${weight.join(', ')})${bias ? ' + bias' : ''} ${JSON.stringify(options)}`
+  return row(id, bias ? [x, weight, [out]] : [x, weight], (image, kernel, b) =>
+    convTranspose2d(image, kernel, b, options),
+  )
+}
+
+/** Cases by op. */
+export const convolutionCases: Cases<'conv2d' | 'convTranspose2d'> = {
+  conv2d: [
+    conv([1, 1, 1, 1], [1, 1, 1, 1], {}, true),
+    conv([2, 3, 4, 5], [2, 3, 2, 3], {}, true),
+    conv([1, 2, 5, 4], [3, 2, 3, 3], { padding: 1 }, true),
+    conv([2, 2, 5, 5], [2, 2, 3, 3], { stride: 2, padding: 1 }, true),
+    conv([1, 2, 6, 6], [2, 2, 3, 3], { dilation: 2, padding: [2, 1] }),
+    conv([1, 2, 5, 6], [2, 2, 3, 2], { padding: [0, 2, 1, 3], stride: [2, 1] }),
+    conv([1, 2, 5, 6], [3, 2, 3, 3], { padding: 'same', stride: 2 }, true),
+    conv([1, 2, 4, 7], [2, 2, 2, 4], { padding: 'same', dilation: [1, 2] }),
+    conv([1, 4, 4, 4], [4, 2, 3, 3], { groups: 2, padding: 1 }, true),
+    conv([1, 3, 5, 5], [3, 1, 3, 3], { groups: 3, padding: 1, stride: 2 }, true),
+    conv([2, 2, 4, 4], [6, 1, 3, 3], { groups: 2 }, true),
+    conv([1, 2, 3, 3], [2, 2, 3, 3], { stride: 4 }, true),
+    conv([1, 1, 7, 7], [1, 1, 1, 1], { stride: 3 }),
+    conv([1, 2, 2, 2], [2, 2, 5, 5], { padding: 2 }),
+    // Channel counts around the widths of vectors and tiles.
+    ...[3, 4, 5, 8, 16, 17, 33].flatMap((channels) => [
+      conv([2, channels, 6, 7], [channels + 1, channels, 3, 3], { padding: 1 }, true),
+      conv([1, channels, 5, 5], [2 * channels, channels, 1, 1], {}, true),
+      conv([1, channels, 7, 6], [channels, 1, 3, 3], { groups: channels, padding: 1 }, true),
+      conv([2, channels, 7, 7], [channels, 1, 5, 5], { groups: channels, padding: 2, stride: 2 }),
+    ]),
+    conv([1, 3, 23, 21], [8, 3, 7, 7], { stride: 2, padding: 3 }),
+    conv([3, 16, 9, 9], [32, 16, 3, 3], { stride: 2, padding: 1 }),
+    conv([2, 16, 14, 14], [16, 16, 3, 3], { padding: 1 }, true),
+    conv([1, 64, 8, 8], [64, 64, 3, 3], { padding: 1 }, true),
+    conv([1, 24, 9, 10], [12, 24, 1, 1], { stride: 2 }),
+    conv([1, 32, 8, 8], [32, 4, 3, 3], { groups: 8, padding: 1 }, true),
+    conv([1, 12, 8, 8], [18, 4, 3, 3], { groups: 3, padding: [1, 0], stride: [1, 2] }, true),
+    conv([1, 8, 6, 11], [8, 8, 1, 7], { padding: [0, 3] }, true),
+    conv([1, 8, 11, 6], [8, 8, 7, 1], { padding: [3, 0] }, true),
+    conv([1, 20, 12, 12], [20, 1, 3, 3], { groups: 20, padding: 2, dilation: 2 }, true),
+    conv([1, 6, 13, 17], [10, 6, 3, 3], { padding: 4, dilation: 4 }),
+    conv([5, 7, 4, 4], [9, 7, 4, 4], {}, true),
+  ],
+  convTranspose2d: [
+    transpose([1, 1, 1, 1], [1, 1, 1, 1], {}, true),
+    transpose([1, 2, 3, 4], [2, 3, 3, 3], {}, true),
+    transpose([1, 2, 3, 3], [2, 2, 3, 3], { stride: 2, padding: 1, outputPadding: 1 }, true),
+    transpose([2, 4, 3, 3], [4, 2, 2, 2], { stride: 2, groups: 2 }, true),
+    transpose([1, 2, 4, 3], [2, 1, 3, 2], { stride: [1, 3], dilation: [2, 1], padding: [1, 0] }),
+    transpose([1, 17, 5, 6], [17, 9, 4, 4], { stride: 2, padding: 1 }, true),
+    transpose([2, 8, 6, 6], [8, 1, 3, 3], { stride: 2, padding: 1, groups: 8 }),
+  ],
+}

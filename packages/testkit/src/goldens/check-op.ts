@@ -1,0 +1,61 @@
+/** One golden op on one backend: outputs and gradients against PyTorch's. */
+import { type Backend, type DType, grad, type Tensor, tensor, tidy } from '@convnets/tensor'
+import { relativeError, type Tolerances, tolerances, within } from '../errors.ts'
+import { fill } from '../fill.ts'
+import { runGoldenOp } from './op-runners.ts'
+import type { OpGolden } from './ops.ts'
+
+/** How far one op is from its golden. */
+export interface OpGoldenResult {
+  readonly id: string
+  readonly passed: boolean
+  /** Relative error of the output. */
+  readonly output: number
+  /** Relative errors of the gradients by input. */
+  readonly gradients: ReadonlyMap<string, number>
+}
+
+export interface CheckOpOptions {
+  readonly backend: Backend
+  /** Default float32. */
+  readonly dtype?: DType
+  /** Default: those of the dtype. */
+  readonly tolerances?: Tolerances
+  /** Prefix of the file. Default ''. */
+  readonly prefix?: string
+}
+
+/**
+ * Runs a case of `ops.json` and compares its output and all gradients. Frees everything.
+ *
+ * @throws GoldenError for an op that is not known, and what the op itself throws.
+ */
+export function checkGoldenOp(golden: OpGolden, options: CheckOpOptions): OpGoldenResult {
+  const { backend, dtype = 'float32', prefix = '' } = options
+  const limits = options.tolerances ?? tolerances[dtype === 'float64' ? 'float64' : 'float32']
+  const make = (name: string, shape: readonly number[]): Tensor =>
+    tensor(fill(`${prefix}${golden.id}.${name}`, shape), { shape, dtype, backend })
+  return tidy(() => {
+    const inputs = new Map(
+      [...golden.inputs].map(([name, shape]) => {
+        const x = make(name, shape)
+        x.requiresGrad = true
+        return [name, x] as const
+      }),
+    )
+    const y = runGoldenOp(golden.op, inputs, golden.attrs)
+    const sameShape = String(y.shape) === String(golden.outputShape)
+    const output = sameShape ? relativeError(y.dataSync(), golden.output) : Number.NaN
+    const upstream = y.rank === 0 || !sameShape ? undefined : make('grad', y.shape)
+    const results = sameShape ? grad(y, [...inputs.values()], { gradients: [upstream] }) : []
+    const gradients = new Map(
+      [...golden.grads].map(([name, expected], i) => [
+        name,
+        relativeError(results[i]?.dataSync() ?? new Float64Array(), expected),
+      ]),
+    )
+    const passed =
+      within(output, limits.output) && [...gradients.values()].every((error) => within(error, limits.gradient))
+    return { id: golden.id, passed, output, gradients }
+  })
+}
