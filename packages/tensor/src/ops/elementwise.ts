@@ -296,7 +296,8 @@ const unaryRules = {
     'hardsigmoid',
     'float',
     (x) => f.div(clampTo(f.add(x, 3), 0, 6), 6),
-    (x) => f.select(f.and(f.gt(x, -3), f.lt(x, 3)), 1 / 6, 0),
+    // PyTorch's gradient takes 1/6 in float32 whatever the dtype; so does this one, to give the same numbers.
+    (x) => f.select(f.and(f.gt(x, -3), f.lt(x, 3)), Math.fround(1 / 6), 0),
   ),
   hardswish: unaryRule(
     'hardswish',
