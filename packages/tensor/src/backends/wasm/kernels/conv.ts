@@ -1,6 +1,7 @@
 /** Convolution and its gradients: which algorithm serves which shape. */
 import type { Buffer, ConvSpec } from '../../backend.ts'
 import type { Engine, Kernels } from '../engine.ts'
+import { depthwise, depthwiseWeightGradient } from './depthwise.ts'
 import { type DirectSpec, direct, tileFor } from './direct.ts'
 import { gemm } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
@@ -24,20 +25,25 @@ function isPointwise(s: ConvSpec): boolean {
   )
 }
 
+/** One input and one output channel per group. */
+function isDepthwise({ groups, inChannels, outChannels }: ConvSpec): boolean {
+  return groups > 1 && groups === inChannels && groups === outChannels
+}
+
+/** Weights of one group: where they start and how they lie, and how far on the next group's are, in elements. */
+interface GroupSource extends PackSource {
+  readonly start: number
+  readonly groupStride: number
+}
+
 /** The packed weights of all groups, kept as long as the weights do not change. */
-function packGroups(
-  engine: Engine,
-  weight: Buffer,
-  key: string,
-  groups: number,
-  columns: number,
-  source: (group: number) => PackSource & { readonly start: number },
-): number {
-  const bytes = packedBytes(source(0), columns)
-  return engine.derived(weight, `${key} ${columns}`, bytes * groups, (to) => {
+function packGroups(engine: Engine, weight: Buffer, groups: number, columns: number, source: GroupSource): number {
+  const { start, groupStride, n, columnStride, depths, strides } = source
+  const bytes = packedBytes(source, columns)
+  const key = `pack ${columns} ${groups} ${start} ${groupStride} ${n} ${columnStride} ${depths} ${strides}`
+  return engine.derived(weight, key, bytes * groups, (to) => {
     for (let group = 0; group < groups; group++) {
-      const part = source(group)
-      pack(engine, engine.ptr(weight, part.start), to + group * bytes, part, columns)
+      pack(engine, engine.ptr(weight, start + group * groupStride), to + group * bytes, source, columns)
     }
   })
 }
@@ -51,24 +57,31 @@ function forward(engine: Engine, x: Buffer, weight: Buffer, bias: number, out: B
     winograd(engine, engine.ptr(x), transformWeights(engine, weight, spec, false), bias, engine.ptr(out), spec)
     return
   }
-  const pointwise = isPointwise(spec)
-  const shape = pointwise ? tileShape(engine) : tileFor(engine, groupOut)
-  const packed = packGroups(engine, weight, 'forward', groups, shape.columns, (group) => ({
-    start: group * groupOut * depth,
+  const source: GroupSource = {
+    start: 0,
+    groupStride: groupOut * depth,
     n: groupOut,
     columnStride: depth,
     depths: [1, 1, depth],
     strides: [0, 0, 1],
-  }))
+  }
+  const outColumn = outChannels * 4
+  const outRow = spec.outWidth * outColumn
+  const placed = { ...spec, groupOut, outColumn, outRow, outImage: spec.outHeight * outRow }
+  if (isDepthwise(spec)) {
+    const packed = packGroups(engine, weight, 1, 4, { ...source, n: groups })
+    depthwise(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed)
+    return
+  }
+  const pointwise = isPointwise(spec)
+  const shape = pointwise ? tileShape(engine) : tileFor(engine, groupOut)
+  const packed = packGroups(engine, weight, groups, shape.columns, source)
   if (pointwise) {
     const pixels = spec.batch * spec.outHeight * spec.outWidth
     gemm(engine, engine.ptr(x), packed, bias, engine.ptr(out), pixels, outChannels, groupIn)
     return
   }
-  const outColumn = outChannels * 4
-  const outRow = spec.outWidth * outColumn
-  const directSpec = { ...spec, groupOut, outColumn, outRow, outImage: spec.outHeight * outRow }
-  direct(engine, engine.ptr(x), packed, bias, engine.ptr(out), directSpec, shape)
+  direct(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed, shape)
 }
 
 /** Along one axis, the cells of the input whose index is `phase` modulo the stride, as a convolution of g. */
@@ -132,22 +145,22 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
     winograd(engine, engine.ptr(g), transformWeights(engine, weight, spec, true), 0, engine.ptr(out), transposed)
     return
   }
+  const channelwise = isDepthwise(spec)
   const shape = isPointwise(spec) ? tileShape(engine) : tileFor(engine, groupIn)
-  const packPhase = (y: Phase, x: Phase) =>
-    packGroups(
-      engine,
-      weight,
-      `inputGrad ${y.phase} ${x.phase} ${spec.strideHeight} ${spec.padTop} ${spec.padLeft}`,
-      groups,
-      shape.columns,
-      (group) => ({
-        start: ((group * groupOut * kernelHeight + y.last) * kernelWidth + x.last) * groupIn,
-        n: groupIn,
-        columnStride: 1,
-        depths: [y.taps, x.taps, groupOut],
-        strides: [-y.step * kernelWidth * groupIn, -x.step * groupIn, kernelHeight * kernelWidth * groupIn],
-      }),
-    )
+  const packPhase = (y: Phase, x: Phase) => {
+    const taps = kernelHeight * kernelWidth
+    const source = {
+      start: (y.last * kernelWidth + x.last) * groupIn,
+      groupStride: groupOut * taps * groupIn,
+      n: groupIn,
+      columnStride: 1,
+      depths: [y.taps, x.taps, groupOut],
+      strides: [-y.step * kernelWidth * groupIn, -x.step * groupIn, taps * groupIn],
+    } as const
+    return channelwise
+      ? packGroups(engine, weight, 1, 4, { ...source, n: groups, columnStride: taps })
+      : packGroups(engine, weight, groups, shape.columns, source)
+  }
   const vertical = phases(inHeight, kernelHeight, spec.strideHeight, spec.dilationHeight, spec.padTop)
   const horizontal = phases(inWidth, kernelWidth, spec.strideWidth, spec.dilationWidth, spec.padLeft)
   if (isPointwise(spec)) {
@@ -182,9 +195,15 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
         outColumn: spec.strideWidth * column,
       }
       const at = engine.ptr(out, (y.phase * inWidth + x.phase) * inChannels)
-      direct(engine, engine.ptr(g), packPhase(y, x), 0, at, phase, shape)
+      if (channelwise) depthwise(engine, engine.ptr(g), packPhase(y, x), 0, at, phase)
+      else direct(engine, engine.ptr(g), packPhase(y, x), 0, at, phase, shape)
     }
   }
+}
+
+function weightGradientFor(engine: Engine, spec: ConvSpec): typeof weightGradient {
+  if (suitsWinograd(engine, spec)) return winogradWeightGradient
+  return isDepthwise(spec) ? depthwiseWeightGradient : weightGradient
 }
 
 type Convolutions = Pick<Kernels, 'conv2d' | 'conv2dInputGrad' | 'conv2dWeightGrad'>
@@ -208,8 +227,8 @@ export function convKernels(engine: Engine, plain: Convolutions): Convolutions {
       if (x.dtype !== 'float32') return plain.conv2dWeightGrad(x, g, spec)
       const length = spec.outChannels * spec.kernelHeight * spec.kernelWidth * (spec.inChannels / spec.groups)
       const out = engine.alloc('float32', length)
-      const gradient = suitsWinograd(engine, spec) ? winogradWeightGradient : weightGradient
-      if (length > 0) gradient(engine, engine.ptr(x), engine.ptr(g), out.ptr, spec)
+      if (spec.batch * spec.outHeight * spec.outWidth === 0) engine.array(out).fill(0)
+      else if (length > 0) weightGradientFor(engine, spec)(engine, engine.ptr(x), engine.ptr(g), out.ptr, spec)
       return out
     },
   }

@@ -29,7 +29,7 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
   // Rows of the sums are output channels, so that vectors lie along the input channels, as in the weights.
   const paddedIn = roundUp(inChannels, columns)
   const paddedOut = roundUp(outChannels, rows)
-  const plane = paddedOut * paddedIn * 4
+  const plane = planeBytes(paddedOut, paddedIn)
   const windows = tileWindows(spec)
   const across = windows.outWidth
   // The tiles of the gradient: 4 x 4 windows next to each other.

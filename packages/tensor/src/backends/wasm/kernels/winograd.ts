@@ -9,6 +9,7 @@ import type { Buffer, ConvSpec } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
+import { transpose4 } from './pack.ts'
 import { emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile, tileShape } from './tile.ts'
 import { emitLine, emitLines, lines, pointers } from './winograd-transforms.ts'
@@ -17,6 +18,9 @@ import { emitLine, emitLines, lines, pointers } from './winograd-transforms.ts'
 const blockBytes = 393216
 /** The part of a strip that is worth copying at a time. */
 const stripBytes = 65536
+
+/** With fewer tiles the weights, which become four times as large, cost more than the products that are saved. */
+const fewTiles = 16
 
 /** Whether a convolution is one that gains. */
 export function suitsWinograd(engine: Engine, s: ConvSpec): boolean {
@@ -28,7 +32,8 @@ export function suitsWinograd(engine: Engine, s: ConvSpec): boolean {
     gains(s.inChannels) &&
     gains(s.outChannels) &&
     fits(s.outHeight, s.outWidth) &&
-    fits(s.inHeight, s.inWidth)
+    fits(s.inHeight, s.inWidth) &&
+    s.batch * Math.ceil(s.outHeight / 4) * Math.ceil(s.outWidth / 4) >= fewTiles
   )
 }
 
@@ -59,6 +64,11 @@ export function tileWindows(w: Windows): Windows {
 export function planeBytes(tiles: number, channels: number): number {
   const linesOfCache = Math.ceil((tiles * channels * 4) / 64)
   return (linesOfCache | 1) * 64
+}
+
+/** Bytes from plane to plane of the transformed weights. */
+function weightPlane(inner: number, outer: number, columns: number): number {
+  return planeBytes(roundUp(outer, columns), inner)
 }
 
 /** Emits the transform of the input tile at `tile` into the planes at `planes`, for all channels. */
@@ -127,6 +137,7 @@ export function winograd(
   const tilesAcross = windows.outWidth
   const panels = Math.ceil(outChannels / columns)
   const paddedOut = panels * columns
+  const weightBytes = weightPlane(inChannels, outChannels, columns)
   const wanted = Math.max(16, Math.floor(blockBytes / (144 * (inChannels + paddedOut))))
   // Enough blocks for the threads; where there are few tiles, the output channels are split too.
   const tiles = windows.batch * windows.outHeight * tilesAcross
@@ -181,7 +192,7 @@ export function winograd(
           emitProducts(
             b,
             new Tile(b, fma, shape),
-            { inChannels, paddedOut, panelBlock, inPlane, outPlane, panels },
+            { inChannels, weightBytes, panelBlock, inPlane, outPlane, panels },
             count,
             firstPanel,
             inPlanes,
@@ -252,7 +263,8 @@ export function winograd(
 
 interface Products {
   readonly inChannels: number
-  readonly paddedOut: number
+  /** Bytes from plane to plane of the weights. */
+  readonly weightBytes: number
   readonly panelBlock: number
   readonly inPlane: number
   readonly outPlane: number
@@ -263,7 +275,7 @@ interface Products {
 function emitProducts(
   b: FunctionBuilder,
   tile: Tile,
-  { inChannels, paddedOut, panelBlock, inPlane, outPlane, panels }: Products,
+  { inChannels, weightBytes, panelBlock, inPlane, outPlane, panels }: Products,
   count: Local<'i32'>,
   firstPanel: Local<'i32'>,
   inPlanes: Local<'i32'>,
@@ -279,9 +291,7 @@ function emitProducts(
   b.for(plane, 36, 1, () => {
     const source = b.let(i32.add(inPlanes, i32.mul(plane, inPlane)))
     const target = b.let(i32.add(outPlanes, i32.mul(plane, outPlane)))
-    const start = b.let(
-      i32.add(weights, i32.add(i32.mul(plane, inChannels * paddedOut * 4), i32.mul(firstPanel, panelBytes))),
-    )
+    const start = b.let(i32.add(weights, i32.add(i32.mul(plane, weightBytes), i32.mul(firstPanel, panelBytes))))
     b.set(panel, firstPanel)
     b.for(panel, end, 1, () => {
       b.set(row, 0)
@@ -365,64 +375,96 @@ export function transformWeights(engine: Engine, weight: Buffer, spec: ConvSpec,
   const { inChannels, outChannels } = spec
   const { columns } = tileShape(engine)
   const [inner, outer] = flipped ? [outChannels, inChannels] : [inChannels, outChannels]
-  const paddedOut = roundUp(outer, columns)
-  const plane = inner * paddedOut * 4
-  return engine.derived(weight, `winograd ${columns} ${flipped}`, 36 * plane, (to) => {
-    const kernel = engine.kernel(`winogradWeights ${columns} ${flipped} ${inChannels} ${outChannels}`, (module) => {
+  const plane = weightPlane(inner, outer, columns)
+  const perThread = 512 + 36 * columns * 16
+  const key = `winograd ${columns} ${flipped} ${inChannels} ${outChannels}`
+  return engine.derived(weight, key, 36 * plane, (to) => {
+    const kernel = engine.kernel(`${key} weights`, (module) => {
       module.func('run', ints(6), (b, weight, to, scratches, from, end, thread) => {
         const { weight: line } = lines(engine.fma)
-        const [at, source, channel] = [b.local('i32'), b.local('i32'), b.local('i32')]
-        const scratch = b.let(i32.add(scratches, i32.shl(thread, 9)))
-        eachUnit(b, from, end, (unit) => {
-          // A unit is one output channel of the weights; vectors lie along its input channels.
-          const start = b.let(i32.add(weight, i32.mul(unit, 9 * inChannels * 4)))
-          b.set(channel, 0)
-          b.for(channel, inChannels, 4, () => {
-            b.set(source, i32.add(start, i32.shl(channel, 2)))
-            b.set(at, scratch)
-            // Flipped, the kernel is read from its last cell on, and inner and outer channels change places.
-            const cell = (i: number) => (flipped ? 8 - i : i) * inChannels * 4
-            for (let x = 0; x < 3; x++) {
-              emitLine(
-                b,
-                line,
-                3,
-                (i) => [source, cell(3 * i + x)],
-                (i, value) => b.emit(v128.store(at, value, i * 48 + x * 16)),
-              )
-            }
-            const [c, j] = flipped ? [unit, channel] : [channel, unit]
-            const place = i32.add(
-              i32.mul(i32.divU(j, columns), inner * columns * 4),
-              i32.add(i32.mul(c, columns * 4), i32.shl(i32.remU(j, columns), 2)),
+        const local = () => b.local('i32')
+        const [at, source, c, j, target] = [local(), local(), local(), local(), local()]
+        const scratch = b.let(i32.add(scratches, i32.mul(thread, perThread)))
+        const turned = i32.add(scratch, 512)
+        /** The 36 transforms of four input channels of one output channel, to `target` in steps of `step` bytes. */
+        const transform = (step: number) => {
+          // Flipped, the kernel is read from its last cell on.
+          const cell = (i: number) => (flipped ? 8 - i : i) * inChannels * 4
+          for (let x = 0; x < 3; x++) {
+            emitLine(
+              b,
+              line,
+              3,
+              (i) => [source, cell(3 * i + x)],
+              (i, value) => b.emit(v128.store(scratch, value, i * 48 + x * 16)),
             )
-            const target = b.let(i32.add(to, place))
-            emitLines(b, 6, () => {
-              emitLine(
-                b,
-                line,
-                3,
-                (i) => [at, i * 16],
-                (i, value) => {
-                  if (flipped) b.emit(v128.store(target, value, i * plane))
-                  else {
-                    const lanes = b.let(value)
-                    for (const lane of [0, 1, 2, 3])
-                      b.emit(v128.store32Lane(target, lanes, lane, i * plane + lane * columns * 4))
-                  }
-                },
-              )
-              b.add(at, 48)
-              b.add(target, 6 * plane)
+          }
+          b.set(at, scratch)
+          emitLines(b, 6, () => {
+            emitLine(
+              b,
+              line,
+              3,
+              (i) => [at, i * 16],
+              (i, value) => b.emit(v128.store(target, value, i * step)),
+            )
+            b.add(at, 48)
+            b.add(target, 6 * step)
+          })
+        }
+        const sourceAt = (out: Value<'i32'>, channel: Value<'i32'>) =>
+          i32.add(weight, i32.shl(i32.add(i32.mul(out, 9 * inChannels), channel), 2))
+        eachUnit(b, from, end, (panel) => {
+          const first = b.let(i32.mul(panel, columns))
+          const last = b.let(i32.add(first, columns))
+          b.if(i32.gtU(last, outer), () => b.set(last, outer))
+          const panelAt = b.let(i32.add(to, i32.mul(panel, inner * columns * 4)))
+          b.set(c, 0)
+          if (flipped) {
+            // Vectors lie along the panel's columns.
+            b.for(c, inner, 1, () => {
+              const row = b.let(i32.add(panelAt, i32.mul(c, columns * 4)))
+              b.set(j, first)
+              b.for(j, last, 4, () => {
+                b.set(source, sourceAt(c, j))
+                b.set(target, row)
+                transform(plane)
+                b.add(row, 16)
+              })
+            })
+            return
+          }
+          // Vectors lie along c: all columns of the panel are collected, then turned by 4 x 4 blocks.
+          b.for(c, inner, 4, () => {
+            const into = b.let(turned)
+            b.set(j, first)
+            b.for(j, last, 1, () => {
+              b.set(source, sourceAt(j, c))
+              b.set(target, into)
+              transform(columns * 16)
+              b.add(into, 16)
+            })
+            b.set(into, turned)
+            b.set(target, i32.add(panelAt, i32.mul(c, columns * 4)))
+            emitLines(b, 36, () => {
+              for (let q = 0; q < columns; q += 4) {
+                const block = [0, 1, 2, 3].map((i) => b.let(v128.load(into, (q + i) * 16)))
+                transpose4(b, block).forEach((row, k) => {
+                  b.emit(v128.store(target, row, k * columns * 4 + q * 4))
+                })
+              }
+              b.add(into, columns * 16)
+              b.add(target, plane)
             })
           })
         })
       })
     })
     const mark = engine.heap.mark()
-    const scratch = engine.workspace(512 * engine.pool.threads)
-    const grain = Math.ceil(grainWork / (40 * inChannels))
-    engine.parallel(kernel, [engine.ptr(weight), to, scratch], outChannels, grain)
+    const scratch = engine.workspace(perThread * engine.pool.threads)
+    const panels = Math.ceil(outer / columns)
+    const grain = Math.ceil(grainWork / (40 * columns * inner))
+    engine.parallel(kernel, [engine.ptr(weight), to, scratch], panels, grain)
     engine.heap.release(mark)
   })
 }
