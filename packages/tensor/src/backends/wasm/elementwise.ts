@@ -9,10 +9,10 @@ import { denseStrides, mergeLoops } from './merge.ts'
 /** Elements that are walked as one row where a walk has no rows of its own. */
 const rowLength = 4096
 /** Picoseconds that an instruction on four elements takes, and a row beside its elements. */
-const instructionTime = 300
+const instructionTime = 100
 const rowTime = 8000
-/** Picoseconds of work worth a thread. */
-const threadTime = 30e6
+/** Picoseconds of work that make a part of a job for several threads. */
+const threadTime = 10e6
 
 const dtypeNumber: Record<Walked['dtype'], number> = { float32: 0, int32: 1, uint8: 2, bool: 3 }
 const stepNumber: Record<Walked['step'], number> = { repeat: 0, dense: 1, strided: 2 }

@@ -233,11 +233,11 @@ export class Engine {
    * Calls `kernel.run(...args, from, to, thread)` for parts that together cover [0, units) once, on several threads if
    * there are at least two parts of `grain` units. A part must write only what belongs to its units, so that the results
    * are the same for any number of threads; what `thread` (less than `pool.threads`) is for is scratch memory. Choose
-   * `grain` so that a part takes about 10 microseconds at least.
+   * `grain` so that so many units take about 10 microseconds; it may be less than 1.
    */
   parallel(kernel: Kernel, args: readonly number[], units: number, grain: number): void {
     if (units <= 0) return
-    const parts = Math.floor(units / Math.max(1, grain))
+    const parts = units < 2 ? 1 : Math.floor(units / grain)
     try {
       if (parts < 2 || !this.pool.run(kernel, args, units, parts)) kernel.run(...args, 0, units, 0)
     } catch (cause) {

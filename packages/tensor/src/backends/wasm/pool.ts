@@ -17,6 +17,8 @@ import {
   closedChunk,
   maxArgs,
   newControl,
+  spinLooks,
+  spinTime,
   startWorker,
   tagShift,
   word,
@@ -26,8 +28,10 @@ import {
 const chunksPerThread = 4
 /** Milliseconds of work on jobs worth sharing that are done before threads are started. */
 const patience = 4
-/** Looks at `done` before the calling thread sleeps: some microseconds. */
-const joinSpins = 4000
+/** Milliseconds of a job that is worth waking threads for; a shorter one is shared with those that are awake. */
+const wakingTime = 0.08
+/** Milliseconds that a part takes at least, if callers chose their grain well. */
+const partTime = 0.01
 /** Milliseconds of one sleep. Deadlines count sleeps, so that they do not pass while the whole process is stopped. */
 const slice = 50
 /** A thread that finishes nothing for this long, in milliseconds, or for this many of the longest chunks is lost. */
@@ -88,6 +92,8 @@ export class Pool {
   #tag = 0
   /** The modules of the kernels that have been shared, where workers can read them. */
   readonly #code: Block[] = []
+  /** Milliseconds that a unit of each kernel took lately. */
+  readonly #unitTime: number[] = []
 
   constructor(heap: Heap, threads: number = Math.min(8, availableThreads())) {
     this.#heap = heap
@@ -112,23 +118,40 @@ export class Pool {
   }
 
   /**
-   * Runs `kernel` over [0, units) in at most `parts` chunks on all threads. False: it is better run on the calling
-   * thread alone, and nothing was done.
+   * Runs `kernel` over [0, units), work for `parts` parts, on several threads if that is worth it. False: there is
+   * only one thread, and nothing was done.
    */
   run(kernel: Kernel, args: readonly number[], units: number, parts: number): boolean {
     const threads = this.threads
     if (threads < 2 || args.length > maxArgs) return false
     const crew = this.#ready(threads)
     if (crew === null) {
-      const start = performance.now()
-      kernel.run(...args, 0, units, 0)
-      this.#worked += performance.now() - start
+      this.#worked += this.#alone(kernel, args, units)
       return true
     }
-    const chunks = Math.min(parts, threads * chunksPerThread)
-    this.#post(crew, kernel, args, units, chunks)
+    const waking = (this.#unitTime[kernel.id] ?? (partTime * parts) / units) * units >= wakingTime
+    if (!waking && Atomics.load(crew.control.words, word.sleeping) >= threads - 1) {
+      this.#alone(kernel, args, units)
+      return true
+    }
+    const chunks = Math.min(units, parts, threads * chunksPerThread)
+    this.#post(crew, kernel, args, units, chunks, waking)
     this.#work(crew, kernel, args, units, chunks)
     return true
+  }
+
+  /** Runs a job on the calling thread; gives its milliseconds. */
+  #alone(kernel: Kernel, args: readonly number[], units: number): number {
+    const start = performance.now()
+    kernel.run(...args, 0, units, 0)
+    const time = performance.now() - start
+    this.#measured(kernel, time / units)
+    return time
+  }
+
+  #measured({ id }: Kernel, unitTime: number): void {
+    // A thread that was interrupted measures too much: it may rise only slowly.
+    this.#unitTime[id] = Math.min(unitTime, 1.5 * (this.#unitTime[id] ?? unitTime))
   }
 
   /** The crew, started or replaced if need be; null while it is too early to have one. */
@@ -144,7 +167,14 @@ export class Pool {
     return crew
   }
 
-  #post({ control }: Crew, kernel: Kernel, args: readonly number[], units: number, chunks: number): void {
+  #post(
+    { control }: Crew,
+    kernel: Kernel,
+    args: readonly number[],
+    units: number,
+    chunks: number,
+    waking: boolean,
+  ): void {
     const { words } = control
     let code = this.#code[kernel.id]
     if (code === undefined) {
@@ -165,7 +195,7 @@ export class Pool {
     // The first chunk is the calling thread's: its time is what the others are measured by.
     Atomics.store(words, word.next, (this.#tag << tagShift) | 1)
     Atomics.add(words, word.generation, 1)
-    if (Atomics.load(words, word.sleeping) > 0) Atomics.notify(words, word.generation)
+    if (waking && Atomics.load(words, word.sleeping) > 0) Atomics.notify(words, word.generation)
   }
 
   /** Works on the posted job until all is done. */
@@ -175,13 +205,17 @@ export class Pool {
     let chunk = 0
     let failure: unknown
     for (;;) {
+      const from = chunkStart(units, chunk, chunks)
+      const to = chunkStart(units, chunk + 1, chunks)
       const start = performance.now()
       try {
-        kernel.run(...args, chunkStart(units, chunk, chunks), chunkStart(units, chunk + 1, chunks), 0)
+        kernel.run(...args, from, to, 0)
       } catch (error) {
         failure = error
       }
-      longest = Math.max(longest, performance.now() - start)
+      const time = performance.now() - start
+      longest = Math.max(longest, time)
+      this.#measured(kernel, time / (to - from))
       Atomics.add(words, word.done, 1)
       if (failure !== undefined || Atomics.load(words, word.failed) !== 0) break
       chunk = Atomics.add(words, word.next, 1) & closedChunk
@@ -202,7 +236,10 @@ export class Pool {
   /** Waits until `claimed` chunks are done. */
   #join(crew: Crew, claimed: number, longest: number): void {
     const { words } = crew.control
-    for (let i = 0; i < joinSpins; i++) if (Atomics.load(words, word.done) >= claimed) return
+    const end = performance.now() + spinTime
+    do {
+      for (let i = 0; i < spinLooks; i++) if (Atomics.load(words, word.done) >= claimed) return
+    } while (performance.now() < end)
     Atomics.store(words, word.joining, 1)
     let left = lossSlices(longest)
     for (let done = Atomics.load(words, word.done); done < claimed; ) {
