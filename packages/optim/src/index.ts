@@ -1,1 +1,33 @@
-export {}
+/** Optimizers, learning-rate schedules, gradient clipping and moving averages of weights. */
+export { Adagrad, type AdagradHyperparameters } from './adagrad.ts'
+export { Adam, type AdamHyperparameters, AdamW } from './adam.ts'
+export { type ClipGradNormOptions, clipGradNorm, clipGradValue } from './clip.ts'
+export { type Averageable, EMA, type EMAOptions, type EMAState } from './ema.ts'
+export {
+  type Group,
+  Optimizer,
+  type OptimizerParameters,
+  type ParameterGroup,
+  type ParameterSource,
+} from './optimizer.ts'
+export { RMSprop, type RMSpropHyperparameters, RMSpropTF } from './rmsprop.ts'
+export type { Hyperparameters, Method, Rule } from './rule.ts'
+export {
+  byEpoch,
+  constant,
+  cosine,
+  cosineRestarts,
+  exponential,
+  type Horizon,
+  linearWarmup,
+  multiStep,
+  type OneCycleOptions,
+  oneCycle,
+  polynomial,
+  type Rates,
+  type Schedule,
+  step,
+  withWarmup,
+} from './schedules.ts'
+export { SGD, type SGDHyperparameters } from './sgd.ts'
+export type { GroupState, OptimizerState } from './state.ts'

@@ -1,0 +1,200 @@
+/**
+ * Learning-rate schedules: pure functions of the step. They hold no state, so a run is taken up at any step by asking for
+ * that step. Closed forms of `torch.optim.lr_scheduler`.
+ */
+import { ArgumentError } from '@convnets/tensor'
+import { checkCount, checkNumber, shown } from './check.ts'
+
+/** What a schedule may refer to. */
+export interface Horizon {
+  /** Steps of the whole run. */
+  readonly total: number
+  /** The group's base learning rate: the `lr` that it was made with. */
+  readonly lr: number
+}
+
+/** What a schedule sets. */
+export interface Rates {
+  readonly lr: number
+  /** Momentum of SGD and RMSprop, the first beta of Adam; untouched where absent. */
+  readonly momentum?: number
+}
+
+/**
+ * Rates at a step, counted from 0. What a step is, is the caller's choice: `fit` counts batches; see `byEpoch`.
+ * `optimizer.applySchedule(schedule, step, total)` sets them.
+ */
+export type Schedule = (step: number, horizon: Horizon) => Rates
+
+/** The base learning rate throughout. */
+export function constant(): Schedule {
+  return (_, { lr }) => ({ lr })
+}
+
+/** lr gamma^floor(step / stepSize), as `StepLR`. `gamma` is 0.1 by default. */
+export function step(stepSize: number, { gamma = 0.1 }: { readonly gamma?: number } = {}): Schedule {
+  checkCount('step', 'stepSize', stepSize)
+  checkNumber('step', 'gamma', gamma)
+  return (step, { lr }) => ({ lr: lr * gamma ** Math.floor(step / stepSize) })
+}
+
+/** lr gamma^(milestones reached), as `MultiStepLR`. `gamma` is 0.1 by default. */
+export function multiStep(milestones: readonly number[], { gamma = 0.1 }: { readonly gamma?: number } = {}): Schedule {
+  for (const milestone of milestones) checkCount('multiStep', 'milestones', milestone, 0)
+  checkNumber('multiStep', 'gamma', gamma)
+  return (step, { lr }) => ({ lr: lr * gamma ** milestones.filter((milestone) => milestone <= step).length })
+}
+
+/** lr gamma^step, as `ExponentialLR`. */
+export function exponential(gamma: number): Schedule {
+  checkNumber('exponential', 'gamma', gamma)
+  return (step, { lr }) => ({ lr: lr * gamma ** step })
+}
+
+const halfCosine = (from: number, to: number, share: number): number =>
+  to + ((from - to) * (1 + Math.cos(Math.PI * share))) / 2
+
+/**
+ * From lr down to `etaMin` (default 0) along half a cosine over `steps` (default: the whole run), as `CosineAnnealingLR`;
+ * after that it rises again, as there. Loshchilov and Hutter, 2017.
+ */
+export function cosine({ steps, etaMin = 0 }: { readonly steps?: number; readonly etaMin?: number } = {}): Schedule {
+  if (steps !== undefined) checkCount('cosine', 'steps', steps)
+  checkNumber('cosine', 'etaMin', etaMin)
+  return (step, { total, lr }) => ({ lr: halfCosine(lr, etaMin, step / (steps ?? total)) })
+}
+
+/**
+ * Cosines from lr to `etaMin` (default 0), the first `t0` steps long, each `tMult` (default 1) times the one before, as
+ * `CosineAnnealingWarmRestarts`.
+ */
+export function cosineRestarts(
+  t0: number,
+  { tMult = 1, etaMin = 0 }: { readonly tMult?: number; readonly etaMin?: number } = {},
+): Schedule {
+  checkCount('cosineRestarts', 't0', t0)
+  checkCount('cosineRestarts', 'tMult', tMult)
+  checkNumber('cosineRestarts', 'etaMin', etaMin)
+  return (step, { lr }) => {
+    let [since, length] = [tMult === 1 ? step % t0 : step, t0]
+    while (since >= length) {
+      since -= length
+      length *= tMult
+    }
+    return { lr: halfCosine(lr, etaMin, since / length) }
+  }
+}
+
+/** From `startFactor` lr (default 1/3) to `endFactor` lr (default 1) in a line over `steps` (default 5), as `LinearLR`. */
+export function linearWarmup(
+  steps = 5,
+  { startFactor = 1 / 3, endFactor = 1 }: { readonly startFactor?: number; readonly endFactor?: number } = {},
+): Schedule {
+  checkCount('linearWarmup', 'steps', steps)
+  checkNumber('linearWarmup', 'startFactor', startFactor)
+  checkNumber('linearWarmup', 'endFactor', endFactor)
+  return (step, { lr }) => ({ lr: lr * (startFactor + ((endFactor - startFactor) * Math.min(step, steps)) / steps) })
+}
+
+/** lr (1 - step / steps)^power down to 0 over `steps` (default: the whole run), as `PolynomialLR`. `power` is 1. */
+export function polynomial({ steps, power = 1 }: { readonly steps?: number; readonly power?: number } = {}): Schedule {
+  if (steps !== undefined) checkCount('polynomial', 'steps', steps)
+  checkNumber('polynomial', 'power', power)
+  return (step, { total, lr }) => {
+    const end = steps ?? total
+    return { lr: lr * (1 - Math.min(step, end) / end) ** power }
+  }
+}
+
+/** How `oneCycle` goes; names and defaults are those of `OneCycleLR`. */
+export interface OneCycleOptions {
+  /** Largest learning rate (default: the base learning rate). */
+  readonly maxLr?: number
+  /** Length of the cycle (default: the whole run). */
+  readonly totalSteps?: number
+  /** Share of the cycle in which the rate rises (default 0.3). */
+  readonly pctStart?: number
+  /** Form of rise and fall (default 'cos'). */
+  readonly annealStrategy?: 'cos' | 'linear'
+  /** Lets momentum fall while the rate rises, and rise while it falls (default true). */
+  readonly cycleMomentum?: boolean
+  /** Momentum at the largest rate (default 0.85). */
+  readonly baseMomentum?: number
+  /** Momentum at the smallest rate (default 0.95). */
+  readonly maxMomentum?: number
+  /** The rate starts at maxLr / divFactor (default 25). */
+  readonly divFactor?: number
+  /** The rate ends at maxLr / divFactor / finalDivFactor (default 1e4). */
+  readonly finalDivFactor?: number
+}
+
+/**
+ * One rise to `maxLr` and one fall far below the start, momentum in the opposite direction, as `OneCycleLR` (Smith and
+ * Topin, "Super-convergence", 2018).
+ */
+export function oneCycle(options: OneCycleOptions = {}): Schedule {
+  const {
+    maxLr,
+    totalSteps,
+    pctStart = 0.3,
+    annealStrategy = 'cos',
+    cycleMomentum = true,
+    baseMomentum = 0.85,
+    maxMomentum = 0.95,
+    divFactor = 25,
+    finalDivFactor = 1e4,
+  } = options
+  if (maxLr !== undefined) checkNumber('oneCycle', 'maxLr', maxLr)
+  if (totalSteps !== undefined) checkCount('oneCycle', 'totalSteps', totalSteps)
+  if (!(pctStart >= 0 && pctStart <= 1)) {
+    throw new ArgumentError(`oneCycle: pctStart expects a number from 0 to 1, got ${shown(pctStart)}`)
+  }
+  if (annealStrategy !== 'cos' && annealStrategy !== 'linear') {
+    throw new ArgumentError(`oneCycle: annealStrategy expects 'cos' or 'linear', got ${shown(annealStrategy)}`)
+  }
+  checkNumber('oneCycle', 'baseMomentum', baseMomentum, 0, 1)
+  checkNumber('oneCycle', 'maxMomentum', maxMomentum, 0, 1)
+  checkNumber('oneCycle', 'divFactor', divFactor, Number.MIN_VALUE)
+  checkNumber('oneCycle', 'finalDivFactor', finalDivFactor, Number.MIN_VALUE)
+  const anneal =
+    annealStrategy === 'cos' ? halfCosine : (from: number, to: number, share: number) => from + (to - from) * share
+  return (step, { total, lr }) => {
+    const steps = totalSteps ?? total
+    if (step > steps) throw new ArgumentError(`oneCycle: step expects at most the ${steps} of the cycle, got ${step}`)
+    const [peak, last] = [pctStart * steps - 1, steps - 1]
+    const max = maxLr ?? lr
+    const first = max / divFactor
+    const rising = step <= peak
+    // A cycle of one step, or one without a rise, has no length to divide by: it stands at the phase's end.
+    const share = rising ? (peak > 0 ? step / peak : 1) : last > peak ? Math.min(1, (step - peak) / (last - peak)) : 1
+    const rate = rising ? anneal(first, max, share) : anneal(max, first / finalDivFactor, share)
+    if (!cycleMomentum) return { lr: rate }
+    const momentum = rising ? anneal(maxMomentum, baseMomentum, share) : anneal(baseMomentum, maxMomentum, share)
+    return { lr: rate, momentum }
+  }
+}
+
+/**
+ * A linear rise from `startFactor` (default 0) times the first rate of `schedule`, over `steps`, in front of it; the
+ * schedule then runs over what is left, from its beginning.
+ */
+export function withWarmup(
+  steps: number,
+  schedule: Schedule,
+  { startFactor = 0 }: { readonly startFactor?: number } = {},
+): Schedule {
+  checkCount('withWarmup', 'steps', steps, 0)
+  checkNumber('withWarmup', 'startFactor', startFactor)
+  return (step, { total, lr }) => {
+    const horizon = { total: Math.max(1, total - steps), lr }
+    if (step >= steps) return schedule(step - steps, horizon)
+    const first = schedule(0, horizon)
+    return { ...first, lr: first.lr * (startFactor + ((1 - startFactor) * step) / steps) }
+  }
+}
+
+/** A schedule that counts in epochs where its caller counts in batches, of which an epoch has `batches`. */
+export function byEpoch(batches: number, schedule: Schedule): Schedule {
+  checkCount('byEpoch', 'batches', batches)
+  return (step, { total, lr }) => schedule(Math.floor(step / batches), { total: Math.ceil(total / batches), lr })
+}
