@@ -4,7 +4,7 @@ import { liveTensors, Storage } from './core.ts'
 import { defaultBackend } from './default-backend.ts'
 import { type DType, dtypes, isDType, isFloat, type TypedArray } from './dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts'
-import { defaultGenerator, type Generator } from './random.ts'
+import { defaultGenerator, Generator } from './random.ts'
 import { checkShape, type Shape, show, sizeOf } from './shape.ts'
 import { type NestedArray, Tensor, toMemory } from './tensor.ts'
 
@@ -213,8 +213,10 @@ export function arange(start: number, end: number, step = 1, options: TensorOpti
 }
 
 export interface RandomOptions extends TensorOptions {
-  /** Source of the numbers. Default: the default generator. */
+  /** Source of the numbers. Default: a generator of `seed`, or the default generator. */
   readonly generator?: Generator
+  /** Seed of a generator for this call alone. */
+  readonly seed?: number
 }
 
 function random(op: string, kind: 'uniform' | 'normal', shape: Shape, options: RandomOptions): Tensor {
@@ -222,7 +224,8 @@ function random(op: string, kind: 'uniform' | 'normal', shape: Shape, options: R
   const dtype = checkDTypeName(op, options.dtype ?? 'float32')
   if (dtype !== 'float32' && dtype !== 'float64')
     throw new DTypeError(`${op}: dtype expects float32 or float64, got ${dtype}`)
-  const generator = options.generator ?? defaultGenerator()
+  const { seed: own } = options
+  const generator = options.generator ?? (own === undefined ? defaultGenerator() : new Generator(own))
   return finish(
     op,
     (backend) => {
