@@ -1,0 +1,121 @@
+/**
+ * `pnpm -s verify FOLDER`: compares what the packages compute with reference values of PyTorch, for any folder of the
+ * format of `fixtures/goldens`. What cannot be computed counts as failed.
+ */
+import { statSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import * as tensors from '@convnets/tensor'
+import { type Arithmetic, attempt } from './verify/case.ts'
+import { sources } from './verify/files.ts'
+
+const usage = `Usage: pnpm -s verify FOLDER [options]
+
+Compares outputs, gradients, training runs and models with the reference values in FOLDER: ops.json, training.json,
+transforms.json, expected.json and models/*.json, wherever they lie in it. Prints one line per case with its relative
+errors, and at last how many passed and failed. Exit code 1 if any failed, 2 for a wrong call.
+
+  --only REGEX                  only cases whose id, file or whole name matches
+  --backend wasm|reference|gpu  default: ops and training on reference (float64) and wasm, models on wasm
+  --precision fast|strict       of the wasm backend; default: what it is set to
+  --threads N                   of the wasm backend`
+
+class UsageError extends Error {}
+
+interface Call {
+  readonly folder: string
+  readonly only: RegExp
+  readonly backend: Arithmetic['name'] | undefined
+  readonly precision: Arithmetic['precision'] | undefined
+  readonly threads: number | undefined
+}
+
+function oneOf<T extends string>(option: string, value: string | undefined, allowed: readonly T[]): T | undefined {
+  if (value === undefined) return undefined
+  const found = allowed.find((name) => name === value)
+  if (found === undefined) throw new UsageError(`--${option} expects ${allowed.join(' or ')}, got ${value}`)
+  return found
+}
+
+function readCall(args: string[]): Call | undefined {
+  const text = { type: 'string' } as const
+  let parsed: ReturnType<typeof parse>
+  const parse = () =>
+    parseArgs({
+      args,
+      allowPositionals: true,
+      options: { only: text, backend: text, precision: text, threads: text, help: { type: 'boolean', short: 'h' } },
+    })
+  try {
+    parsed = parse()
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+  const { values, positionals } = parsed
+  if (values.help === true) return undefined
+  const [folder, more] = positionals
+  if (folder === undefined) throw new UsageError('FOLDER is missing')
+  if (more !== undefined) throw new UsageError(`one FOLDER expected, got ${more} too`)
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true)
+    throw new UsageError(`${folder} is no folder`)
+  const threads = values.threads === undefined ? undefined : Number(values.threads)
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1)) {
+    throw new UsageError(`--threads expects a positive integer, got ${values.threads}`)
+  }
+  let only = /(?:)/
+  try {
+    if (values.only !== undefined) only = new RegExp(values.only)
+  } catch (error) {
+    throw new UsageError(`--only expects a regular expression: ${(error as Error).message}`)
+  }
+  return {
+    folder,
+    only,
+    backend: oneOf('backend', values.backend, ['wasm', 'reference', 'gpu']),
+    precision: oneOf('precision', values.precision, ['fast', 'strict']),
+    threads,
+  }
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+const precise = tensors as typeof tensors & {
+  setPrecision?: (p: string) => void
+  getPrecision?: () => Arithmetic['precision']
+}
+
+function verify(call: Call): number {
+  if (call.threads !== undefined) tensors.setThreads(call.threads)
+  if (call.precision !== undefined) precise.setPrecision?.(call.precision)
+  const precision = precise.getPrecision?.() ?? call.precision ?? 'fast'
+  const arithmetic = (name: Arithmetic['name']): Arithmetic => ({
+    name,
+    backend: name === 'gpu' ? undefined : tensors[name],
+    dtype: name === 'reference' ? 'float64' : 'float32',
+    precision,
+  })
+  let [passed, failed] = [0, 0]
+  for (const { file, cases, arithmetic: on } of sources(call.folder, arithmetic, call.backend)) {
+    for (const one of cases) {
+      if (![one.id, file, `${file} ${one.id}`].some((name) => call.only.test(name))) continue
+      const outcome = attempt(one)
+      if (outcome.passed) passed++
+      else failed++
+      print(`${outcome.passed ? 'ok    ' : 'FAILED'} ${on.name.padEnd(9)} ${file} ${one.id}: ${outcome.text}`)
+    }
+  }
+  if (passed + failed === 0) throw new UsageError(`${call.folder} holds no case that --only selects`)
+  print(`${passed} passed, ${failed} failed`)
+  return failed > 0 ? 1 : 0
+}
+
+try {
+  const call = readCall(process.argv.slice(2))
+  if (call === undefined) print(usage)
+  process.exitCode = call === undefined ? 0 : verify(call)
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error
+  process.stderr.write(`verify: ${error.message}\n\n${usage}\n`)
+  process.exitCode = 2
+}

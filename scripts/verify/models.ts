@@ -1,0 +1,210 @@
+/** `models/*.json`: structure, cost, logits and one training step of a network whose weights follow the fill rule. */
+import * as modern from '@convnets/models-modern'
+import { Conv2d, crossEntropy, Dropout, Dropout2d, DropPath, Linear, Module } from '@convnets/nn'
+import { noGrad, Tensor, tensor, tidy } from '@convnets/tensor'
+import {
+  type FilledInput,
+  fill,
+  fillModel,
+  type ModelGolden,
+  modelTolerances,
+  parseModelGolden,
+  relativeError,
+  type TensorStatistics,
+  type TrainingStepGolden,
+} from '@convnets/testkit'
+import { type Arithmetic, type Case, fail, judge, type Outcome } from './case.ts'
+
+type Network = Module & { forward(x: Tensor): unknown }
+
+const families: readonly Readonly<Record<string, unknown>>[] = [modern]
+
+function build(name: string, { backend, dtype }: Arithmetic): Network {
+  const make = families.map((family) => (Object.hasOwn(family, name) ? family[name] : undefined)).find(Boolean)
+  if (typeof make !== 'function') throw new Error(`no package has a model called ${name}`)
+  if (backend === undefined) throw new Error('there is no such backend in this version')
+  const model: unknown = make()
+  if (!(model instanceof Module)) throw new Error(`${name} should give a Module`)
+  return model.to(backend).to(dtype) as Network
+}
+
+/** Main head first, then the auxiliary heads that networks of the Inception line have in training. */
+function heads(output: unknown): Tensor[] {
+  const list = Array.isArray(output) ? output : [output]
+  return list.map((head) => {
+    if (!(head instanceof Tensor))
+      throw new Error(`forward should give a tensor or an array of them, got ${String(head)}`)
+    return head
+  })
+}
+
+function input({ name, shape }: FilledInput, salt: string, { backend, dtype }: Arithmetic): Tensor {
+  return tensor(fill(salt + name, shape), { shape, dtype, ...(backend && { backend }) })
+}
+
+/** Runs `fn` with hooks on some modules, which are taken off afterwards. */
+function hooked<T>(modules: Iterable<Module>, hook: (module: Module, output: unknown) => void, fn: () => T): T {
+  const removals = [...modules].map((module) => module.registerForwardHook((m, _, output) => hook(m, output)))
+  try {
+    return fn()
+  } finally {
+    for (const remove of removals) remove()
+  }
+}
+
+function compareState(golden: ModelGolden, model: Network): Outcome {
+  const keys = (entries: Iterable<readonly [string, readonly number[]]>): string[] =>
+    [...entries].map(([key, shape]) => `${key} (${shape.join(', ')})`)
+  const expected = keys(golden.state)
+  const actual = keys([...model.stateDict()].map(([key, { shape }]) => [key, shape] as const))
+  const at = expected.findIndex((entry, i) => entry !== actual[i])
+  if (at >= 0) return fail(`entry ${at} of the state dict should be ${expected[at]}, is ${actual[at] ?? 'missing'}`)
+  if (actual.length > expected.length) return fail(`the state dict has ${actual[expected.length]}, which is unexpected`)
+  if (model.parameterCount() !== golden.parameters) {
+    return fail(`${golden.parameters} parameters expected, got ${model.parameterCount()}`)
+  }
+  return judge([{ what: `${golden.parameters} parameters`, error: 0, tolerance: 0 }])
+}
+
+/** Multiply-accumulates of convolutions and linear layers for one image, by the layers' formulas. */
+function countMacs(model: Network, size: number, arithmetic: Arithmetic): number {
+  let macs = 0
+  const layers = [...model.namedModules().values()].filter((m) => m instanceof Conv2d || m instanceof Linear)
+  const count = (module: Module, output: unknown): void => {
+    const perOutput = module instanceof Conv2d ? module.weight.size / module.outChannels : (module as Linear).inFeatures
+    macs += (output as Tensor).size * perOutput
+  }
+  const blank: FilledInput = { name: 'macs', shape: [1, 3, size, size] }
+  tidy(() => hooked(layers, count, () => noGrad(() => void model.forward(input(blank, '', arithmetic)))))
+  return macs
+}
+
+/** How far the statistics of an output are from the golden ones, relative to its largest value. */
+function distance(values: ArrayLike<number>, { mean, std, absmax, first }: TensorStatistics): number {
+  const list = Array.from(values)
+  const actualMean = list.reduce((sum, v) => sum + v, 0) / list.length
+  const actualStd = Math.sqrt(list.reduce((sum, v) => sum + (v - actualMean) ** 2, 0) / list.length)
+  const apart = [actualMean - mean, actualStd - std, ...first.map((v, i) => (list[i] ?? Number.NaN) - v)]
+  return Math.max(...apart.map(Math.abs)) / absmax
+}
+
+function compareLogits(golden: ModelGolden, model: Network, arithmetic: Arithmetic): Outcome {
+  const { logits: tolerance } = modelTolerances({ logits: golden.float32Error }, arithmetic.precision)
+  return tidy(() => {
+    const children = new Map([...model.namedChildren()].map(([name, child]) => [child, name]))
+    const deviations: string[] = []
+    const watch = (module: Module, output: unknown): void => {
+      const name = children.get(module) ?? ''
+      const expected = golden.children.get(name)
+      if (expected === undefined || !(output instanceof Tensor)) return
+      const error = distance(output.dataSync(), expected)
+      if (!(error <= tolerance)) deviations.push(`${name} ${error.toExponential(1)}`)
+    }
+    const x = input(golden.input, golden.salt, arithmetic)
+    const [y] = heads(hooked(children.keys(), watch, () => noGrad(() => model.forward(x))))
+    if (y === undefined || String(y.shape) !== String(golden.output.shape)) {
+      return fail(`logits of shape (${golden.output.shape.join(', ')}) expected, got (${y?.shape.join(', ')})`)
+    }
+    const values = y.dataSync()
+    const sampled = golden.output.values.map((_, i) => values[i * golden.output.stride] ?? Number.NaN)
+    // Relative to the largest logit of all, of which the sampled ones are a part.
+    const largest = Math.max(...golden.output.values.map(Math.abs))
+    const error = (relativeError(sampled, golden.output.values) * largest) / golden.output.absmax
+    const argmax = Array.from(y.argmax({ dim: 1 }).dataSync())
+    if (String(argmax) !== String(golden.output.argmax)) {
+      return fail(`classes ${golden.output.argmax} expected, got ${argmax}; logits ${error.toExponential(1)}`)
+    }
+    const statistics = distance(values, golden.output)
+    const outcome = judge([
+      { what: 'logits', error, tolerance },
+      { what: 'statistics', error: statistics, tolerance },
+    ])
+    return outcome.passed || deviations.length === 0
+      ? outcome
+      : { ...outcome, text: `${outcome.text}; first deviation at ${deviations[0]}` }
+  })
+}
+
+function euclidean(values: ArrayLike<number>): number {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += (values[i] as number) ** 2
+  return Math.sqrt(sum)
+}
+
+function compareStep(golden: ModelGolden, step: TrainingStepGolden, model: Network, arithmetic: Arithmetic): Outcome {
+  model.train()
+  for (const module of model.namedModules().values()) {
+    if (module instanceof Dropout || module instanceof Dropout2d || module instanceof DropPath) module.eval()
+  }
+  model.zeroGrad()
+  const loss = tidy(() => {
+    const x = input(step.input, golden.salt, arithmetic)
+    const target = tensor(step.target, { dtype: 'int32', ...(arithmetic.backend && { backend: arithmetic.backend }) })
+    const losses = heads(model.forward(x)).map((logits) =>
+      crossEntropy(logits, target, { labelSmoothing: step.labelSmoothing }),
+    )
+    const total = losses.reduce((sum, aux) => sum.add(aux.mul(step.auxWeight ?? 0)))
+    total.backward()
+    return total.item()
+  })
+  const parameters = model.namedParameters()
+  const errors: number[] = []
+  for (const [key, expected] of step.gradNorm) {
+    const g = parameters.get(key)?.grad
+    if (g === undefined) return fail(`parameter ${key} should have a gradient, has none`)
+    if (expected > step.gradNormFloor) errors.push(Math.abs(euclidean(g.dataSync()) - expected) / expected)
+  }
+  const without = [...parameters].find(([key, p]) => p.grad !== undefined && !step.gradNorm.has(key))
+  if (without !== undefined) return fail(`parameter ${without[0]} has a gradient, should have none`)
+  errors.sort((a, b) => a - b)
+  const buffers = model.namedBuffers()
+  const sums = [...step.runningVarSum].map(([key, expected]) => {
+    const actual = buffers.get(key)?.dataSync() ?? []
+    return Math.abs(Array.from(actual).reduce((sum, v) => sum + v, 0) - expected) / expected
+  })
+  const limits = modelTolerances({ logits: golden.float32Error, ...step.float32Error }, arithmetic.precision)
+  return judge([
+    { what: 'loss', error: Math.abs(loss - step.loss) / step.loss, tolerance: limits.loss },
+    { what: 'worst gradient norm', error: errors.at(-1) ?? 0, tolerance: limits.gradNormWorst },
+    { what: 'median', error: errors[errors.length >> 1] ?? 0, tolerance: limits.gradNormMedian },
+    { what: 'running variances', error: Math.max(0, ...sums), tolerance: limits.gradNormMedian },
+  ])
+}
+
+/** The model is built for the first case that runs and freed with the last. */
+export function modelCases(text: string, file: string, arithmetic: Arithmetic): Case[] {
+  const golden = parseModelGolden(text, file)
+  let model: Network | undefined
+  const parts: [string, (model: Network) => Outcome][] = [
+    ['state', (network) => compareState(golden, network)],
+    [
+      'macs',
+      (network) => {
+        const macs = countMacs(network.eval(), golden.nativeSize, arithmetic)
+        return macs === golden.macs
+          ? judge([{ what: `${golden.macs} MACs`, error: 0, tolerance: 0 }])
+          : fail(`${golden.macs} MACs expected, got ${macs}`)
+      },
+    ],
+    ['logits', (network) => compareLogits(golden, network.eval(), arithmetic)],
+  ]
+  const { training } = golden
+  if (training !== undefined) {
+    parts.push(['training step', (network) => compareStep(golden, training, network, arithmetic)])
+  }
+  const { name, salt, normScale } = golden
+  let left = parts.length
+  return parts.map(([part, compare]) => ({
+    id: `${name} ${part}`,
+    run: () => {
+      try {
+        model ??= build(name, arithmetic)
+        // Running statistics move in training: every case starts from the rule.
+        return compare(fillModel(model, { salt, normScale }))
+      } finally {
+        left--
+        if (left === 0) model?.dispose()
+      }
+    },
+  }))
+}
