@@ -48,11 +48,11 @@ describe('reduce', () => {
   })
 
   it('keeps its digits in long sums', () => {
-    const x = new Float32Array(5_000_000).fill(0.1)
+    const x = new Float32Array(1_000_000).fill(0.1)
     for (const rows of [
-      [1, 5_000_000, 1],
-      [1, 50_000, 100],
-      [1, 2_500_000, 2],
+      [1, 1_000_000, 1],
+      [1, 10_000, 100],
+      [1, 500_000, 2],
     ] as const) {
       expectLikeReference([x], (k, x) => k.reduce('sum', x, rows), family, 5e-7)
     }

@@ -51,7 +51,7 @@ describe('pooling', () => {
     }
   })
 
-  it('takes NaN before every number, and the first of several', () => {
+  it('takes NaN before every number, and the last of several', () => {
     forSeeds(10, (random) => {
       const spec = randomPool(random, 6)
       const x = normals(random, sizes(spec)[0]).map((value) => {

@@ -47,7 +47,7 @@ export function avgPoolGrad(g: TypedArray, spec: PoolSpec, out: TypedArray): voi
 
 /**
  * Maximum of each window and its position row * width + column: the first among equals in row-major order, NaN before
- * every number. Empty windows give -Infinity and -1.
+ * every number (and the last NaN, as in PyTorch). Empty windows give -Infinity and -1.
  */
 export function maxPool(x: TypedArray, spec: PoolSpec, out: TypedArray, indices: TypedArray): void {
   const { width, channels, rows, columns } = spec
@@ -57,7 +57,7 @@ export function maxPool(x: TypedArray, spec: PoolSpec, out: TypedArray, indices:
     for (let iy = rows.starts[oy]!; iy < rows.ends[oy]!; iy++) {
       for (let ix = columns.starts[ox]!; ix < columns.ends[ox]!; ix++) {
         const value = x[image + (iy * width + ix) * channels]!
-        if (index < 0 || value > best || (Number.isNaN(value) && !Number.isNaN(best))) {
+        if (index < 0 || value > best || Number.isNaN(value)) {
           best = value
           index = iy * width + ix
         }

@@ -7,7 +7,7 @@ import { type Band, runWindows, type Window, type WindowPlan } from './windows.t
 
 type Method = 'avgPool' | 'avgPoolGrad' | 'maxPool' | 'maxPoolGrad'
 
-/** The larger value and its position: the first among equals, NaN before every number. */
+/** The largest value and its position: the first among equals, NaN before every number, the last NaN. */
 function maxima(b: FunctionBuilder, { strips, sources, outs, at, first, walk }: Window): void {
   const best = strips.map(() => b.let(f32x4.const(-Infinity)))
   const start = b.let(i32x4.splat(first))
@@ -17,8 +17,7 @@ function maxima(b: FunctionBuilder, { strips, sources, outs, at, first, walk }: 
     const here = b.let(i32x4.splat(position))
     for (const [k, strip] of strips.entries()) {
       const value = b.let(strip.load(place))
-      const isFirstNaN = v128.and(f32x4.ne(value, value), f32x4.eq(best[k]!, best[k]!))
-      const better = b.let(v128.or(f32x4.gt(value, best[k]!), isFirstNaN))
+      const better = b.let(v128.or(f32x4.gt(value, best[k]!), f32x4.ne(value, value)))
       b.set(best[k]!, v128.bitselect(value, best[k]!, better))
       b.set(where[k]!, v128.bitselect(here, where[k]!, better))
     }
