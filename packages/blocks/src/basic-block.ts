@@ -1,0 +1,48 @@
+/** The block of ResNet-18 and 34, and of the ResNets for CIFAR-10. */
+import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
+import { checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { batchNorm, makeShortcut, meet, type NormLayer, type ResidualOptions, silence } from './residual.ts'
+
+/**
+ * Two 3x3 convolutions and a shortcut. He et al., "Deep residual learning for image recognition", 2015, figure 5 left.
+ *
+ *     x --+-- conv 3x3 / stride -- norm -- relu -- conv 3x3 -- norm [-- attention] -- (+) -- relu -- y
+ *         |                                                                            |
+ *         +------------------- itself, or shortcut where the shape changes ------------+
+ *
+ * (N, inChannels, H, W) to (N, width, ceil(H / stride), ceil(W / stride)). Keys are torchvision's.
+ */
+export class BasicBlock extends Module {
+  /** Output channels as a multiple of the width. */
+  static readonly expansion = 1
+  readonly inChannels: number
+  readonly outChannels: number
+  conv1: Conv2d
+  bn1: NormLayer
+  conv2: Conv2d
+  bn2: NormLayer
+  attention: Layer | undefined
+  dropPath: DropPath
+  downsample: Layer | undefined
+
+  constructor(inChannels: number, width: number, options: ResidualOptions = {}) {
+    super()
+    const { norm = batchNorm } = options
+    this.inChannels = checkInteger('BasicBlock', 'inChannels', inChannels, 1)
+    this.outChannels = checkInteger('BasicBlock', 'width', width, 1)
+    const stride = checkInteger('BasicBlock', 'stride', options.stride ?? 1, 1)
+    this.conv1 = new Conv2d(inChannels, width, { kernel: 3, stride, padding: 1, bias: false })
+    this.bn1 = norm(width)
+    this.conv2 = new Conv2d(width, width, { kernel: 3, padding: 1, bias: false })
+    this.bn2 = norm(width)
+    this.attention = options.attention?.(width)
+    this.dropPath = new DropPath(options.dropPath ?? 0)
+    this.downsample = makeShortcut(inChannels, width, stride, options.shortcut)
+    if (options.zeroInit === true) silence(this.bn2)
+  }
+
+  forward(x: Tensor): Tensor {
+    const y = relu(this.bn1.forward(this.conv1.forward(x)))
+    return meet(x, this.bn2.forward(this.conv2.forward(y)), this)
+  }
+}

@@ -1,0 +1,98 @@
+/** What every network for images can do. */
+import { Linear, Module } from '@convnets/nn'
+import { ArgumentError, ShapeError, seeded, Tensor } from '@convnets/tensor'
+import { nearest } from './nearest.ts'
+
+/** One level of a feature pyramid. */
+export interface FeatureInfo {
+  /** Path of the module whose output it is. */
+  readonly name: string
+  readonly channels: number
+  /** Pixels of the input per cell. */
+  readonly stride: number
+}
+
+/** Input that a network can take. */
+export interface InputRules {
+  /** Name of the network, for messages. */
+  readonly model: string
+  readonly channels: number
+  /** Smallest height and width. */
+  readonly smallest: number
+}
+
+/** Base class of networks that classify images. */
+export abstract class ImageModel extends Module {
+  /** Levels of the pyramid that `features` gives by default, largest maps first. */
+  abstract readonly featureInfo: readonly FeatureInfo[]
+
+  /** Images (N, C, H, W) to logits (N, numClasses). */
+  abstract override forward(x: Tensor): Tensor
+
+  /** Images (N, C, H, W) to the last feature maps (N, channels, h, w), before they are pooled. */
+  abstract forwardFeatures(x: Tensor): Tensor
+
+  /**
+   * Replaces the classifier by a fresh one for `numClasses` classes, for training on other data. The former one is freed.
+   *
+   * @param options `seed` for its numbers; else the default generator.
+   */
+  abstract resetClassifier(numClasses: number, options?: { readonly seed?: number }): this
+
+  /**
+   * Outputs of the named modules on the way to the last feature maps: what detection and segmentation heads stand on.
+   *
+   * @param names paths as in `namedModules()`. Default: those of `featureInfo`.
+   * @returns the outputs by name, in the order of `names`.
+   * @throws ArgumentError for a path that no module has, or that `forwardFeatures` does not come by.
+   */
+  features(x: Tensor, names: readonly string[] = this.featureInfo.map(({ name }) => name)): Map<string, Tensor> {
+    const modules = this.namedModules()
+    const wanted = names.map((name) => {
+      const module = modules.get(name)
+      if (module === undefined || name === '') {
+        const near = nearest(name, [...modules.keys()].slice(1)).join(', ')
+        throw new ArgumentError(`features: names expects paths of modules, got '${name}'; nearest: ${near}`)
+      }
+      return { name, module }
+    })
+    const outputs: Map<Module, unknown> = new Map()
+    const removers = wanted.map(({ module }) =>
+      module.registerForwardHook((m, _, output) => void outputs.set(m, output)),
+    )
+    try {
+      this.forwardFeatures(x)
+    } finally {
+      for (const remove of removers) remove()
+    }
+    return new Map(
+      wanted.map(({ name, module }) => {
+        const output = outputs.get(module)
+        if (!(output instanceof Tensor)) {
+          throw new ArgumentError(`features: names expects modules on the way to the last feature maps, got '${name}'`)
+        }
+        return [name, output]
+      }),
+    )
+  }
+}
+
+/** Checks that x is a batch of images that the network can take. */
+export function checkImages(x: Tensor, { model, channels, smallest }: InputRules): void {
+  const [, got, height = 0, width = 0] = x.shape
+  if (x.rank !== 4 || got !== channels || height < smallest || width < smallest) {
+    throw new ShapeError(
+      `${model}: x expects (N, ${channels}, H, W) with H and W of at least ${smallest}, got (${x.shape.join(', ')})`,
+    )
+  }
+}
+
+/** A linear classifier in place of `former`: on its backend, of its dtype and mode. `former` is freed. */
+export function freshClassifier(former: Linear, numClasses: number, options: { readonly seed?: number } = {}): Linear {
+  const make = (): Linear => new Linear(former.inFeatures, numClasses)
+  const next = options.seed === undefined ? make() : seeded(options.seed, make)
+  next.train(former.training).to(former.weight.backend)
+  if (former.weight.dtype === 'float64') next.to('float64')
+  former.dispose()
+  return next
+}

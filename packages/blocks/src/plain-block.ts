@@ -1,0 +1,46 @@
+/** The basic block without its shortcut: what residual learning is compared with. */
+import { Conv2d, Module } from '@convnets/nn'
+import { checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { batchNorm, type NormLayer } from './residual.ts'
+
+export interface PlainBlockOptions {
+  /** Step of the block: divides height and width. Default 1. */
+  readonly stride?: number
+  /** Makes the normalisations. Default: `BatchNorm2d`. */
+  readonly norm?: (channels: number) => NormLayer
+}
+
+/**
+ * Two 3x3 convolutions, nothing around them. The plain networks of He et al. 2015, section 4.2.
+ *
+ *     x -- conv 3x3 / stride -- norm -- relu -- conv 3x3 -- norm -- relu -- y
+ *
+ * (N, inChannels, H, W) to (N, width, ceil(H / stride), ceil(W / stride)). Keys are those of `BasicBlock`.
+ */
+export class PlainBlock extends Module {
+  /** Output channels as a multiple of the width. */
+  static readonly expansion = 1
+  readonly inChannels: number
+  readonly outChannels: number
+  conv1: Conv2d
+  bn1: NormLayer
+  conv2: Conv2d
+  bn2: NormLayer
+
+  constructor(inChannels: number, width: number, options: PlainBlockOptions = {}) {
+    super()
+    const { norm = batchNorm } = options
+    this.inChannels = checkInteger('PlainBlock', 'inChannels', inChannels, 1)
+    this.outChannels = checkInteger('PlainBlock', 'width', width, 1)
+    const stride = checkInteger('PlainBlock', 'stride', options.stride ?? 1, 1)
+    this.conv1 = new Conv2d(inChannels, width, { kernel: 3, stride, padding: 1, bias: false })
+    this.bn1 = norm(width)
+    this.conv2 = new Conv2d(width, width, { kernel: 3, padding: 1, bias: false })
+    this.bn2 = norm(width)
+  }
+
+  forward(x: Tensor): Tensor {
+    const y = relu(this.bn1.forward(this.conv1.forward(x)))
+    return relu(this.bn2.forward(this.conv2.forward(y)))
+  }
+}

@@ -1,0 +1,63 @@
+/** What residual blocks have in common: their options and the way their two paths meet. */
+import { BatchNorm2d, type DropPath, init, type Layer } from '@convnets/nn'
+import type { Tensor } from '@convnets/tensor'
+import { addRelu } from './add-relu.ts'
+import { projectionShortcut, type Shortcut } from './shortcut.ts'
+
+/** A normalisation with a scale that can be set to zero. */
+export type NormLayer = Layer & { weight: Tensor | undefined }
+
+/** A block: a layer that says how many channels go in and come out. */
+export interface Block extends Layer {
+  readonly inChannels: number
+  readonly outChannels: number
+}
+
+export interface ResidualOptions {
+  /** Step of the block: divides height and width. Default 1. */
+  readonly stride?: number
+  /** Shortcut where input and output differ in shape. Default: `projectionShortcut`. */
+  readonly shortcut?: Shortcut
+  /** Makes the normalisations. Default: `BatchNorm2d`. */
+  readonly norm?: (channels: number) => NormLayer
+  /** Makes a layer at the end of the residual branch, given its channels: squeeze-and-excitation and the like. */
+  readonly attention?: (channels: number) => Layer
+  /** Probability that a sample skips the residual branch in training. Default 0. Huang et al. 2016. */
+  readonly dropPath?: number
+  /** Starts with the block as its shortcut: the last normalisation scales by 0. Default false. Goyal et al. 2017. */
+  readonly zeroInit?: boolean
+}
+
+/** Batch norm with PyTorch's defaults. */
+export function batchNorm(channels: number): BatchNorm2d {
+  return new BatchNorm2d(channels)
+}
+
+/** The shortcut of a block, or undefined where the input itself is it. */
+export function makeShortcut(
+  inChannels: number,
+  outChannels: number,
+  stride: number,
+  shortcut: Shortcut = projectionShortcut,
+): Layer | undefined {
+  return stride === 1 && inChannels === outChannels ? undefined : shortcut(inChannels, outChannels, stride)
+}
+
+/** Makes a normalisation scale by 0. */
+export function silence(norm: NormLayer): void {
+  if (norm.weight !== undefined) init.constant_(norm.weight, 0)
+}
+
+/** relu(dropPath(attention(branch)) + shortcut(x)) */
+export function meet(
+  x: Tensor,
+  branch: Tensor,
+  {
+    attention,
+    dropPath,
+    downsample,
+  }: { attention: Layer | undefined; dropPath: DropPath; downsample: Layer | undefined },
+): Tensor {
+  const gated = attention === undefined ? branch : attention.forward(branch)
+  return addRelu(dropPath.forward(gated), downsample === undefined ? x : downsample.forward(x))
+}

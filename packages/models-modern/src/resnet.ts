@@ -1,0 +1,231 @@
+/**
+ * ResNet for ImageNet. He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2015.
+ *
+ * Blocks learn the difference to their input instead of the output itself, so that more of them never do worse than
+ * fewer: 152 layers train where 34 plain ones already degrade. Table 1 gives the networks; as in torchvision, whose keys
+ * these are, bottlenecks make their step in the 3x3 convolution (v1.5).
+ *
+ * (N, 3, H, W) to (N, 1000); H and W are 224 in the paper and may be anything from 1.
+ */
+import {
+  BasicBlock,
+  Bottleneck,
+  type BottleneckOptions,
+  checkImages,
+  defineModel,
+  dropPathRates,
+  type FeatureInfo,
+  freshClassifier,
+  ImageModel,
+  type ModelEntry,
+  type ModelOptions,
+  type PretrainedWeights,
+  stage,
+} from '@convnets/blocks'
+import {
+  AdaptiveAvgPool2d,
+  BatchNorm2d,
+  Conv2d,
+  Dropout,
+  init,
+  Linear,
+  MaxPool2d,
+  type Module,
+  ReLU,
+  type Sequential,
+} from '@convnets/nn'
+import { checkInteger, checkNumber, flatten, type Tensor } from '@convnets/tensor'
+import { imagenet } from './imagenet.ts'
+
+/** What tells one ResNet from another. */
+export interface ResNetConfig {
+  /** Name of the network, for messages. */
+  readonly name: string
+  readonly block: 'basic' | 'bottleneck'
+  /** Blocks of the four stages. */
+  readonly depths: readonly [number, number, number, number]
+  /** Groups of the bottlenecks' 3x3 convolutions. Default 1. ResNeXt: 32. */
+  readonly groups?: number
+  /** Channels of each group in the first stage; doubles with every stage. Default 64. */
+  readonly widthPerGroup?: number
+}
+
+export interface ResNetOptions extends ModelOptions {
+  /** Starts every residual branch at zero. Default false, as in torchvision (timm: true). Goyal et al. 2017. */
+  readonly zeroInitResidual?: boolean
+}
+
+interface Variant {
+  readonly block: ResNetConfig['block']
+  readonly depths: ResNetConfig['depths']
+  readonly params: number
+  readonly macs: number
+  /** File name, resize, top-1 and top-5 of torchvision's weights, best first. */
+  readonly weights: Readonly<Record<string, readonly [file: string, resize: number, top1: number, top5: number]>>
+}
+
+/** Table 1 of the paper; weights of torchvision 0.14. */
+const variants = {
+  resnet18: {
+    block: 'basic',
+    depths: [2, 2, 2, 2],
+    params: 11_689_512,
+    macs: 1_814_073_344,
+    weights: { IMAGENET1K_V1: ['resnet18-f37072fd.pth', 256, 69.758, 89.078] },
+  },
+  resnet34: {
+    block: 'basic',
+    depths: [3, 4, 6, 3],
+    params: 21_797_672,
+    macs: 3_663_761_408,
+    weights: { IMAGENET1K_V1: ['resnet34-b627a593.pth', 256, 73.314, 91.42] },
+  },
+  resnet50: {
+    block: 'bottleneck',
+    depths: [3, 4, 6, 3],
+    params: 25_557_032,
+    macs: 4_089_184_256,
+    weights: {
+      IMAGENET1K_V2: ['resnet50-11ad3fa6.pth', 232, 80.858, 95.434],
+      IMAGENET1K_V1: ['resnet50-0676ba61.pth', 256, 76.13, 92.862],
+    },
+  },
+  resnet101: {
+    block: 'bottleneck',
+    depths: [3, 4, 23, 3],
+    params: 44_549_160,
+    macs: 7_801_405_440,
+    weights: {
+      IMAGENET1K_V2: ['resnet101-cd907fc2.pth', 232, 81.886, 95.78],
+      IMAGENET1K_V1: ['resnet101-63fe2227.pth', 256, 77.374, 93.546],
+    },
+  },
+  resnet152: {
+    block: 'bottleneck',
+    depths: [3, 8, 36, 3],
+    params: 60_192_808,
+    macs: 11_513_626_624,
+    weights: {
+      IMAGENET1K_V2: ['resnet152-f82ba261.pth', 232, 82.284, 96.002],
+      IMAGENET1K_V1: ['resnet152-394f9c45.pth', 256, 78.312, 94.046],
+    },
+  },
+} as const satisfies Readonly<Record<string, Variant>>
+
+/**
+ *     7x7 / 2 -- max pool 3x3 / 2 -- 64 (layer1) -- 128 / 2 (layer2) -- 256 / 2 (layer3) -- 512 / 2 (layer4) -- mean -- fc
+ *
+ * Widths are those of the blocks; bottlenecks give 4 times as many channels.
+ */
+export class ResNet extends ImageModel {
+  readonly config: ResNetConfig
+  conv1: Conv2d
+  bn1: BatchNorm2d
+  relu: ReLU
+  maxpool: MaxPool2d
+  layer1: Sequential
+  layer2: Sequential
+  layer3: Sequential
+  layer4: Sequential
+  avgpool: AdaptiveAvgPool2d
+  dropout: Dropout
+  fc: Linear
+
+  constructor(config: ResNetConfig, options: ResNetOptions = {}) {
+    super()
+    const { numClasses = 1000, inChannels = 3, dropout = 0, dropPath = 0, zeroInitResidual = false } = options
+    const { name, block, depths, groups = 1, widthPerGroup = 64 } = config
+    checkInteger(name, 'numClasses', numClasses, 1)
+    checkInteger(name, 'inChannels', inChannels, 1)
+    checkNumber(name, 'dropout', dropout, 0, 1)
+    checkNumber(name, 'dropPath', dropPath, 0, 1)
+    this.config = config
+    this.conv1 = new Conv2d(inChannels, 64, { kernel: 7, stride: 2, padding: 3, bias: false })
+    this.bn1 = new BatchNorm2d(64)
+    this.relu = new ReLU()
+    this.maxpool = new MaxPool2d(3, { stride: 2, padding: 1 })
+    const rates = dropPathRates(dropPath, depths)
+    const layer = (i: 0 | 1 | 2 | 3, inChannels: number): Sequential => {
+      const planes = 64 * 2 ** i
+      const shape = {
+        inChannels,
+        depth: depths[i],
+        stride: i === 0 ? 1 : 2,
+        dropPath: rates[i] ?? 0,
+        zeroInit: zeroInitResidual,
+      }
+      if (block === 'basic') return stage(BasicBlock, { ...shape, width: planes })
+      const width = Math.floor((planes * widthPerGroup) / 64) * groups
+      return stage<BottleneckOptions>(Bottleneck, {
+        ...shape,
+        width,
+        groups,
+        outChannels: planes * Bottleneck.expansion,
+      })
+    }
+    this.layer1 = layer(0, 64)
+    this.layer2 = layer(1, this.layer1.outChannels)
+    this.layer3 = layer(2, this.layer2.outChannels)
+    this.layer4 = layer(3, this.layer3.outChannels)
+    this.avgpool = new AdaptiveAvgPool2d(1)
+    this.dropout = new Dropout(dropout)
+    this.fc = new Linear(this.layer4.outChannels, numClasses)
+    this.apply(initialize)
+  }
+
+  get featureInfo(): readonly FeatureInfo[] {
+    const stages = { layer1: this.layer1, layer2: this.layer2, layer3: this.layer3, layer4: this.layer4 }
+    return Object.entries(stages).map(([name, layer], i) => ({ name, channels: layer.outChannels, stride: 4 * 2 ** i }))
+  }
+
+  forwardFeatures(x: Tensor): Tensor {
+    checkImages(x, { model: this.config.name, channels: this.conv1.inChannels, smallest: 1 })
+    let y = this.maxpool.forward(this.relu.forward(this.bn1.forward(this.conv1.forward(x))))
+    y = this.layer2.forward(this.layer1.forward(y))
+    return this.layer4.forward(this.layer3.forward(y))
+  }
+
+  forward(x: Tensor): Tensor {
+    const pooled = flatten(this.avgpool.forward(this.forwardFeatures(x)), 1)
+    return this.fc.forward(this.dropout.forward(pooled))
+  }
+
+  resetClassifier(numClasses: number, options: { readonly seed?: number } = {}): this {
+    this.fc = freshClassifier(this.fc, numClasses, options)
+    return this
+  }
+}
+
+/** Convolutions as He et al. 2015b, by the outputs; the classifier keeps PyTorch's default. As torchvision. */
+function initialize(module: Module): void {
+  if (module instanceof Conv2d) init.kaimingNormal_(module.weight, { mode: 'fanOut', nonlinearity: 'relu' })
+}
+
+function resnet(name: keyof typeof variants): ModelEntry<ResNetOptions, ResNet> {
+  const { block, depths, params, macs, weights }: Variant = variants[name]
+  const published: [string, PretrainedWeights][] = Object.entries(weights).map(([tag, [file, resize, top1, top5]]) => [
+    tag,
+    imagenet({ name: tag, file, resize, top1, top5 }),
+  ])
+  const facts = {
+    name,
+    paper: 'He et al., "Deep residual learning for image recognition", 2015, table 1 (arXiv:1512.03385)',
+    params,
+    macs,
+    inputSize: [224, 224] as const,
+    numClasses: 1000,
+    weights: Object.fromEntries(published),
+  }
+  return defineModel(facts, (options) => new ResNet({ name, block, depths }, options))
+}
+
+/** ResNet-18: 11.7 million parameters, 1.8 GMACs, ImageNet top-1 69.8 %. */
+export const resnet18: ModelEntry<ResNetOptions, ResNet> = /* @__PURE__ */ resnet('resnet18')
+/** ResNet-34: 21.8 million parameters, 3.7 GMACs, ImageNet top-1 73.3 %. */
+export const resnet34: ModelEntry<ResNetOptions, ResNet> = /* @__PURE__ */ resnet('resnet34')
+/** ResNet-50 v1.5: 25.6 million parameters, 4.1 GMACs, ImageNet top-1 76.1 % (80.9 % by the newer recipe). */
+export const resnet50: ModelEntry<ResNetOptions, ResNet> = /* @__PURE__ */ resnet('resnet50')
+/** ResNet-101 v1.5: 44.5 million parameters, 7.8 GMACs, ImageNet top-1 77.4 % (81.9 % by the newer recipe). */
+export const resnet101: ModelEntry<ResNetOptions, ResNet> = /* @__PURE__ */ resnet('resnet101')
+/** ResNet-152 v1.5: 60.2 million parameters, 11.5 GMACs, ImageNet top-1 78.3 % (82.3 % by the newer recipe). */
+export const resnet152: ModelEntry<ResNetOptions, ResNet> = /* @__PURE__ */ resnet('resnet152')
