@@ -4,7 +4,7 @@ import { type Expr, formulaKey } from '../../formula.ts'
 import type { Buffer, View } from '../backend.ts'
 import type { Engine, Kernel, Kernels } from './engine.ts'
 import { costOf, elementBytes, emitFormulas, type Walked } from './formula-kernel.ts'
-import { denseStrides, mergeLoops } from './merge.ts'
+import { denseStrides, forEachStep, longestLoop, mergeLoops } from './merge.ts'
 
 /** Elements that are walked as one row where a walk has no rows of its own. */
 const rowLength = 4096
@@ -27,11 +27,18 @@ interface Used {
   readonly kernels: Map<number, Kernel>
 }
 
-/** How a launch walks one operand or result, in bytes. */
+/** How one operand or result is walked. */
 interface Track extends Walked {
-  ptr: number
   /** Bytes from element to element of a row. */
   readonly stride: number
+}
+
+/** A kernel with all that stays the same from launch to launch. */
+interface Launch {
+  readonly kernel: Kernel
+  readonly cost: number
+  readonly tracks: readonly Track[]
+  readonly params: readonly number[]
 }
 
 export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update'>): Pick<Kernels, 'map' | 'update'> {
@@ -66,51 +73,38 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     return kernel
   }
 
-  /** Runs `rows` rows of `count` elements; `steps` are the bytes from row to row. */
-  function launch(
-    kernel: Kernel,
-    cost: number,
-    tracks: readonly Track[],
+  /** Runs `rows` rows of `count` elements from `pointers` on; `steps` are the bytes from row to row. */
+  function launchRows(
+    { kernel, cost, tracks, params }: Launch,
+    pointers: readonly number[],
     steps: readonly number[],
-    params: readonly number[],
     count: number,
     rows: number,
   ): void {
     const args: number[] = []
     for (let k = 0; k < tracks.length; k++) {
-      const track = tracks[k] as Track
-      args.push(track.ptr, steps[k] as number)
-      if (track.step === 'strided') args.push(track.stride)
+      const { step, stride } = tracks[k] as Track
+      args.push(pointers[k] as number, steps[k] as number)
+      if (step === 'strided') args.push(stride)
     }
     for (let i = 0; i < params.length; i++) args.push(params[i] as number)
     args.push(count)
-    if (rows === 1) {
-      args.push(0, 1)
-      engine.run(kernel, ...args)
-    } else {
-      engine.parallel(kernel, args, rows, Math.ceil(threadTime / (count * 0.25 * cost * instructionTime + rowTime)))
-    }
+    engine.parallel(kernel, args, rows, threadTime / (count * 0.25 * cost * instructionTime + rowTime))
   }
 
-  /** Runs one long row of `length` elements; `padded`: the memory after it may be read and written. */
-  function launchRow(
-    kernel: Kernel,
-    cost: number,
-    tracks: readonly Track[],
-    params: readonly number[],
-    length: number,
-    padded: boolean,
-  ): void {
-    const rows = length <= 2 * rowLength ? 0 : Math.floor(length / rowLength)
-    const steps = tracks.map((track) => track.stride * rowLength)
-    if (rows > 0) launch(kernel, cost, tracks, steps, params, rowLength, rows)
+  /** Runs one row of any length; `padded`: the memory after it may be read and written. */
+  function launchRow(launch: Launch, pointers: readonly number[], length: number, padded: boolean): void {
+    const { tracks } = launch
+    const rows = length < 2 * rowLength ? 0 : Math.floor(length / rowLength)
+    const steps = tracks.map(({ stride }) => stride * rowLength)
+    if (rows > 0) launchRows(launch, pointers, steps, rowLength, rows)
     const rest = length - rows * rowLength
     if (rest === 0) return
     const count = padded ? (rest + 3) & ~3 : Math.max(rest, 4)
     // Too short a rest begins earlier: the elements that it shares come out the same.
     const start = padded ? rows * rowLength : length - count
-    const tail = start === 0 ? tracks : tracks.map((track) => ({ ...track, ptr: track.ptr + start * track.stride }))
-    launch(kernel, cost, tail, steps, params, count, 1)
+    const from = start === 0 ? pointers : pointers.map((ptr, k) => ptr + start * (tracks[k] as Track).stride)
+    launchRows(launch, from, steps, count, 1)
   }
 
   function map(
@@ -127,62 +121,41 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     const walk = mergeLoops(extents, [...operands.map((operand) => operand.strides), denseStrides(extents)])
     const loops = walk.extents.length
     // Rows along the innermost loop, or along the longest if that is too short for a vector.
-    let inner = 0
-    if (loops > 1 && (walk.extents[0] as number) < 4) {
-      for (let d = 1; d < loops; d++) if ((walk.extents[d] as number) > (walk.extents[inner] as number)) inner = d
-    }
-    const length = loops === 0 ? 1 : (walk.extents[inner] as number)
-    const strideOf = (k: number): number => (loops === 0 ? 1 : (walk.strides[k]![inner] as number))
+    const inner = loops > 1 && (walk.extents[0] as number) < 4 ? longestLoop(walk) : 0
+    const length = walk.extents[inner] ?? 1
+    const strideOf = (k: number): number => walk.strides[k]![inner] ?? 1
+    // A row that is all there is may be run over: into the rest of the last line of the result.
     const padded = loops <= 1 && walk.strides.every((_, k) => strideOf(k) === 0 || strideOf(k) === 1)
     if (length < 4 && !padded) return plain.map(formula, operands, params, extents, out)
 
     const result = engine.alloc(out, total)
     const tracks: Track[] = []
+    const pointers: number[] = []
     for (let k = 0; k <= operands.length; k++) {
       const { buffer, offset } = operands[k] ?? { buffer: result, offset: 0 }
       const dtype = buffer.dtype as Walked['dtype']
       const stride = strideOf(k)
-      tracks.push({
-        dtype,
-        step: stride === 0 ? 'repeat' : stride === 1 ? 'dense' : 'strided',
-        ptr: engine.ptr(buffer, offset),
-        stride: stride * elementBytes[dtype],
-      })
+      const step = stride === 0 ? 'repeat' : stride === 1 ? 'dense' : 'strided'
+      tracks.push({ dtype, step, stride: stride * elementBytes[dtype] })
+      pointers.push(engine.ptr(buffer, offset))
     }
     const entry = usedOf(formula)
     const kernel = kernelOf(formula, entry, tracks)
     const given = params.length > entry.params ? params.slice(0, entry.params) : params
-    const cost = entry.cost + 2
+    const launch: Launch = { kernel, cost: entry.cost + 2, tracks, params: given }
     if (loops <= 1) {
-      launchRow(kernel, cost, tracks, given, length, padded)
+      launchRow(launch, pointers, length, padded)
       return result
     }
-
-    // Rows: the longest of the other loops, in the kernel. What is left is looped over here.
-    let outer = inner === 0 ? 1 : 0
-    for (let d = 0; d < loops; d++) {
-      if (d !== inner && (walk.extents[d] as number) > (walk.extents[outer] as number)) outer = d
-    }
-    const long = length >= 2 * rowLength
-    const bytesOf = (k: number, d: number): number =>
-      (walk.strides[k]![d] as number) * elementBytes[(tracks[k] as Track).dtype]
-    const steps = tracks.map((_, k) => bytesOf(k, outer))
-    const rest = walk.extents.map((_, d) => d).filter((d) => d !== inner && (long || d !== outer))
-    const visit = (at: number): void => {
-      const d = rest[at]
-      if (d === undefined) {
-        if (long) launchRow(kernel, cost, tracks, given, length, false)
-        else launch(kernel, cost, tracks, steps, given, length, walk.extents[outer] as number)
-        return
-      }
-      const extent = walk.extents[d] as number
-      for (let i = 0; i < extent; i++) {
-        visit(at + 1)
-        for (let k = 0; k < tracks.length; k++) (tracks[k] as Track).ptr += bytesOf(k, d)
-      }
-      for (let k = 0; k < tracks.length; k++) (tracks[k] as Track).ptr -= bytesOf(k, d) * extent
-    }
-    visit(0)
+    // The longest of the other loops runs in the kernel, unless rows are so long that they are split themselves.
+    const outer = length < 2 * rowLength ? longestLoop(walk, inner) : -1
+    const sizes = tracks.map(({ dtype }) => elementBytes[dtype])
+    const steps = sizes.map((size, k) => size * (walk.strides[k]![outer] ?? 0))
+    const others = walk.extents.map((_, d) => d).filter((d) => d !== inner && d !== outer)
+    forEachStep(walk, others, sizes, pointers, () => {
+      if (outer < 0) launchRow(launch, pointers, length, false)
+      else launchRows(launch, pointers, steps, length, walk.extents[outer] as number)
+    })
     return result
   }
 
@@ -200,12 +173,8 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     const entries = formulas.map(usedOf)
     const count = entries.reduce((most, { params }) => Math.max(most, params), 0)
     const key = `update ${operands.length} ${entries.map(({ id }) => id).join(' ')}`
-    const tracks: Track[] = [...operands, ...targets].map((buffer) => ({
-      dtype: 'float32',
-      step: 'dense',
-      ptr: engine.ptr(buffer),
-      stride: 4,
-    }))
+    const all = [...operands, ...targets]
+    const tracks: Track[] = all.map(() => ({ dtype: 'float32', step: 'dense', stride: 4 }))
     let kernel = updates.get(key)
     if (!kernel) {
       const [read, written] = [tracks.slice(0, operands.length), tracks.slice(operands.length)]
@@ -214,7 +183,9 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     }
     const cost = entries.reduce((sum, { cost }) => sum + cost, 2)
     const length = targets[0]?.length ?? 0
-    if (length > 0) launchRow(kernel, cost, tracks, params.slice(0, count), length, true)
+    const launch: Launch = { kernel, cost, tracks, params: params.slice(0, count) }
+    const pointers = all.map((buffer) => engine.ptr(buffer))
+    launchRow(launch, pointers, length, true)
     for (const target of targets) target.version++
   }
 

@@ -4,19 +4,14 @@ import type { Buffer } from '../backend.ts'
 import type { StorageMethod } from '../reference/loops.ts'
 import type { Engine, Kernels } from './engine.ts'
 
-/** The storage methods. */
-export function storage(engine: Engine): Pick<Kernels, StorageMethod> {
+/** The storage methods but `fill`, which is a kernel. */
+export function storage(engine: Engine): Pick<Kernels, Exclude<StorageMethod, 'fill'>> {
   const readSync = (buffer: Buffer): TypedArray => {
     const copy = zeroArray(buffer.dtype, buffer.length)
     copy.set(engine.array(buffer))
     return copy
   }
   return {
-    fill(dtype, length, value) {
-      const buffer = engine.alloc(dtype, length)
-      engine.array(buffer).fill(value)
-      return buffer
-    },
     upload(dtype, data) {
       const buffer = engine.alloc(dtype, data.length)
       engine.array(buffer).set(data)
