@@ -9,7 +9,7 @@ export function isGzip(bytes: Uint8Array): boolean {
 }
 
 /** Contents of a gzip file, its checksum verified. Throws `FormatError` for a truncated or corrupt one. */
-export async function gunzip(bytes: Uint8Array, file: string): Promise<Uint8Array> {
+export async function gunzip(bytes: Uint8Array, file: string, maxBytes: number = MAX_BYTES): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0
   const stream = new Blob([new Uint8Array(bytes)]).stream().pipeThrough(new DecompressionStream('gzip'))
@@ -18,15 +18,15 @@ export async function gunzip(bytes: Uint8Array, file: string): Promise<Uint8Arra
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       chunks.push(part.value)
       length += part.value.length
-      if (length > MAX_BYTES) break
+      if (length > maxBytes) break
     }
   } catch (cause) {
     const got = cause instanceof Error ? cause.message : String(cause)
     throw new FormatError({ file, offset: 0, expected: 'whole and valid gzip data', got, cause })
   }
-  if (length > MAX_BYTES) {
+  if (length > maxBytes) {
     await reader.cancel()
-    throw new FormatError({ file, offset: 0, expected: `at most ${MAX_BYTES} bytes when unpacked`, got: 'more' })
+    throw new FormatError({ file, offset: 0, expected: `at most ${maxBytes} bytes when unpacked`, got: 'more' })
   }
   const result = new Uint8Array(length)
   let at = 0

@@ -18,7 +18,7 @@ interface FileDTypeInfo {
 }
 
 /** Sizes, and the order in which the reference serializer lays dtypes out. */
-export const fileDTypes: Readonly<Record<FileDType, FileDTypeInfo>> = {
+const fileDTypes: Readonly<Record<FileDType, FileDTypeInfo>> = {
   I64: { bytes: 8, rank: 0 },
   F64: { bytes: 8, rank: 1 },
   F32: { bytes: 4, rank: 2 },
@@ -43,7 +43,7 @@ export interface SafetensorsFile {
 }
 
 /** The largest header that the format allows, in bytes. */
-export const MAX_HEADER_BYTES = 100_000_000
+const MAX_HEADER_BYTES = 100_000_000
 
 const LENGTH_BYTES = 8
 const METADATA_KEY = '__metadata__'
