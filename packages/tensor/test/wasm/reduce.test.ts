@@ -78,6 +78,22 @@ describe('reduce', () => {
     }
   })
 
+  it('finds the first of the largest and smallest, and the first NaN', () => {
+    forSeeds(30, (random) => {
+      const rows: Rows = shapes[random.integer(20)] ?? [
+        between(random, 1, 9),
+        between(random, 1, 90),
+        [1, 1, between(random, 2, 40)][random.integer(3)]!,
+      ]
+      // Few different numbers, so that there are equals.
+      const x = normals(random, rows[0] * rows[1] * rows[2]).map((value) => Math.round(value * 2))
+      if (random.integer(2) === 0) for (let i = 0; i < 3; i++) x[random.integer(x.length)] = Number.NaN
+      for (const kind of ['max', 'min'] as const) {
+        expectLikeReference([x], (k, x) => k.argReduce(kind, x, rows), family, 0)
+      }
+    })
+  })
+
   it('gives the same bits on any number of threads', () => {
     for (const rows of [
       [3, 40_000, 1],
@@ -86,6 +102,7 @@ describe('reduce', () => {
     ] as const) {
       const x = upload(normals(new Generator(3), rows[0] * rows[1] * rows[2]))
       expectSameBits(() => family.reduce('sum', x, rows))
+      expectSameBits(() => family.argReduce('max', x, rows))
       engine.free(x)
     }
   })

@@ -1,24 +1,51 @@
-/** Sums, maxima and minima along an axis. */
+/** Sums, maxima and minima along an axis, and where these are. */
 
 import type { Rows } from '../../backend.ts'
 import { reduce as plainReduce } from '../../reference/reduce.ts'
-import { f32, f32x4, i32, ints, memory } from '../asm.ts'
+import { f32, f32x4, i32, i32x4, ints, type Local, memory, v128 } from '../asm.ts'
 import type { Engine, Kernels, WasmBuffer } from '../engine.ts'
+import { type AxisCode, alongAxis } from './axis.ts'
 import { type ColumnKernel, clear, foldColumns, grainFloats, planColumns, runColumns, widening } from './columns.ts'
-import { type Fold, foldRow, least } from './rows.ts'
+import { type Fold, foldRow, least, type Strip } from './rows.ts'
 import { eachUnit } from './tile.ts'
 
 /** Floats that one thread folds at a time, in 32 sums: of few numbers each, so that they keep their digits. */
 const pieceFloats = 1024
 
+/** Positions are compared as float32. */
+const largestSize = 2 ** 24
+
+/** The first position that holds the largest or smallest value; if that is NaN, the first NaN. */
+function positionOf(kind: 'max' | 'min'): AxisCode {
+  return (b, axis, [x], store) => {
+    const load = (strip: Strip, cell: Local<'i32'>) => strip.load(i32.add(x, cell))
+    const best = axis.fold(kind, load)
+    const first = axis.fold('min', (strip, cell) => {
+      const value = b.let(load(strip, cell))
+      const found = v128.or(f32x4.eq(value, best), f32x4.ne(value, value))
+      return v128.bitselect(f32x4.fromI32(axis.position(strip, cell)), f32x4.const(Infinity), found)
+    })
+    store(i32x4.fromF32(first))
+  }
+}
+
 /** The reductions of the wasm backend; `plain` serves dtypes other than float32. */
-export function reduceKernels(engine: Engine, plain: Pick<Kernels, 'reduce'>): Pick<Kernels, 'reduce'> {
+export function reduceKernels(
+  engine: Engine,
+  plain: Pick<Kernels, 'reduce' | 'argReduce'>,
+): Pick<Kernels, 'reduce' | 'argReduce'> {
   return {
     reduce(kind, x, rows) {
       if (x.dtype !== 'float32' || x.length === 0) return plain.reduce(kind, x, rows)
       const out = engine.alloc('float32', rows[0] * rows[2])
       if (rows[2] === 1) alongRows(engine, kind, engine.ptr(x), rows, out)
       else downColumns(engine, kind, engine.ptr(x), rows, out)
+      return out
+    },
+    argReduce(kind, x, rows) {
+      if (x.dtype !== 'float32' || x.length === 0 || rows[1] > largestSize) return plain.argReduce(kind, x, rows)
+      const out = engine.alloc('int32', rows[0] * rows[2])
+      alongAxis(engine, `arg ${kind}`, positionOf(kind), rows, engine.ptr(x), 0, out.ptr)
       return out
     },
   }

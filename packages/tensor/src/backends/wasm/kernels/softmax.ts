@@ -1,99 +1,14 @@
 /** Softmax and cross-entropy, with their gradients. */
-import type { Buffer, CrossEntropySpec, Rows } from '../../backend.ts'
+import type { Buffer, CrossEntropySpec } from '../../backend.ts'
 import { checkClasses } from '../../reference/softmax.ts'
-import { type FunctionBuilder, f32, f32x4, i32, ints, type Local, memory, type Value, v128 } from '../asm.ts'
+import { type FunctionBuilder, f32, f32x4, i32, ints, type Local, memory, v128 } from '../asm.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { exp, log } from '../math.ts'
-import { alongRow, type Fold, foldRow, folds, least, type Strip, type Vector } from './rows.ts'
+import { type Axis, type AxisCode, alongAxis, grainElements, rowAxis } from './axis.ts'
+import type { Strip, Vector } from './rows.ts'
 import { eachUnit } from './tile.ts'
 
 type Method = 'softmax' | 'softmaxGrad' | 'crossEntropy' | 'crossEntropyGrad'
-
-/** Elements that are worth a wake-up of another thread. */
-const grainElements = 8000
-/** Bytes of neighbouring columns that a unit of work has, where the axis is not the innermost one. */
-const columnBytes = 64
-
-/** The elements along the axis: of one row, or of four columns (or one) at a time. `cell` is a byte offset. */
-interface Axis {
-  /** The fold of the terms, in all lanes or, for columns, of each lane. */
-  fold(fold: Fold, term: (strip: Strip, cell: Local<'i32'>) => Vector): Local<'v128'>
-  each(body: (strip: Strip, cell: Local<'i32'>) => void): void
-}
-
-function rowAxis(b: FunctionBuilder, start: Value<'i32'>, bytes: Value<'i32'>): Axis {
-  const cellAt = (at: Local<'i32'>) => b.let(i32.add(start, at))
-  return {
-    // Maxima take long one after the other; exponentials have enough to do.
-    fold: (fold, term) =>
-      foldRow(b, fold, bytes, 1, (strip, at) => [term(strip, cellAt(at))], fold === 'sum' ? 1 : 4)[0]!,
-    each: (body) => alongRow(b, bytes, (strip, at) => body(strip, cellAt(at))),
-  }
-}
-
-function columnAxis(
-  b: FunctionBuilder,
-  strip: Strip,
-  start: Value<'i32'>,
-  stride: Value<'i32'>,
-  size: Value<'i32'>,
-): Axis {
-  const each: Axis['each'] = (body) => {
-    const cell = b.let(start)
-    const left = b.let(size)
-    b.repeat(left, () => {
-      body(strip, cell)
-      b.add(cell, stride)
-    })
-  }
-  return {
-    each,
-    fold(fold, term) {
-      const { combine, start } = folds[fold]
-      const sum = b.let(f32x4.const(start))
-      each((strip, cell) => b.set(sum, combine(sum, term(strip, cell))))
-      return sum
-    },
-  }
-}
-
-/** Emits what is to be done along one axis; `arrays` are pointers, the last one to the result. */
-type AxisCode = (b: FunctionBuilder, axis: Axis, arrays: readonly Local<'i32'>[]) => void
-
-/** Runs code over [outer, size, inner] along the middle axis. */
-function alongAxis(
-  engine: Engine,
-  key: string,
-  code: AxisCode,
-  [outer, size, inner]: Rows,
-  first: number,
-  second: number,
-  out: number,
-): void {
-  const inRow = inner === 1
-  const kernel = engine.kernel(`${key} ${inRow}`, (m) => {
-    m.func('run', ints(7), (b, first, second, out, size, stride, from, to) => {
-      eachUnit(b, from, to, (unit) => {
-        const arrays = [first, second, out]
-        if (inRow) {
-          const bytes = b.let(i32.shl(size, 2))
-          code(b, rowAxis(b, b.let(i32.mul(unit, bytes)), bytes), arrays)
-          return
-        }
-        const tiles = i32.divU(i32.add(stride, columnBytes - 1), columnBytes)
-        const tile = b.let(i32.mul(i32.remU(unit, tiles), columnBytes))
-        const start = b.let(i32.add(i32.mul(i32.mul(i32.divU(unit, tiles), size), stride), tile))
-        const bytes = b.let(least(i32.const(columnBytes), i32.sub(stride, tile)))
-        alongRow(b, bytes, (strip, at) => {
-          code(b, columnAxis(b, strip, b.let(i32.add(start, at)), stride, size), arrays)
-        })
-      })
-    })
-  })
-  const columns = Math.ceil((inner * 4) / columnBytes)
-  const work = inRow ? size : size * Math.min(inner, columnBytes / 4)
-  engine.parallel(kernel, [first, second, out, size, inner * 4], outer * columns, Math.ceil(grainElements / work))
-}
 
 /** exp(x - maximum) along the axis, which is stored to `out` if that is given; the maximum and the sum. */
 function exponentials(
@@ -111,8 +26,7 @@ function exponentials(
   return [max, sum]
 }
 
-const softmaxCode: AxisCode = (b, axis, arrays) => {
-  const [x, , out] = arrays as [Local<'i32'>, Local<'i32'>, Local<'i32'>]
+const softmaxCode: AxisCode = (b, axis, [x, , out]) => {
   const [, sum] = exponentials(b, axis, x, out)
   const share = b.let(f32x4.div(1, sum))
   axis.each((strip, cell) => {
@@ -121,8 +35,7 @@ const softmaxCode: AxisCode = (b, axis, arrays) => {
   })
 }
 
-const logSoftmaxCode: AxisCode = (b, axis, arrays) => {
-  const [x, , out] = arrays as [Local<'i32'>, Local<'i32'>, Local<'i32'>]
+const logSoftmaxCode: AxisCode = (b, axis, [x, , out]) => {
   const [max, sum] = exponentials(b, axis, x, null)
   const logSum = b.let(log(b, sum))
   axis.each((strip, cell) => {
@@ -130,8 +43,7 @@ const logSoftmaxCode: AxisCode = (b, axis, arrays) => {
   })
 }
 
-const softmaxGradCode: AxisCode = (b, axis, arrays) => {
-  const [g, y, out] = arrays as [Local<'i32'>, Local<'i32'>, Local<'i32'>]
+const softmaxGradCode: AxisCode = (b, axis, [g, y, out]) => {
   const at = (array: Local<'i32'>, strip: Strip, cell: Local<'i32'>) => strip.load(i32.add(array, cell))
   const sum = axis.fold('sum', (strip, cell) => f32x4.mul(at(g, strip, cell), at(y, strip, cell)))
   axis.each((strip, cell) => {
@@ -140,8 +52,7 @@ const softmaxGradCode: AxisCode = (b, axis, arrays) => {
   })
 }
 
-const logSoftmaxGradCode: AxisCode = (b, axis, arrays) => {
-  const [g, y, out] = arrays as [Local<'i32'>, Local<'i32'>, Local<'i32'>]
+const logSoftmaxGradCode: AxisCode = (b, axis, [g, y, out]) => {
   const at = (array: Local<'i32'>, strip: Strip, cell: Local<'i32'>) => strip.load(i32.add(array, cell))
   const sum = axis.fold('sum', (strip, cell) => at(g, strip, cell))
   axis.each((strip, cell) => {
