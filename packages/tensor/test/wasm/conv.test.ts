@@ -1,0 +1,224 @@
+import { describe, expect, it } from 'vitest'
+import type { ConvSpec } from '../../src/backends/backend.ts'
+import { convForward, convInputGrad, convWeightGrad } from '../../src/backends/reference/conv.ts'
+import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
+import { suitsWinograd } from '../../src/backends/wasm/kernels/winograd.ts'
+import { Generator } from '../../src/random.ts'
+import { between, dot, expectClose, forSeeds, normals, randomConv } from '../numbers.ts'
+import { GuardedEngine } from './guards.ts'
+import { engine, expectSameBits, guarded, plain, upload } from './kernels.ts'
+
+const host = new GuardedEngine(48)
+const kernels = convKernels(host.engine, host.plain)
+
+function sizes(s: ConvSpec): { x: number; w: number; y: number } {
+  return {
+    x: s.batch * s.inHeight * s.inWidth * s.inChannels,
+    w: s.outChannels * s.kernelHeight * s.kernelWidth * (s.inChannels / s.groups),
+    y: s.batch * s.outHeight * s.outWidth * s.outChannels,
+  }
+}
+
+/** A square convolution over square images. */
+function square(batch: number, size: number, inChannels: number, outChannels: number, kernel: number): ConvSpec {
+  const pad = kernel >> 1
+  return {
+    batch,
+    inHeight: size,
+    inWidth: size,
+    inChannels,
+    outHeight: size + 2 * pad - kernel + 1,
+    outWidth: size + 2 * pad - kernel + 1,
+    outChannels,
+    kernelHeight: kernel,
+    kernelWidth: kernel,
+    strideHeight: 1,
+    strideWidth: 1,
+    padTop: pad,
+    padLeft: pad,
+    dilationHeight: 1,
+    dilationWidth: 1,
+    groups: 1,
+  }
+}
+
+/** Every stride, dilation, grouping and padding; some with many channels, some with long kernels. */
+function anySpec(random: Generator): ConvSpec {
+  const spec = randomConv(random)
+  const factor = random.integer(4) === 0 ? between(random, 2, 9) : 1
+  return { ...spec, inChannels: spec.inChannels * factor, outChannels: spec.outChannels * between(random, 1, 5) }
+}
+
+function depthwiseSpec(random: Generator): ConvSpec {
+  const channels = between(random, 2, 21)
+  return { ...randomConv(random), inChannels: channels, outChannels: channels, groups: channels }
+}
+
+function pointwiseSpec(random: Generator): ConvSpec {
+  const spec = square(between(random, 1, 3), between(random, 1, 9), between(random, 1, 40), between(random, 1, 40), 1)
+  const width = between(random, 1, 9)
+  return { ...spec, inWidth: width, outWidth: width }
+}
+
+/** 3 x 3, stride 1, any padding, channels that fill vectors; enough tiles that Winograd is worth it. */
+function winogradSpec(random: Generator): ConvSpec {
+  for (;;) {
+    const channels = () => 16 + 4 * random.integer(3)
+    const axis = (): [number, number, number] => {
+      const [before, after, size] = [between(random, -1, 3), between(random, -1, 3), between(random, 3, 9)]
+      return [before, size, size + before + after - 2]
+    }
+    const [[padTop, inHeight, outHeight], [padLeft, inWidth, outWidth]] = [axis(), axis()]
+    const spec = {
+      ...square(between(random, 2, 5), 1, channels(), channels(), 3),
+      ...{ inHeight, inWidth, outHeight, outWidth, padTop, padLeft },
+    }
+    if (outHeight > 0 && outWidth > 0 && suitsWinograd(host.engine, spec)) return spec
+  }
+}
+
+/** The three kernels against the reference; `tolerances` of the forward pass and of the gradients. */
+function check(random: Generator, spec: ConvSpec, [forward, gradient]: readonly [number, number] = [2e-6, 1e-5]): void {
+  const size = sizes(spec)
+  host.case(() => {
+    const [x, w, g] = [host.normals(random, size.x), host.normals(random, size.w), host.normals(random, size.y)]
+    const bias = random.integer(2) === 0 ? host.normals(random, spec.outChannels) : null
+    const inputs = [x, w, g].map((buffer) => host.array(buffer)) as [Float32Array, Float32Array, Float32Array]
+    const expected = [size.y, size.x, size.w].map((length) => new Float64Array(length))
+    convForward(inputs[0], inputs[1], bias && host.array(bias), spec, expected[0]!)
+    convInputGrad(inputs[2], inputs[1], spec, expected[1]!)
+    convWeightGrad(inputs[0], inputs[2], spec, expected[2]!)
+    expectClose(host.keep(kernels.conv2d(x, w, bias, spec)), expected[0]!, forward)
+    expectClose(host.keep(kernels.conv2dInputGrad(g, w, spec)), expected[1]!, gradient)
+    expectClose(host.keep(kernels.conv2dWeightGrad(x, g, spec)), expected[2]!, gradient)
+  })
+}
+
+describe('convolution and its gradients', () => {
+  it('equal the reference for every stride, dilation, grouping and padding', () => {
+    forSeeds(600, (random) => check(random, anySpec(random)))
+  })
+
+  it('equal the reference by channel', () => {
+    forSeeds(500, (random) => check(random, depthwiseSpec(random)))
+  })
+
+  it('equal the reference for 1 x 1 kernels', () => {
+    forSeeds(500, (random) => check(random, pointwiseSpec(random)))
+  })
+
+  it('equal the reference by Winograd', () => {
+    forSeeds(500, (random) => check(random, winogradSpec(random), [5e-5, 1e-4]))
+  })
+
+  it('equal the reference for the shapes of real networks', () => {
+    const random = new Generator(3)
+    const base = square(1, 9, 8, 8, 3)
+    const specs: ConvSpec[] = [
+      // Stems: 1 and 3 channels, 7 x 7 and 11 x 11.
+      square(2, 12, 1, 16, 3),
+      { ...square(1, 23, 3, 20, 7), strideHeight: 2, strideWidth: 2, outHeight: 12, outWidth: 12 },
+      { ...square(1, 35, 3, 8, 11), strideHeight: 4, strideWidth: 4, padTop: 2, padLeft: 2, outHeight: 8, outWidth: 8 },
+      // Down-sampling 1 x 1, which skips pixels.
+      { ...square(2, 9, 12, 24, 1), strideHeight: 2, strideWidth: 2, outHeight: 5, outWidth: 5 },
+      // TF's SAME with stride 2: more padding at the end.
+      { ...base, padTop: 0, padLeft: 0, strideHeight: 2, strideWidth: 2, outHeight: 5, outWidth: 5 },
+      // Grouped bottlenecks, factorised 1 x 7 and 7 x 1, depthwise multiplier.
+      { ...square(1, 9, 32, 32, 3), groups: 8 },
+      { ...square(1, 11, 10, 6, 1), kernelWidth: 7, padLeft: 3 },
+      { ...square(1, 11, 10, 6, 1), kernelHeight: 7, padTop: 3 },
+      { ...square(2, 7, 5, 15, 3), groups: 5 },
+      // As a transposed convolution: 4 x 4, stride 2.
+      { ...square(1, 12, 7, 9, 4), strideHeight: 2, strideWidth: 2, padTop: 1, padLeft: 1, outHeight: 6, outWidth: 6 },
+      // A kernel larger than the image.
+      { ...square(1, 3, 4, 4, 7), outHeight: 3, outWidth: 3 },
+    ]
+    for (const spec of specs) check(random, spec)
+  })
+
+  it('give zeros for an empty batch', () => {
+    host.case(() => {
+      const spec = square(0, 5, 3, 4, 3)
+      const random = new Generator(0)
+      const [x, w] = [host.normals(random, 0), host.normals(random, sizes(spec).w)]
+      expect(host.keep(kernels.conv2d(x, w, null, spec)).length).toBe(0)
+      expect(host.keep(kernels.conv2dInputGrad(x, w, spec)).length).toBe(0)
+      expect(host.keep(kernels.conv2dWeightGrad(x, x, spec)).every((value) => value === 0)).toBe(true)
+    })
+  })
+
+  it('read changed weights anew', () => {
+    for (const spec of [square(1, 6, 3, 5, 3), square(4, 8, 16, 16, 3), { ...square(1, 6, 4, 4, 3), groups: 4 }]) {
+      host.case(() => {
+        const random = new Generator(2)
+        const [x, w] = [host.normals(random, sizes(spec).x), host.normals(random, sizes(spec).w)]
+        const before = host.keep(kernels.conv2d(x, w, null, spec)).slice()
+        const again = host.keep(kernels.conv2d(x, w, null, spec)).slice()
+        host.array(w).forEach((value, i, all) => {
+          all[i] = 2 * value
+        })
+        w.version++
+        const after = host.keep(kernels.conv2d(x, w, null, spec)).slice()
+        expect(again).toEqual(before)
+        // Doubling is exact.
+        expect(after).toEqual(before.map((value) => 2 * value))
+      })
+    }
+  })
+
+  const large: ConvSpec[] = [
+    square(2, 40, 32, 48, 3),
+    square(3, 24, 24, 40, 5),
+    { ...square(2, 31, 16, 24, 3), strideHeight: 2, strideWidth: 2, outHeight: 16, outWidth: 16 },
+    { ...square(2, 28, 40, 40, 3), groups: 40 },
+    { ...square(1, 28, 32, 64, 3), groups: 4 },
+    square(2, 28, 64, 32, 1),
+    square(40, 7, 64, 64, 3),
+  ]
+
+  it('are adjoint to each other on images of many bands and blocks', () => {
+    const family = guarded(convKernels(engine, plain))
+    for (const spec of large) {
+      const random = new Generator(7)
+      const size = sizes(spec)
+      const [x, w, g] = [size.x, size.w, size.y].map((length) => upload(normals(random, length)))
+      const results = [
+        family.conv2d(x!, w!, null, spec),
+        family.conv2dInputGrad(g!, w!, spec),
+        family.conv2dWeightGrad(x!, g!, spec),
+      ]
+      const products = [g!, x!, w!].map((buffer, i) => dot(engine.array(buffer), engine.array(results[i]!)))
+      // The sums are random walks: compare with the length of their steps.
+      const scale = Math.sqrt(dot(engine.array(results[0]!), engine.array(results[0]!)) * size.y)
+      expect(Math.abs(products[1]! - products[0]!) / scale).toBeLessThan(1e-6)
+      expect(Math.abs(products[2]! - products[0]!) / scale).toBeLessThan(1e-6)
+      for (const buffer of [x!, w!, g!, ...results]) engine.free(buffer)
+    }
+  })
+
+  it('give the same bits for any number of threads', () => {
+    const family = guarded(convKernels(engine, plain))
+    const random = new Generator(8)
+    for (const spec of large) {
+      const size = sizes(spec)
+      const [x, w, g] = [size.x, size.w, size.y].map((length) => upload(normals(random, length)))
+      expectSameBits(() => ({
+        forward: family.conv2d(x!, w!, null, spec),
+        input: family.conv2dInputGrad(g!, w!, spec),
+        weight: family.conv2dWeightGrad(x!, g!, spec),
+      }))
+      for (const buffer of [x!, w!, g!]) engine.free(buffer)
+    }
+  })
+
+  it('use no Winograd where precision is strict', () => {
+    host.engine.precision = 'strict'
+    try {
+      const spec = square(4, 12, 16, 16, 3)
+      expect(suitsWinograd(host.engine, spec)).toBe(false)
+      check(new Generator(4), spec, [1e-6, 1e-6])
+    } finally {
+      host.engine.precision = 'fast'
+    }
+  })
+})
