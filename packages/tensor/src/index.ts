@@ -23,7 +23,7 @@ export type {
   Windows,
 } from './backends/backend.ts'
 export { reference } from './backends/reference/reference.ts'
-export { getThreads, setThreads, wasm } from './backends/wasm/wasm.ts'
+export { getPrecision, getThreads, setPrecision, setThreads, wasm } from './backends/wasm/wasm.ts'
 export {
   arange,
   fromChannelsLast,
