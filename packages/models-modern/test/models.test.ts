@@ -1,0 +1,279 @@
+/** What every model of the package promises, read off its entry and checked on a built network. */
+import type { ImageModel, ModelEntry } from '@convnets/blocks'
+import { createModel, listModels, modern, plain20, resnet18, resnet20, resnet50 } from '@convnets/models-modern'
+import { BatchNorm2d, Conv2d, crossEntropy, Dropout, DropPath, Linear } from '@convnets/nn'
+import {
+  defaultBackend,
+  memory,
+  noGrad,
+  randn,
+  seeded,
+  setDefaultBackend,
+  type Tensor,
+  tensor,
+  tidy,
+} from '@convnets/tensor'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { hollow } from './hollow.ts'
+
+/** Multiply-accumulates of convolutions and linear layers, counted by hooks. */
+function countMacs(model: ImageModel, [height, width]: readonly [number, number], channels: number): number {
+  let macs = 0
+  for (const module of model.namedModules().values()) {
+    if (module instanceof Conv2d) {
+      const perCell = (module.inChannels / module.groups) * module.kernel[0] * module.kernel[1]
+      module.registerForwardHook((_, __, y) => {
+        macs += y.size * perCell
+      })
+    } else if (module instanceof Linear) {
+      module.registerForwardHook((_, __, y) => {
+        macs += y.size * module.inFeatures
+      })
+    }
+  }
+  tidy(() => noGrad(() => model.eval().forward(randn([1, channels, height, width]))))
+  return macs
+}
+
+const describeEach = describe.each(modern.map((entry): [string, ModelEntry] => [entry.name, entry]))
+
+describeEach('%s, without numbers', (name, entry) => {
+  const backend = defaultBackend()
+  beforeEach(() => setDefaultBackend(hollow))
+  afterEach(() => setDefaultBackend(backend))
+
+  test('has the parameters and multiply-accumulates of its row', () => {
+    const model = entry()
+    expect(model.parameterCount()).toBe(entry.params)
+    expect(countMacs(model, entry.inputSize, 3)).toBe(entry.macs)
+  })
+
+  test('takes numClasses, inChannels and resetClassifier, on the smallest image too', () => {
+    const model = entry({ numClasses: 7, inChannels: 5 }).eval()
+    expect(model.forward(randn([2, 5, 1, 1])).shape).toEqual([2, 7])
+    model.resetClassifier(3)
+    expect(model.forward(randn([2, 5, 1, 1])).shape).toEqual([2, 3])
+    expect(() => model.resetClassifier(0)).toThrow('Linear: outFeatures expects an integer of at least 1, got 0')
+  })
+
+  test('gives a pyramid whose levels are as featureInfo says', () => {
+    const model = entry().eval()
+    const maps = model.features(randn([1, 3, 64, 64]))
+    expect([...maps.keys()]).toEqual(model.featureInfo.map((level) => level.name))
+    for (const { name, channels, stride } of model.featureInfo) {
+      expect(maps.get(name)?.shape).toEqual([1, channels, 64 / stride, 64 / stride])
+    }
+    const last = model.featureInfo.at(-1)
+    expect(model.forwardFeatures(randn([1, 3, 64, 64])).shape).toEqual(maps.get(last?.name ?? '')?.shape)
+  })
+
+  test('puts dropout in front of the classifier', () => {
+    const model = entry({ dropout: 0.3 })
+    const found = [...model.namedModules().values()].filter((module) => module instanceof Dropout)
+    expect(found.map(({ p }) => p)).toEqual([0.3])
+  })
+
+  test.each([
+    [[1, 4, 32, 32], `${name}: x expects (N, 3, H, W) with H and W of at least 1, got (1, 4, 32, 32)`],
+    [[3, 32, 32], `${name}: x expects (N, 3, H, W) with H and W of at least 1, got (3, 32, 32)`],
+    [[1, 3, 32, 0], `${name}: x expects (N, 3, H, W) with H and W of at least 1, got (1, 3, 32, 0)`],
+  ])('refuses images of shape %j', (shape, message) => {
+    expect(() => entry().forward(randn(shape))).toThrow(message)
+  })
+
+  test.each([
+    [{ numClasses: 0 }, `${name}: numClasses expects an integer of at least 1, got 0`],
+    [{ inChannels: 1.5 }, `${name}: inChannels expects an integer of at least 1, got 1.5`],
+    [{ dropout: -0.1 }, `${name}: dropout expects a number from 0 to 1, got -0.1`],
+    [{ dropPath: 2 }, `${name}: dropPath expects a number from 0 to 1, got 2`],
+    [{ seed: -1 }, 'Generator: seed expects a non-negative integer up to 2^53 - 1, got -1'],
+  ])('refuses options %j', (options, message) => {
+    expect(() => entry(options)).toThrow(message)
+  })
+})
+
+describe('stochastic depth', () => {
+  const rates = (model: ImageModel): number[] =>
+    [...model.namedModules().values()].filter((module) => module instanceof DropPath).map(({ p }) => p)
+
+  test('rises linearly from 0 at the first block to dropPath at the last', () => {
+    const found = rates(resnet18({ dropPath: 0.7 }))
+    expect(found).toHaveLength(8)
+    found.forEach((p, i) => void expect(p).toBeCloseTo(i / 10, 12))
+    expect(rates(resnet20({ dropPath: 0.4 })).map((p) => Math.round(p * 20))).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8])
+  })
+
+  test('asks for shortcuts', () => {
+    expect(() => plain20({ dropPath: 0.1 })).toThrow(
+      'plain20: dropPath expects 0, since without shortcuts no block can be left out, got 0.1',
+    )
+  })
+})
+
+describe('the networks for small images', () => {
+  test('have the keys of akamaster: 97 entries and the counters of batch norm in resnet20', () => {
+    const keys = [...resnet20().stateDict().keys()].filter((key) => !key.endsWith('num_batches_tracked'))
+    const unit = (path: string, i: number): string[] => [
+      `${path}conv${i}.weight`,
+      ...['weight', 'bias', 'running_mean', 'running_var'].map((leaf) => `${path}bn${i}.${leaf}`),
+    ]
+    const blocks = [1, 2, 3].flatMap((layer) => [0, 1, 2].map((block) => `layer${layer}.${block}.`))
+    const expected = [...unit('', 1), ...blocks.flatMap((path) => [...unit(path, 1), ...unit(path, 2)])]
+    expect(keys).toEqual([...expected, 'linear.weight', 'linear.bias'])
+    expect(keys).toHaveLength(97)
+    expect([...plain20().stateDict().keys()]).toEqual([...resnet20().stateDict().keys()])
+  })
+
+  test('differ from the plain ones by the shortcut alone', () => {
+    // With every residual branch silenced, a residual network is its stem, strided and padded; a plain one is constant.
+    const [residual, plain] = [resnet20({ seed: 1 }), plain20({ seed: 1 })]
+    for (const model of [residual, plain]) {
+      model.eval()
+      for (const [path, module] of model.namedModules()) {
+        if (path.endsWith('.bn2') && module instanceof BatchNorm2d)
+          module.weight?.assign_(new Float32Array(module.numFeatures))
+      }
+    }
+    tidy(() => {
+      const x = randn([1, 3, 8, 8])
+      const stem = residual.features(x, ['layer1']).get('layer1') as Tensor
+      const last = residual.forwardFeatures(x)
+      expect(last.shape).toEqual([1, 64, 2, 2])
+      // 16 channels become 8 + 16 + 8 and then 16 + 32 + 16: the stem's are in the middle of the 64.
+      const middle = last.narrow(1, 24, 16).dataSync()
+      const strided = stem.slice([undefined, undefined, [0, undefined, 4], [0, undefined, 4]]).dataSync()
+      expect(Array.from(middle)).toEqual(Array.from(strided))
+      expect(Math.max(...strided)).toBeGreaterThan(0)
+      expect(last.sum().item()).toBeCloseTo(
+        Array.from(strided).reduce((a, b) => a + b, 0),
+        3,
+      )
+      expect(Math.max(...plain.forwardFeatures(x).dataSync())).toBe(0)
+    })
+  })
+
+  test('learn a batch by heart, every parameter getting a gradient', () => {
+    const before = memory().tensors
+    const model = resnet20({ seed: 3, numClasses: 4, inChannels: 1 })
+    const x = seeded(5, () => randn([8, 1, 12, 12])).keep()
+    const target = tensor(Int32Array.of(0, 1, 2, 3, 0, 1, 2, 3)).keep()
+    const step = (): number =>
+      tidy(() => {
+        model.zeroGrad()
+        const loss = crossEntropy(model.forward(x), target)
+        loss.backward()
+        noGrad(() => {
+          for (const p of model.parameters()) p.assign_(p.sub((p.grad as Tensor).mul(0.1)))
+        })
+        return loss.item()
+      })
+    const first = step()
+    for (const [key, p] of model.namedParameters()) {
+      expect(
+        p.grad?.dataSync().some((g) => g !== 0),
+        key,
+      ).toBe(true)
+    }
+    let last = first
+    for (let i = 0; i < 30; i++) last = step()
+    expect(first).toBeGreaterThan(1)
+    expect(last).toBeLessThan(0.1)
+    model.dispose()
+    x.dispose()
+    target.dispose()
+    expect(memory().tensors).toBe(before)
+  })
+})
+
+describe('initial weights', () => {
+  const statistics = (t: Tensor): { mean: number; std: number } =>
+    tidy(() => ({ mean: t.mean().item(), std: t.std().item() }))
+
+  test('of convolutions are normal with the variance of He, by the outputs as in torchvision', () => {
+    const model = resnet18({ seed: 1 })
+    for (const module of model.namedModules().values()) {
+      if (!(module instanceof Conv2d)) continue
+      const fanOut = module.outChannels * module.kernel[0] * module.kernel[1]
+      const { mean, std } = statistics(module.weight)
+      const expected = Math.sqrt(2 / fanOut)
+      // Standard error of a standard deviation of n normal numbers is 1 / sqrt(2 n).
+      expect(Math.abs(std / expected - 1)).toBeLessThan(5 / Math.sqrt(2 * module.weight.size))
+      expect(Math.abs(mean / expected)).toBeLessThan(5 / Math.sqrt(module.weight.size))
+    }
+  })
+
+  test('of zeroInitResidual make every block its shortcut', () => {
+    const model = resnet50({ seed: 1, zeroInitResidual: true })
+    const scales = [...model.namedParameters()].filter(([key]) => key.endsWith('.bn3.weight'))
+    expect(scales).toHaveLength(16)
+    for (const [, scale] of scales) expect(Math.max(...scale.dataSync())).toBe(0)
+    expect(Math.min(...(model.stateDict().get('layer1.0.bn2.weight')?.dataSync() ?? [0]))).toBe(1)
+  })
+
+  test('are a function of the seed', () => {
+    const weights = (seed: number): number[] => Array.from(resnet20({ seed }).linear.weight.dataSync())
+    expect(weights(1)).toEqual(weights(1))
+    expect(weights(1)).not.toEqual(weights(2))
+    const model = resnet20({ seed: 1 })
+    const reset = (seed: number): number[] => Array.from(model.resetClassifier(10, { seed }).linear.weight.dataSync())
+    expect(reset(4)).toEqual(reset(4))
+    expect(reset(4)).not.toEqual(reset(5))
+  })
+})
+
+describe('models by name', () => {
+  test('are created with options', () => {
+    const model = createModel('resnet20', { from: [modern], numClasses: 3, seed: 1 })
+    expect(model.stateDict().get('linear.weight')?.shape).toEqual([3, 64])
+  })
+
+  test('a wrong name is answered with the nearest ones', () => {
+    expect(() => createModel('ResNet-5O', { from: [modern] })).toThrow(
+      /findModel: name expects one of 15 models, got 'ResNet-5O'; nearest: resnet50, /,
+    )
+  })
+
+  test('are listed by pattern', () => {
+    expect(listModels('resnet1*', { from: [modern] })).toEqual(['resnet18', 'resnet101', 'resnet152', 'resnet110'])
+    expect(listModels('plain?0', { from: [modern] })).toEqual(['plain20'])
+    expect(listModels(/4$/, { from: [modern] })).toEqual(['resnet34', 'resnet44', 'plain44'])
+    expect(listModels('resnet', { from: [modern] })).toEqual([])
+  })
+
+  test('say where published weights are and how their images are prepared', () => {
+    expect(resnet50.weights.IMAGENET1K_V2).toMatchObject({
+      top1: 80.858,
+      resize: 232,
+      crop: 224,
+      labels: 'imagenet-1k',
+    })
+    for (const entry of modern) {
+      for (const [name, weights] of Object.entries(entry.weights)) {
+        expect(weights.name).toBe(name)
+        const digest = weights.sha256 ?? weights.sha256Prefix ?? ''
+        expect(digest).toMatch(/^([0-9a-f]{8}|[0-9a-f]{64})$/)
+        expect(weights.url).toContain(digest.slice(0, 8))
+      }
+    }
+  })
+
+  test('an entry carries its name as a function does', () => {
+    expect(resnet50.name).toBe('resnet50')
+    expect(new Set(modern.map(({ name }) => name)).size).toBe(modern.length)
+  })
+})
+
+test('features names what it does not know, and what lies off the way', () => {
+  const model = resnet20({ seed: 1 }).eval()
+  const x = randn([1, 3, 8, 8])
+  expect(() => model.features(x, ['layr2'])).toThrow(
+    "features: names expects paths of modules, got 'layr2'; nearest: layer2",
+  )
+  expect(() => model.features(x, ['linear'])).toThrow(
+    "features: names expects modules on the way to the last feature maps, got 'linear'",
+  )
+  expect([...model.features(x, ['layer2.1.conv1', 'conv1'])].map(([name, { shape }]) => [name, shape])).toEqual([
+    ['layer2.1.conv1', [1, 32, 4, 4]],
+    ['conv1', [1, 16, 8, 8]],
+  ])
+})
