@@ -2,17 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { Engine } from '../../src/backends/wasm/engine.ts'
 import { type Block, Heap } from '../../src/backends/wasm/memory.ts'
 import { BackendError, DisposedError, OutOfMemoryError } from '../../src/errors.ts'
-
-/** A small generator (mulberry32), so that a failure repeats itself. */
-function numbers(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+import { numbers } from './random.ts'
 
 describe('heap', () => {
   it('gives aligned blocks that do not overlap, whatever the order of requests', () => {

@@ -2,6 +2,7 @@
 import type { DType } from '../../dtype.ts'
 import { type Expr, formulaKey } from '../../formula.ts'
 import type { Buffer, View } from '../backend.ts'
+import { i32 } from './asm.ts'
 import type { Engine, Kernel, Kernels } from './engine.ts'
 import { costOf, elementBytes, emitFormulas, type Walked } from './formula-kernel.ts'
 import { denseStrides, forEachStep, longestLoop, mergeLoops } from './merge.ts'
@@ -13,6 +14,10 @@ const instructionTime = 100
 const rowTime = 8000
 /** Picoseconds of work that make a part of a job for several threads. */
 const threadTime = 10e6
+
+/** Elements from which on a table of results pays, and elements that are looked up in about 10 microseconds. */
+const tableWorth = 1024
+const tableGrain = 16384
 
 const dtypeNumber: Record<Walked['dtype'], number> = { float32: 0, int32: 1, uint8: 2, bool: 3 }
 const stepNumber: Record<Walked['step'], number> = { repeat: 0, dense: 1, strided: 2 }
@@ -107,6 +112,40 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     launchRows(launch, from, steps, count, 1)
   }
 
+  /** A formula of one dense operand of bytes, looked up among its 256 results; null if the operand is not of that kind. */
+  function mapByTable(
+    formula: Expr,
+    { buffer, offset, strides }: View,
+    params: readonly number[],
+    extents: readonly number[],
+    out: Walked['dtype'],
+  ): Buffer | null {
+    const walk = mergeLoops(extents, [strides])
+    if (elementBytes[buffer.dtype as Walked['dtype']] !== 1 || walk.extents.length !== 1 || walk.strides[0]![0] !== 1) {
+      return null
+    }
+    const size = elementBytes[out]
+    const length = walk.extents[0] as number
+    const bytes = engine.alloc('uint8', 256)
+    engine.array(bytes).set(Uint8Array.from({ length: 256 }, (_, i) => i))
+    const table = plain.map(formula, [{ buffer: bytes, offset: 0, strides: [1] }], params, [256], out)
+    const result = engine.alloc(out, length)
+    const kernel = engine.kernel(`look up ${size}`, (m) =>
+      m.func('run', ['i32', 'i32', 'i32', 'i32', 'i32'], (b, x, table, y, from, to) => {
+        b.for(b.let(from), to, 1, (i) => {
+          const byte = i32.load8U(i32.add(x, i))
+          if (size === 1) b.emit(i32.store8(i32.add(y, i), i32.load8U(i32.add(table, byte))))
+          else b.emit(i32.store(i32.add(y, i32.shl(i, 2)), i32.load(i32.add(table, i32.shl(byte, 2)))))
+        })
+      }),
+    )
+    const args = [engine.ptr(buffer, offset), engine.ptr(table), engine.ptr(result)]
+    engine.parallel(kernel, args, length, tableGrain)
+    engine.free(bytes)
+    engine.free(table)
+    return result
+  }
+
   function map(
     formula: Expr,
     operands: readonly View[],
@@ -116,7 +155,11 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
   ): Buffer {
     const total = extents.reduce((product, extent) => product * extent, 1)
     if (out === 'float64' || total === 0 || !inFloat32(formula, operands)) {
-      return plain.map(formula, operands, params, extents, out)
+      const byTable = total >= tableWorth && operands.length === 1 && out !== 'float64'
+      return (
+        (byTable && mapByTable(formula, operands[0] as View, params, extents, out)) ||
+        plain.map(formula, operands, params, extents, out)
+      )
     }
     const walk = mergeLoops(extents, [...operands.map((operand) => operand.strides), denseStrides(extents)])
     const loops = walk.extents.length
