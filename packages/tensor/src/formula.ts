@@ -1,7 +1,7 @@
 /**
  * Scalar formulas: what an elementwise kernel computes for one element, written once and shared by all backends.
  *
- * A formula is a small expression tree. The reference backend evaluates it in float64, the wasm backend emits SIMD
+ * A formula is a small expression tree. The reference backend evaluates it step by step, the wasm backend emits SIMD
  * code from it, the gpu backend prints it as shader source, and `derive` differentiates it, so an elementwise op is
  * one line here or in `ops/elementwise.ts` and nothing anywhere else.
  */

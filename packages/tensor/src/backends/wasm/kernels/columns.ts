@@ -45,7 +45,7 @@ export function widening(rows: number, columns: number): number {
 }
 
 /** A unit of work, in the code of its kernel. Pointers are to the first of its cells. */
-export interface Unit {
+interface Unit {
   readonly sources: readonly Local<'i32'>[]
   /** The coefficients of its columns; row k of them is k * `stride` bytes further. */
   readonly coefficients: Local<'i32'>

@@ -5,7 +5,7 @@
 import { type FunctionBuilder, f32x4, i32, type Local, select, type Value, v128 } from '../asm.ts'
 
 export type Vector = Value<'v128'>
-export type Address = Value<'i32'>
+type Address = Value<'i32'>
 
 /** Four floats of a row, or one that is left over at its end: in lane 0, with zeros in the others. */
 export interface Strip {
