@@ -92,8 +92,8 @@ export class Pool {
   #tag = 0
   /** The modules of the kernels that have been shared, where workers can read them. */
   readonly #code: Block[] = []
-  /** Milliseconds that a unit of each kernel took lately. */
-  readonly #unitTime: number[] = []
+  /** Milliseconds that jobs took lately, by `jobKey`: callers tell only how long they take at least. */
+  readonly #times = new Map<number, number>()
 
   constructor(heap: Heap, threads: number = Math.min(8, availableThreads())) {
     this.#heap = heap
@@ -129,7 +129,8 @@ export class Pool {
       this.#worked += this.#alone(kernel, args, units)
       return true
     }
-    const waking = (this.#unitTime[kernel.id] ?? (partTime * parts) / units) * units >= wakingTime
+    const expected = Math.max(partTime * parts, this.#times.get(jobKey(kernel, units)) ?? 0)
+    const waking = expected >= wakingTime
     if (!waking && Atomics.load(crew.control.words, word.sleeping) >= threads - 1) {
       this.#alone(kernel, args, units)
       return true
@@ -145,13 +146,15 @@ export class Pool {
     const start = performance.now()
     kernel.run(...args, 0, units, 0)
     const time = performance.now() - start
-    this.#measured(kernel, time / units)
+    this.#measured(kernel, units, time)
     return time
   }
 
-  #measured({ id }: Kernel, unitTime: number): void {
+  /** Notes that a job took, or would have taken, `time` on one thread. */
+  #measured(kernel: Kernel, units: number, time: number): void {
+    const key = jobKey(kernel, units)
     // A thread that was interrupted measures too much: it may rise only slowly.
-    this.#unitTime[id] = Math.min(unitTime, 1.5 * (this.#unitTime[id] ?? unitTime))
+    this.#times.set(key, Math.min(time, 1.5 * (this.#times.get(key) ?? time)))
   }
 
   /** The crew, started or replaced if need be; null while it is too early to have one. */
@@ -215,7 +218,7 @@ export class Pool {
       }
       const time = performance.now() - start
       longest = Math.max(longest, time)
-      this.#measured(kernel, time / (to - from))
+      this.#measured(kernel, units, (time / (to - from)) * units)
       Atomics.add(words, word.done, 1)
       if (failure !== undefined || Atomics.load(words, word.failed) !== 0) break
       chunk = Atomics.add(words, word.next, 1) & closedChunk
@@ -255,6 +258,11 @@ export class Pool {
     }
     Atomics.store(words, word.joining, 0)
   }
+}
+
+/** Jobs of one kernel with equally many units are taken to be alike. */
+function jobKey({ id }: Kernel, units: number): number {
+  return id * 2 ** 31 + units
 }
 
 function lossSlices(longest: number): number {
