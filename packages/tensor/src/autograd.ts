@@ -1,8 +1,9 @@
 /** The one walk through the gradient graph: `backward`, `grad` and `checkpoint`. */
 import { type GradNode, isLeaf, type Leaf, nodeNumber, type TensorCore, type WalkContext } from './core.ts'
-import { ArgumentError, GradientError } from './errors.ts'
+import { ArgumentError, DisposedError, GradientError } from './errors.ts'
 import { f } from './formula.ts'
 import { enableGrad, isGradEnabled, noGrad, withGradMode } from './grad-mode.ts'
+import { SavedTensor } from './op.ts'
 import { add } from './ops/elementwise.ts'
 import { DrawRecorder } from './random.ts'
 import { tidy } from './scope.ts'
@@ -40,6 +41,9 @@ interface Walk {
   readonly atLeaf: (leaf: Tensor, g: Tensor) => void
 }
 
+/** Whether a node may meet leaves that its edges do not show: those that a recomputed function uses. */
+const leadsAnywhere = (node: GradNode): boolean => node.name === 'checkpoint'
+
 /** The nodes that gradients reach from `roots`, in walking order, with the edges that lead on to a target. */
 function plan(roots: readonly GradNode[], targets: Walk['targets']): Map<GradNode, boolean[]> {
   const nodes: Set<GradNode> = new Set()
@@ -57,19 +61,23 @@ function plan(roots: readonly GradNode[], targets: Walk['targets']): Map<GradNod
       if (targets === undefined) return true
       return isLeaf(edge) ? targets.has(edge.leaf) : useful.has(edge)
     })
-    const opaque = node.name === 'checkpoint'
-    if (wanted.some(Boolean) || opaque || targets?.has(node) === true || targets === undefined) useful.set(node, wanted)
+    if (wanted.some(Boolean) || leadsAnywhere(node) || targets?.has(node) === true || targets === undefined) {
+      useful.set(node, wanted)
+    }
   }
   return new Map([...useful].reverse())
 }
 
+/** Walks from roots with their gradients, which are used up unless the walk is recorded. */
 function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: Walk): void {
   const pending: Map<GradNode, Tensor> = new Map()
   const { createGraph } = options
   const drop = (tensor: Tensor): void => {
     if (!createGraph) tensor.dispose()
   }
-  const context: WalkContext = { createGraph, accumulate: options.atLeaf }
+  /** What a node handed on by itself; held until its scope has ended. */
+  let met: [leaf: Tensor, g: Tensor][] = []
+  const context: WalkContext = { createGraph, accumulate: (leaf, g) => met.push([leaf, g.alias()]) }
   const deliver = (edge: GradNode | Leaf, g: Tensor): void => {
     if (isLeaf(edge)) {
       options.atLeaf(edge.leaf, g)
@@ -88,15 +96,21 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
     options.targets,
   )
   try {
-    for (const { edge, g } of roots) deliver(edge, g.alias())
+    for (const { edge, g } of roots) deliver(edge, g)
     for (const [node, wanted] of nodes) {
       const g = pending.get(node)
       if (g === undefined) continue
       pending.delete(node)
       options.atNode(node, g)
-      const step = (): (Tensor | undefined)[] => {
+      if (!wanted.some(Boolean) && !leadsAnywhere(node)) {
+        // Asked for itself and nothing below it: its own step, which may still be walked, is left alone.
+        drop(g)
+        continue
+      }
+      const step = (): { results: (Tensor | undefined)[]; met: [leaf: Tensor, g: Tensor][] } => {
+        met = []
         const seen: Set<Tensor> = new Set([g])
-        return node.backward(g, wanted, context).map((result, i) => {
+        const results = node.backward(g, wanted, context).map((result, i) => {
           if (result === undefined || wanted[i] !== true) return undefined
           // A gradient handed through unchanged (as by add) needs a handle of its own for every edge.
           if (!seen.has(result)) {
@@ -105,13 +119,15 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
           }
           return createGraph ? result : result.alias()
         })
+        return { results, met }
       }
-      const results = createGraph ? step() : tidy(step)
+      const { results, met: others } = createGraph ? step() : tidy(step)
+      drop(g)
+      for (const [leaf, piece] of others) deliver({ leaf }, piece)
       results.forEach((result, i) => {
         const edge = node.edges[i]
         if (result !== undefined && edge !== undefined) deliver(edge, result)
       })
-      drop(g)
       if (!options.retainGraph) node.release()
     }
   } finally {
@@ -124,7 +140,17 @@ function onesLike(x: Tensor): Tensor {
   return x.makeFrom(buffer, x.shape)
 }
 
-function checkGradient(op: string, y: Tensor, g: Tensor | undefined): Tensor {
+/** The place of a live tensor in the graph. `what` says which argument it is. */
+function edgeOf(op: string, what: string | undefined, x: Tensor): GradNode | Leaf {
+  const { edge, disposed } = x
+  const name = what === undefined ? x.describe() : `${what} (${x.describe()})`
+  if (disposed) throw new DisposedError(`${op}: ${name} was used after it was freed`)
+  if (edge === undefined) throw new GradientError(`${op}: ${name} requires no gradient`)
+  return edge
+}
+
+/** The gradient that a walk starts with: a handle of the walk's own, or `g` itself where its place in the graph counts. */
+function checkGradient(op: string, y: Tensor, g: Tensor | undefined, createGraph: boolean): Tensor {
   if (g === undefined) {
     if (y.size !== 1) throw new GradientError(`${op}: ${y.describe()} is no scalar; pass the gradient of the output`)
     return onesLike(y)
@@ -132,7 +158,7 @@ function checkGradient(op: string, y: Tensor, g: Tensor | undefined): Tensor {
   if (!sameShape(g.shape, y.shape) || g.dtype !== y.dtype) {
     throw new GradientError(`${op}: gradient expects ${show(y.shape)} ${y.dtype}, got ${g.describe()}`)
   }
-  return g.alias()
+  return createGraph ? g : g.alias()
 }
 
 function inMode(createGraph: boolean, fn: () => void): void {
@@ -143,7 +169,8 @@ function inMode(createGraph: boolean, fn: () => void): void {
 function collect(leaf: Tensor, g: Tensor, createGraph: boolean): void {
   if (leaf.disposed) throw new GradientError(`backward: a leaf ${show(leaf.shape)} was freed before its gradient came`)
   const former = leaf.grad
-  if (former === undefined) leaf.grad = createGraph ? g : g.alias()
+  // A buffer that others hold (the caller's gradient, that of a second leaf) would change with theirs.
+  if (former === undefined) leaf.grad = createGraph ? g : g.storage.shared ? g.clone() : g.alias()
   else if (createGraph) leaf.grad = add(former, g)
   else if (former.storage.shared) leaf.grad = add(former, g)
   else former.backend.update([sum], [former.storage.buffer], [g.storage.buffer], [])
@@ -157,10 +184,9 @@ function collect(leaf: Tensor, g: Tensor, createGraph: boolean): void {
  */
 export function backward(y: Tensor, gradient?: Tensor, options: BackwardOptions = {}): void {
   const createGraph = options.createGraph ?? false
-  const { edge } = y
-  if (edge === undefined) throw new GradientError(`backward: ${y.describe()} requires no gradient`)
+  const edge = edgeOf('backward', undefined, y)
   inMode(createGraph, () => {
-    walk([{ edge, g: checkGradient('backward', y, gradient) }], {
+    walk([{ edge, g: checkGradient('backward', y, gradient, createGraph) }], {
       createGraph,
       retainGraph: options.retainGraph ?? createGraph,
       targets: undefined,
@@ -202,8 +228,7 @@ export function grad(
   const createGraph = options.createGraph ?? false
   const results: Map<GradNode | Tensor, Tensor> = new Map()
   const keys = inputs.map((input, i) => {
-    const { edge } = input
-    if (edge === undefined) throw new GradientError(`grad: input ${i} (${input.describe()}) requires no gradient`)
+    const edge = edgeOf('grad', `input ${i}`, input)
     return isLeaf(edge) ? edge.leaf : edge
   })
   const targets = new Set(keys)
@@ -214,9 +239,8 @@ export function grad(
   const gather = (): (Tensor | undefined)[] => {
     walk(
       list.map((output, i) => {
-        const { edge } = output
-        if (edge === undefined) throw new GradientError(`grad: output ${i} (${output.describe()}) requires no gradient`)
-        return { edge, g: checkGradient('grad', output, options.gradients?.[i]) }
+        const edge = edgeOf('grad', `output ${i}`, output)
+        return { edge, g: checkGradient('grad', output, options.gradients?.[i], createGraph) }
       }),
       {
         createGraph,
@@ -242,7 +266,7 @@ export function grad(
         if (result !== undefined) taken.add(result)
         return result
       }
-      return result.alias()
+      return createGraph ? result : result.alias()
     })
   }
   return withGradMode(createGraph, () => (createGraph ? gather() : tidy(gather)))
@@ -265,7 +289,7 @@ class CheckpointNode implements GradNode {
   readonly edges: readonly (GradNode | Leaf | undefined)[]
   readonly #fn: (...inputs: Tensor[]) => Tensor
   readonly #draws: DrawRecorder
-  #inputs: readonly Tensor[]
+  #inputs: readonly SavedTensor[]
   released = false
 
   constructor(fn: (...inputs: Tensor[]) => Tensor, inputs: readonly Tensor[], draws: DrawRecorder) {
@@ -273,11 +297,11 @@ class CheckpointNode implements GradNode {
     this.#fn = fn
     this.#draws = draws
     this.edges = inputs.map((input) => input.edge)
-    this.#inputs = inputs.map((input) => input.saveForGradient())
+    this.#inputs = inputs.map((input) => new SavedTensor(input))
   }
 
   get saved(): readonly TensorCore[] {
-    return this.#inputs
+    return this.#inputs.map(({ tensor }) => tensor)
   }
 
   backward(g: Tensor, _wanted: readonly boolean[], context: WalkContext): readonly (Tensor | undefined)[] {
@@ -286,32 +310,30 @@ class CheckpointNode implements GradNode {
     if (context.createGraph) throw new GradientError('backward: checkpoint has no gradient under createGraph')
     recomputing++
     try {
-      return tidy(() => {
-        const inputs = this.#inputs.map((input, i) => {
-          const copy = input.alias()
-          copy.requiresGrad = this.edges[i] !== undefined
-          return copy
-        })
-        const y = this.#draws.replay(() => enableGrad(() => this.#fn(...inputs)))
-        const { edge } = y
-        const results: Map<Tensor, Tensor> = new Map()
-        if (edge === undefined) return inputs.map(() => undefined)
-        walk([{ edge, g }], {
-          createGraph: false,
-          retainGraph: false,
-          targets: undefined,
-          atNode: () => undefined,
-          atLeaf: (leaf, piece) => {
-            if (!inputs.includes(leaf)) {
-              context.accumulate(leaf, piece)
-              return
-            }
-            const former = results.get(leaf)
-            results.set(leaf, former === undefined ? piece.alias() : accumulate(former, piece, false))
-          },
-        })
-        return inputs.map((input) => results.get(input))
+      const inputs = this.#inputs.map((saved, i) => {
+        const copy = saved.read('checkpoint', `input ${i}`).alias()
+        copy.requiresGrad = this.edges[i] !== undefined
+        return copy
       })
+      const y = this.#draws.replay(() => enableGrad(() => this.#fn(...inputs)))
+      const { edge } = y
+      if (edge === undefined) return inputs.map(() => undefined)
+      const results: Map<Tensor, Tensor> = new Map()
+      walk([{ edge, g: g.alias() }], {
+        createGraph: false,
+        retainGraph: false,
+        targets: undefined,
+        atNode: () => undefined,
+        atLeaf: (leaf, piece) => {
+          if (!inputs.includes(leaf)) {
+            context.accumulate(leaf, piece)
+            return
+          }
+          const former = results.get(leaf)
+          results.set(leaf, former === undefined ? piece.alias() : accumulate(former, piece, false))
+        },
+      })
+      return inputs.map((input) => results.get(input))
     } finally {
       recomputing--
     }
@@ -319,9 +341,16 @@ class CheckpointNode implements GradNode {
 
   release(): void {
     this.released = true
-    for (const input of this.#inputs) input.dispose()
+    for (const { tensor } of this.#inputs) tensor.dispose()
     this.#inputs = []
   }
+}
+
+function alone(y: Tensor): Tensor {
+  if (typeof y?.alias !== 'function') {
+    throw new ArgumentError(`checkpoint: fn expects a function that gives one Tensor, got one that gives ${typeof y}`)
+  }
+  return y.alias()
 }
 
 /**
@@ -338,9 +367,8 @@ export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tenso
   }
   if (!isGradEnabled()) return fn(...inputs)
   const draws = new DrawRecorder()
-  const y = noGrad(() => tidy(() => draws.record(() => fn(...inputs))))
-  const output = y.alias()
-  if (!inputs.includes(y)) y.dispose()
+  // A handle of its own, since what `fn` gives may be a tensor that was there before, such as one of the inputs.
+  const output = noGrad(() => tidy(() => alone(draws.record(() => fn(...inputs)))))
   output.node = new CheckpointNode(fn, inputs, draws)
   return output
 }

@@ -6,7 +6,7 @@ import type { Backend, Buffer } from './backends/backend.ts'
 import { type DType, isFloat } from './dtype.ts'
 import { ArgumentError, DisposedError, DTypeError, GradientError } from './errors.ts'
 import { enter, leave, type ScopeMember } from './scope.ts'
-import { type Shape, show, sizeOf } from './shape.ts'
+import { type Shape, sameShape, show, sizeOf } from './shape.ts'
 import type { Tensor } from './tensor.ts'
 
 /** A buffer and the number of handles that share it. */
@@ -204,7 +204,7 @@ export abstract class TensorCore implements ScopeMember {
   /** Replaces the gradient; the former one is freed. The new one belongs to this tensor. */
   set grad(g: Tensor | undefined) {
     if (g === this.#grad) return
-    if (g !== undefined && (g.size !== this.size || g.dtype !== this.dtype)) {
+    if (g !== undefined && (!sameShape(g.shape, this.shape) || g.dtype !== this.dtype)) {
       throw new ArgumentError(`grad: ${this.describe()} expects a gradient of its shape and dtype, got ${g.describe()}`)
     }
     this.#grad?.dispose()

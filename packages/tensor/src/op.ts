@@ -207,7 +207,7 @@ class OpNode<A> implements GradNode {
 }
 
 /** A handle for the gradient, and the version of its contents at that time. */
-class SavedTensor {
+export class SavedTensor {
   readonly tensor: Tensor
   readonly #version: number
 

@@ -128,7 +128,9 @@ export class Tensor extends TensorCore {
     }
     if (source.length !== this.size)
       throw new ShapeError(`assign_: source expects ${this.size} elements, got ${source.length}`)
-    this.backend.write(this.storage.buffer, toMemory(new dtypes[this.dtype].array(source), this.shape))
+    const values =
+      this.dtype === 'bool' ? Uint8Array.from(source, (v) => (v === 0 ? 0 : 1)) : new dtypes[this.dtype].array(source)
+    this.backend.write(this.storage.buffer, toMemory(values, this.shape))
     return this
   }
 
