@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import * as tensors from '@convnets/tensor'
+import { getPrecision, reference, setPrecision, setThreads, wasm } from '@convnets/tensor'
 import { type Arithmetic, attempt } from './verify/case.ts'
 import { sources } from './verify/files.ts'
 
@@ -80,18 +80,15 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-const precise = tensors as typeof tensors & {
-  setPrecision?: (p: string) => void
-  getPrecision?: () => Arithmetic['precision']
-}
+const backends = { reference, wasm, gpu: undefined } as const
 
 function verify(call: Call): number {
-  if (call.threads !== undefined) tensors.setThreads(call.threads)
-  if (call.precision !== undefined) precise.setPrecision?.(call.precision)
-  const precision = precise.getPrecision?.() ?? call.precision ?? 'fast'
+  if (call.threads !== undefined) setThreads(call.threads)
+  if (call.precision !== undefined) setPrecision(call.precision)
+  const precision = getPrecision()
   const arithmetic = (name: Arithmetic['name']): Arithmetic => ({
     name,
-    backend: name === 'gpu' ? undefined : tensors[name],
+    backend: backends[name],
     dtype: name === 'reference' ? 'float64' : 'float32',
     precision,
   })

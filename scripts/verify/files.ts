@@ -33,8 +33,8 @@ function filesBelow(folder: string): string[] {
 function unsupported(text: string, what: string): Case[] {
   const parsed: unknown = JSON.parse(text)
   const list = Array.isArray(parsed) ? parsed : ((parsed as { cases?: unknown })?.cases ?? [parsed])
-  const names = (Array.isArray(list) ? list : [list]).map((entry: Record<string, unknown>, i) =>
-    String(entry?.['id'] ?? `${entry?.['op'] ?? entry?.['file'] ?? 'case'} ${i}`),
+  const names = (Array.isArray(list) ? list : [list]).map(
+    ({ id, op, file }: { id?: string; op?: string; file?: string }, i) => id ?? `${op ?? file ?? 'case'} ${i}`,
   )
   return names.map((id) => ({ id, run: () => fail(`${what} are not supported yet`) }))
 }
