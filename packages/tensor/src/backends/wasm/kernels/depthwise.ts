@@ -198,8 +198,25 @@ export function depthwiseWeightGradient(engine: Engine, x: number, g: number, ou
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
-      ints(13),
-      (b, x, g, sums, height, width, outHeight, outWidth, padTop, padLeft, imageRows, chunks, from, to) => {
+      ints(15),
+      (
+        b,
+        x,
+        g,
+        sums,
+        height,
+        width,
+        outHeight,
+        outWidth,
+        insideFrom,
+        insideTo,
+        padTop,
+        padLeft,
+        imageRows,
+        chunks,
+        from,
+        to,
+      ) => {
         const local = () => b.local('i32')
         const [ky, ox, ix, pixel, gAt] = [local(), local(), local(), local(), local()]
         const accs = Array.from({ length: vectors * kernelWidth }, () => b.local('v128'))
@@ -227,33 +244,31 @@ export function depthwiseWeightGradient(engine: Engine, x: number, g: number, ou
                 b.set(pixel, i32.add(i32.add(x, offset), i32.mul(i32.add(i32.mul(inRow, width), ix), column)))
                 b.set(gAt, i32.add(gRow, offset))
                 b.set(ox, 0)
-                b.for(ox, outWidth, 1, () => {
-                  const inside = i32.and(i32.ge(ix, 0), i32.lt(i32.add(ix, (kernelWidth - 1) * dilationWidth), width))
-                  const product = (i: number, from = pixel) => {
-                    const kx = i % kernelWidth
-                    const vector = Math.floor(i / kernelWidth) * 16
-                    const input = v128.load(from, (from === pixel ? kx * dilationWidth * column : 0) + vector)
-                    b.set(used[i]!, multiplyAdd(fma, input, v128.load(gAt, vector), used[i]!))
-                  }
-                  b.if(
-                    inside,
-                    () => {
-                      for (let i = 0; i < used.length; i++) product(i)
-                    },
-                    () => {
-                      for (let kx = 0; kx < kernelWidth; kx++) {
-                        b.if(i32.ltU(i32.add(ix, kx * dilationWidth), width), () => {
-                          // `pixel` itself may lie before the start of memory, so that the sum must wrap around.
-                          const at = b.let(i32.add(pixel, kx * dilationWidth * column))
-                          for (let i = kx; i < used.length; i += kernelWidth) product(i, at)
+                /** Pixels up to `end`: those whose windows lie inside have no kernel columns to leave out. */
+                const pixels = (end: Local<'i32'>, inside: boolean) =>
+                  b.for(ox, end, 1, () => {
+                    const gs = Array.from({ length: vectors }, (_, v) => b.let(v128.load(gAt, v * 16)))
+                    for (let kx = 0; kx < kernelWidth; kx++) {
+                      const products = (from: Local<'i32'>, offset: number) =>
+                        gs.forEach((g, v) => {
+                          const acc = used[v * kernelWidth + kx]!
+                          b.set(acc, multiplyAdd(fma, v128.load(from, offset + v * 16), g, acc))
                         })
-                      }
-                    },
-                  )
-                  b.add(ix, strideWidth)
-                  b.add(pixel, strideWidth * column)
-                  b.add(gAt, column)
-                })
+                      const step = kx * dilationWidth
+                      if (inside) products(pixel, step * column)
+                      else
+                        b.if(i32.ltU(i32.add(ix, step), width), () => {
+                          // `pixel` may lie before the start of memory: the sum must wrap around.
+                          products(b.let(i32.add(pixel, step * column)), 0)
+                        })
+                    }
+                    b.add(ix, strideWidth)
+                    b.add(pixel, strideWidth * column)
+                    b.add(gAt, column)
+                  })
+                pixels(insideFrom, false)
+                pixels(insideTo, true)
+                pixels(outWidth, false)
                 used.forEach((acc, i) => {
                   b.emit(v128.store(at, acc, place(i)))
                 })
@@ -266,11 +281,15 @@ export function depthwiseWeightGradient(engine: Engine, x: number, g: number, ou
   })
   const { batch, inHeight, inWidth, outHeight, outWidth, padTop, padLeft } = spec
   const rows = batch * outHeight
+  // Output columns whose windows do not stick out.
+  const insideFrom = Math.min(outWidth, Math.max(0, Math.ceil(padLeft / strideWidth)))
+  const lastInside = Math.floor((inWidth - 1 - (kernelWidth - 1) * dilationWidth + padLeft) / strideWidth)
+  const insideTo = Math.max(insideFrom, Math.min(outWidth, lastInside + 1))
   const chunks = Math.min(rows, 16)
   const sums = engine.workspace(chunks * bytes)
   engine.parallel(
     kernel,
-    [x, g, sums, inHeight, inWidth, outHeight, outWidth, padTop, padLeft, rows, chunks],
+    [x, g, sums, inHeight, inWidth, outHeight, outWidth, insideFrom, insideTo, padTop, padLeft, rows, chunks],
     chunks,
     Math.ceil((grainWork * chunks) / (4 * rows * outWidth * inChannels * taps)),
   )

@@ -36,7 +36,9 @@ export function weightGradient(engine: Engine, x: number, g: number, out: number
   const bytes = groups * kernelHeight * runsPerRow * runBytes
   const plan = planStrips(spec, bandBytes)
   const bands = spec.batch * plan.bands
-  const chunks = Math.min(bands, 16, Math.max(1, Math.floor(sumBytes / bytes)))
+  // By the sums' size without what rounds them up to tiles, which are not the same on every machine.
+  const sumFloats = spec.outChannels * groupIn * kernelHeight * kernelWidth
+  const chunks = Math.min(bands, 16, Math.max(1, Math.floor(sumBytes / (4 * sumFloats))))
   const panels = paddedOut / columns
   const split = Math.min(panels, Math.ceil(8 / chunks))
   const panelBlock = Math.ceil(panels / split)
@@ -148,10 +150,10 @@ function flat(spec: ConvSpec): ConvSpec {
   )
     return spec
   const pixels = spec.batch * spec.outHeight * spec.outWidth
-  // The longest row of at most 256 pixels that divides all.
-  let row = Math.min(256, pixels)
+  // The longest row of at most 32 pixels that divides all: short, so that its channels stay in the cache.
+  let row = Math.min(32, pixels)
   while (pixels % row !== 0) row--
-  if (row < spec.outWidth) return spec
+  if (row < 8 && row < spec.outWidth) return spec
   return { ...spec, batch: pixels / row, inHeight: 1, outHeight: 1, inWidth: row, outWidth: row }
 }
 

@@ -45,14 +45,14 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
   }
   // A block must be large enough to be worth the way of all sums through the cache.
   const perBlock = Math.max(
-    Math.floor(blockBytes / (144 * (paddedIn + outChannels))),
+    Math.floor(blockBytes / (144 * (inChannels + outChannels))),
     Math.ceil((inChannels * outChannels) / (inChannels + outChannels)),
   )
   const plan = planStrips(windows, stripBytes, perBlock / across)
   const gPlan = planStrips(gWindows, Number.POSITIVE_INFINITY, plan.bandRows)
   const bandTiles = plan.bandRows * across
   const bands = spec.batch * plan.bands
-  const chunks = Math.min(bands, 16, Math.max(4, Math.floor(sumBytes / (36 * plane))))
+  const chunks = Math.min(bands, 16, Math.max(4, Math.floor(sumBytes / (144 * inChannels * outChannels))))
   const blockBands = Math.min(Math.ceil(bands / chunks), Math.max(1, Math.floor(perBlock / bandTiles)))
   const inPlane = planeBytes(blockBands * bandTiles, paddedIn)
   const outPlane = planeBytes(blockBands * bandTiles, outChannels)
