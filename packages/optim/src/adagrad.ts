@@ -1,8 +1,7 @@
 /** Adagrad: each element's rate falls with the squares that it has seen. */
 import { f } from '@convnets/tensor'
-import { checkNumber } from './check.ts'
 import { Optimizer, type OptimizerParameters } from './optimizer.ts'
-import { type Hyperparameters, type Method, named, once } from './rule.ts'
+import { decayed, type Hyperparameters, type Method, params } from './rule.ts'
 
 /** Hyperparameters of `Adagrad`. */
 export interface AdagradHyperparameters extends Hyperparameters {
@@ -16,25 +15,18 @@ export interface AdagradHyperparameters extends Hyperparameters {
   eps: number
 }
 
-const { rate, eps, weightDecay } = named('rate', 'eps', 'weightDecay')
-
-const rule = once((decay: boolean) => {
-  const [p, gradient] = [f.input(0), f.input(2)]
-  const g = decay ? f.add(gradient, f.mul(weightDecay, p)) : gradient
-  const sum = f.add(f.input(1), f.square(g))
-  const step = f.mul(rate, f.div(g, f.add(f.sqrt(sum), eps)))
-  return { slots: ['sum'], formulas: [f.sub(p, step), sum] }
-})
+const [rate, guard, weight] = params
 
 const method: Method<AdagradHyperparameters> = {
   name: 'Adagrad',
   defaults: { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10 },
-  check(h) {
-    for (const key of ['lr', 'lrDecay', 'weightDecay', 'initialAccumulatorValue', 'eps'] as const) {
-      checkNumber('Adagrad', key, h[key])
-    }
+  rule({ weightDecay }) {
+    const p = f.input(0)
+    const g = decayed(f.input(2), weightDecay, weight, p)
+    const sum = f.add(f.input(1), f.square(g))
+    const step = f.mul(rate, f.div(g, f.add(f.sqrt(sum), guard)))
+    return { slots: ['sum'], formulas: [f.sub(p, step), sum] }
   },
-  rule: ({ weightDecay }) => rule(weightDecay !== 0),
   params: ({ lr, lrDecay, eps, weightDecay }, steps) => [lr / (1 + (steps - 1) * lrDecay), eps, weightDecay],
   initial: (_, { initialAccumulatorValue }) => initialAccumulatorValue,
 }
@@ -46,7 +38,7 @@ const method: Method<AdagradHyperparameters> = {
  * Throws `ArgumentError` for hyperparameters out of range, for no parameters and for one listed twice.
  */
 export class Adagrad extends Optimizer<AdagradHyperparameters> {
-  constructor(parameters: OptimizerParameters<AdagradHyperparameters>, options: Partial<AdagradHyperparameters> = {}) {
+  constructor(parameters: OptimizerParameters<AdagradHyperparameters>, options?: Partial<AdagradHyperparameters>) {
     super(method, parameters, options)
   }
 }

@@ -1,8 +1,7 @@
 /** Adam, and AdamW, which decays weights apart from the gradient. */
 import { f } from '@convnets/tensor'
-import { checkBetas, checkNumber, checkSwitch } from './check.ts'
 import { Optimizer, type OptimizerParameters } from './optimizer.ts'
-import { type Hyperparameters, type Method, named, once, type Rule } from './rule.ts'
+import { decayed, type Hyperparameters, type Method, params } from './rule.ts'
 
 /** Hyperparameters of `Adam` and `AdamW`. */
 export interface AdamHyperparameters extends Hyperparameters {
@@ -18,45 +17,24 @@ export interface AdamHyperparameters extends Hyperparameters {
   amsgrad: boolean
 }
 
-const { rate, beta1, rest1, beta2, rest2, root, eps, weight } = named(
-  'rate',
-  'beta1',
-  'rest1',
-  'beta2',
-  'rest2',
-  'root',
-  'eps',
-  'weight',
-)
-
-function build(decoupled: boolean): (amsgrad: boolean, decay: boolean) => Rule {
-  return once((amsgrad: boolean, decay: boolean) => {
-    const slots = ['mean', 'square', ...(amsgrad ? ['largest'] : [])]
-    const gradient = f.input(slots.length + 1)
-    const p = decoupled && decay ? f.mul(f.input(0), weight) : f.input(0)
-    const g = !decoupled && decay ? f.add(gradient, f.mul(weight, p)) : gradient
-    const mean = f.add(f.mul(beta1, f.input(1)), f.mul(rest1, g))
-    const square = f.add(f.mul(beta2, f.input(2)), f.mul(rest2, f.square(g)))
-    const largest = amsgrad ? f.max(f.input(3), square) : square
-    const spread = f.add(f.div(f.sqrt(largest), root), eps)
-    const next = f.sub(p, f.mul(rate, f.div(mean, spread)))
-    return { slots, formulas: [next, mean, square, ...(amsgrad ? [largest] : [])] }
-  })
-}
+const [rate, keep1, rest1, keep2, rest2, root, guard, weight] = params
 
 function variant(name: string, decoupled: boolean, weightDecay: number): Method<AdamHyperparameters> {
-  const rule = build(decoupled)
   return {
     name,
     defaults: { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay, amsgrad: false },
-    check({ lr, betas, eps, weightDecay, amsgrad }) {
-      checkNumber(name, 'lr', lr)
-      checkBetas(name, betas)
-      checkNumber(name, 'eps', eps)
-      checkNumber(name, 'weightDecay', weightDecay)
-      checkSwitch(name, 'amsgrad', amsgrad)
+    rule({ amsgrad, weightDecay }) {
+      const slots = ['mean', 'square', ...(amsgrad ? ['largest'] : [])]
+      const former = f.input(0)
+      const p = decoupled ? f.mul(former, weight) : former
+      const g = decayed(f.input(slots.length + 1), decoupled ? 0 : weightDecay, weight, p)
+      const mean = f.add(f.mul(keep1, f.input(1)), f.mul(rest1, g))
+      const square = f.add(f.mul(keep2, f.input(2)), f.mul(rest2, f.square(g)))
+      const largest = f.max(f.input(3), square)
+      const spread = f.add(f.div(f.sqrt(amsgrad ? largest : square), root), guard)
+      const next = f.sub(p, f.mul(rate, f.div(mean, spread)))
+      return { slots, formulas: [next, mean, square, ...(amsgrad ? [largest] : [])] }
     },
-    rule: ({ amsgrad, weightDecay }) => rule(amsgrad, weightDecay !== 0),
     params({ lr, betas: [beta1, beta2], eps, weightDecay }, steps) {
       // Means that start at 0 are too small by these shares.
       const [known1, known2] = [1 - beta1 ** steps, 1 - beta2 ** steps]
@@ -79,7 +57,7 @@ const decoupled = variant('AdamW', true, 1e-2)
  * Throws `ArgumentError` for hyperparameters out of range, for no parameters and for one listed twice.
  */
 export class Adam extends Optimizer<AdamHyperparameters> {
-  constructor(parameters: OptimizerParameters<AdamHyperparameters>, options: Partial<AdamHyperparameters> = {}) {
+  constructor(parameters: OptimizerParameters<AdamHyperparameters>, options?: Partial<AdamHyperparameters>) {
     super(coupled, parameters, options)
   }
 }
@@ -91,7 +69,7 @@ export class Adam extends Optimizer<AdamHyperparameters> {
  * Throws `ArgumentError` for hyperparameters out of range, for no parameters and for one listed twice.
  */
 export class AdamW extends Optimizer<AdamHyperparameters> {
-  constructor(parameters: OptimizerParameters<AdamHyperparameters>, options: Partial<AdamHyperparameters> = {}) {
+  constructor(parameters: OptimizerParameters<AdamHyperparameters>, options?: Partial<AdamHyperparameters>) {
     super(decoupled, parameters, options)
   }
 }

@@ -1,33 +1,39 @@
-/** Checks of numbers, with sentences for those that are wrong. */
-import { ArgumentError } from '@convnets/tensor'
+/** Checks with sentences for what does not fit: who, what, expected, got. */
+import { ArgumentError, ShapeError, type Tensor } from '@convnets/tensor'
 
 /** What a value is, in a message. */
-export function shown(value: unknown): string {
+function shown(value: unknown): string {
   return typeof value === 'string' ? `'${value}'` : Array.isArray(value) ? `[${value.join(', ')}]` : String(value)
 }
 
-/** Throws unless `value` is a finite number of at least `least` (and below `below`). */
-export function checkNumber(who: string, what: string, value: unknown, least = 0, below: number = Infinity): void {
-  if (typeof value === 'number' && Number.isFinite(value) && value >= least && value < below) return
-  const range = below === Infinity ? `of at least ${least}` : `from ${least} to below ${below}`
-  throw new ArgumentError(`${who}: ${what} expects a number ${range}, got ${shown(value)}`)
+/** Throws an `ArgumentError` unless `fits`. */
+export function demand(fits: boolean, who: string, what: string, expected: string, got: unknown): asserts fits {
+  if (!fits) throw new ArgumentError(`${who}: ${what} expects ${expected}, got ${shown(got)}`)
 }
 
-/** Throws unless `value` is an integer of at least `least`. */
-export function checkCount(who: string, what: string, value: unknown, least = 1): void {
-  if (Number.isSafeInteger(value) && (value as number) >= least) return
-  throw new ArgumentError(`${who}: ${what} expects an integer of at least ${least}, got ${shown(value)}`)
-}
-
-/** Throws unless `value` is true or false. */
-export function checkSwitch(who: string, what: string, value: unknown): void {
-  if (typeof value !== 'boolean') throw new ArgumentError(`${who}: ${what} expects true or false, got ${shown(value)}`)
-}
-
-/** Throws unless `value` is a pair of numbers from 0 to below 1. */
-export function checkBetas(who: string, value: unknown): void {
-  if (!Array.isArray(value) || value.length !== 2) {
-    throw new ArgumentError(`${who}: betas expects a pair of numbers, got ${shown(value)}`)
+/** Throws unless the values are finite numbers (integers, where `whole`) from `least` to `most`. */
+export function checkNumbers(
+  who: string,
+  values: Readonly<Record<string, unknown>>,
+  least = 0,
+  most: number = Infinity,
+  whole = false,
+): void {
+  const expected = `${whole ? 'an integer' : 'a number'} from ${least}${most < Infinity ? ` to ${most}` : ''}`
+  for (const [what, value] of Object.entries(values) as [string, number][]) {
+    const fits = (whole ? Number.isSafeInteger : Number.isFinite)(value) && value >= least && value <= most
+    demand(fits, who, what, expected, value)
   }
-  for (const [i, beta] of value.entries()) checkNumber(who, `betas[${i}]`, beta, 0, 1)
+}
+
+/** Throws unless the values are integers of at least `least`. */
+export function checkCounts(who: string, values: Readonly<Record<string, unknown>>, least = 1): void {
+  checkNumbers(who, values, least, Infinity, true)
+}
+
+const kind = (tensor?: Tensor): string => (tensor ? `(${tensor.shape.join(', ')}) ${tensor.dtype}` : 'none')
+
+/** Throws a `ShapeError` unless `tensor` is there and of the shape and dtype of `like`. */
+export function checkLike(who: string, what: string, tensor: Tensor | undefined, like: Tensor): asserts tensor {
+  if (kind(tensor) !== kind(like)) throw new ShapeError(`${who}: ${what} expects ${kind(like)}, got ${kind(tensor)}`)
 }

@@ -1,6 +1,6 @@
 /** Exponential moving averages of weights, which often test better than the weights themselves. */
-import { ArgumentError, DTypeError, f, isFloat, noGrad, ShapeError, type Tensor, update } from '@convnets/tensor'
-import { checkCount, checkNumber, shown } from './check.ts'
+import { f, isFloat, noGrad, type Tensor, update } from '@convnets/tensor'
+import { checkCounts, checkLike, checkNumbers, demand } from './check.ts'
 
 /** What is averaged: a `Module`, or anything with named parameters and buffers. */
 export interface Averageable {
@@ -13,11 +13,10 @@ export interface EMAOptions {
   /** Share of the average that is kept at every update (default 0.9999). */
   readonly decay?: number
   /**
-   * Lets the decay grow towards `decay`: update n (from 0) keeps min(decay, 1 - (1 + n / gamma)^-power), as
-   * timm's `ModelEmaV3`, so the first one copies the weights.
-   * Default false; true means gamma 1 and power 2/3.
+   * Lets the decay grow towards `decay`: update n (from 0) keeps min(decay, 1 - (1 + n)^-power), as timm's `ModelEmaV3`,
+   * so the first one copies the weights. The power, or true for 2/3. Default false.
    */
-  readonly warmup?: boolean | { readonly gamma?: number; readonly power?: number }
+  readonly warmup?: boolean | number
   /** Averages float buffers (running statistics) too, as timm does; else the model's own stay in use. Default true. */
   readonly buffers?: boolean
 }
@@ -37,27 +36,24 @@ const exchange = [f.input(1), f.input(0)]
  */
 export class EMA {
   readonly decay: number
-  readonly #warmup: { readonly gamma: number; readonly power: number } | undefined
+  readonly #power: number
   readonly #pairs: Map<string, { readonly source: Tensor; readonly average: Tensor }> = new Map()
   #updates = 0
   #swapped = false
 
   /** @throws ArgumentError for a decay outside [0, 1] or a model without float tensors. */
   constructor(model: Averageable, { decay = 0.9999, warmup = false, buffers = true }: EMAOptions = {}) {
-    if (!(decay >= 0 && decay <= 1)) {
-      throw new ArgumentError(`EMA: decay expects a number from 0 to 1, got ${shown(decay)}`)
-    }
-    const { gamma = 1, power = 2 / 3 } = typeof warmup === 'object' ? warmup : {}
-    checkNumber('EMA', 'warmup.gamma', gamma, Number.MIN_VALUE)
-    checkNumber('EMA', 'warmup.power', power)
+    checkNumbers('EMA', { decay }, 0, 1)
+    const power = warmup === true ? 2 / 3 : Number(warmup)
+    checkNumbers('EMA', { warmup: power })
     this.decay = decay
-    this.#warmup = warmup === false ? undefined : { gamma, power }
+    this.#power = power
     const sources = [...model.namedParameters(), ...(buffers ? model.namedBuffers() : [])]
     for (const [name, source] of sources) {
       if (!isFloat(source.dtype)) continue
       this.#pairs.set(name, { source, average: noGrad(() => source.clone()).keep() })
     }
-    if (this.#pairs.size === 0) throw new ArgumentError('EMA: model expects at least one float tensor, got none')
+    demand(this.#pairs.size > 0, 'EMA', 'model', 'float tensors', model)
   }
 
   /** Number of updates so far. */
@@ -65,11 +61,14 @@ export class EMA {
     return this.#updates
   }
 
+  #own(method: string): void {
+    demand(!this.#swapped, 'EMA', method, 'averages of its own (swap() takes them back)', 'lent ones')
+  }
+
   /** Takes the model's weights into the averages; call it after `optimizer.step()`. */
   update(): void {
-    if (this.#swapped) throw new ArgumentError('EMA.update: the averages are lent to the model; swap() back first')
-    const { gamma, power } = this.#warmup ?? { gamma: 0, power: 0 }
-    const decay = this.#warmup ? Math.min(this.decay, 1 - (1 + this.#updates / gamma) ** -power) : this.decay
+    this.#own('update')
+    const decay = this.#power ? Math.min(this.decay, 1 - (1 + this.#updates) ** -this.#power) : this.decay
     this.#updates++
     for (const { source, average } of this.#pairs.values()) update([lerp], [average], [source], [1 - decay])
   }
@@ -92,7 +91,7 @@ export class EMA {
 
   /** Count and averages. The tensors are the averages themselves and move with the next update. */
   stateDict(): EMAState {
-    if (this.#swapped) throw new ArgumentError('EMA.stateDict: the averages are lent to the model; swap() back first')
+    this.#own('stateDict')
     return {
       updates: this.#updates,
       tensors: new Map([...this.#pairs].map(([name, { average }]) => [name, average])),
@@ -102,27 +101,13 @@ export class EMA {
   /**
    * Takes over what `stateDict` gave, copying the tensors.
    *
-   * @throws ArgumentError, ShapeError or DTypeError for tensors that are missing, unknown or do not fit; nothing has
-   * changed then.
+   * @throws ShapeError for tensors that are missing or do not fit, ArgumentError for too many; nothing has changed then.
    */
   loadStateDict({ updates, tensors }: EMAState): void {
     const who = 'EMA.loadStateDict'
-    checkCount(who, 'updates', updates, 0)
-    for (const [name, { average }] of this.#pairs) {
-      const saved = tensors.get(name)
-      if (saved === undefined) throw new ArgumentError(`${who}: tensors expects ${name}, got none of that name`)
-      if (String(saved.shape) !== String(average.shape)) {
-        throw new ShapeError(
-          `${who}: ${name} expects shape (${average.shape.join(', ')}), got (${saved.shape.join(', ')})`,
-        )
-      }
-      if (saved.dtype !== average.dtype) {
-        throw new DTypeError(`${who}: ${name} expects ${average.dtype}, got ${saved.dtype}`)
-      }
-    }
-    for (const name of tensors.keys()) {
-      if (!this.#pairs.has(name)) throw new ArgumentError(`${who}: tensors expects no ${name}, which is not averaged`)
-    }
+    checkCounts(who, { updates }, 0)
+    for (const [name, { average }] of this.#pairs) checkLike(who, name, tensors.get(name), average)
+    demand(tensors.size === this.#pairs.size, who, 'tensors', `${this.#pairs.size} of them`, tensors.size)
     for (const [name, { average }] of this.#pairs) average.assign_(tensors.get(name) as Tensor)
     this.#updates = updates
   }

@@ -14,7 +14,6 @@ export { RMSprop, type RMSpropHyperparameters, RMSpropTF } from './rmsprop.ts'
 export type { Hyperparameters, Method, Rule } from './rule.ts'
 export {
   byEpoch,
-  constant,
   cosine,
   cosineRestarts,
   exponential,
@@ -30,4 +29,4 @@ export {
   withWarmup,
 } from './schedules.ts'
 export { SGD, type SGDHyperparameters } from './sgd.ts'
-export type { GroupState, OptimizerState } from './state.ts'
+export type { OptimizerState, ParameterState } from './state.ts'

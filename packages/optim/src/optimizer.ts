@@ -1,8 +1,9 @@
 /** Parameters, groups and state: what all optimizers share. */
-import { ArgumentError, DisposedError, full, isFloat, ShapeError, type Tensor, update } from '@convnets/tensor'
+import { full, isFloat, type Tensor, update } from '@convnets/tensor'
+import { checkCounts, checkLike, checkNumbers, demand } from './check.ts'
 import type { Hyperparameters, Method, Rule } from './rule.ts'
 import type { Schedule } from './schedules.ts'
-import { checkState, type OptimizerState, stateOf } from './state.ts'
+import type { OptimizerState } from './state.ts'
 
 /** Tensors to train, or `[name, tensor]` pairs such as `model.namedParameters()` gives; names are for state dicts. */
 export type ParameterSource = Iterable<Tensor | readonly [name: string, parameter: Tensor]>
@@ -13,14 +14,6 @@ export type ParameterGroup<H> = { readonly parameters: ParameterSource } & Parti
 /** What an optimizer trains: parameters, or groups of them. */
 export type OptimizerParameters<H> = ParameterSource | Iterable<ParameterGroup<H>>
 
-/** One parameter under its name (its number where none was given), with how often it was stepped and its state. */
-export interface Entry {
-  readonly name: string
-  readonly parameter: Tensor
-  steps: number
-  readonly slots: Map<string, Tensor>
-}
-
 /** A group as an optimizer holds it. Hyperparameters may be changed between steps: `optimizer.groups[0].lr = 0.01`. */
 export type Group<H> = H & {
   /** What schedules start from: the `lr` that the group was made with. */
@@ -28,88 +21,71 @@ export type Group<H> = H & {
   readonly parameters: readonly Tensor[]
 }
 
-interface Slot {
-  readonly entry: Entry
+/** One parameter under its name (its number where none was given), with how often it was stepped and its state. */
+interface Entry<H> {
   readonly name: string
-  readonly tensor: Tensor
+  readonly parameter: Tensor
+  readonly group: Group<H>
+  steps: number
+  readonly slots: Map<string, Tensor>
 }
 
-function isGroup<H>(item: unknown): item is ParameterGroup<H> {
-  return typeof item === 'object' && item !== null && 'parameters' in item
-}
+/** State that a parameter is to have, and what to copy into it. */
+type Wish<H> = readonly [entry: Entry<H>, slot: string, values?: Tensor]
 
 /** Steps parameters along their gradients by a method such as that of `SGD` or `Adam`, or one of your own. */
 export class Optimizer<H extends Hyperparameters> {
   readonly #method: Method<H>
   readonly #groups: Group<H>[] = []
-  readonly #entries: Entry[][] = []
+  readonly #entries: Entry<H>[] = []
+  readonly #rules: Map<string, Rule> = new Map()
 
   /**
    * @throws ArgumentError for hyperparameters out of range or unknown, for no parameters, for a parameter or name that
-   * comes twice, and for tensors that cannot be trained (integers, results of ops).
+   * comes twice, and for tensors that cannot be trained (integers, results of ops, freed ones).
    */
   constructor(method: Method<H>, parameters: OptimizerParameters<H>, options: Partial<H> = {}) {
+    const { name: who, defaults } = method
     this.#method = method
-    if (typeof parameters !== 'object' || parameters === null || !(Symbol.iterator in parameters)) {
-      throw new ArgumentError(
-        `${method.name}: parameters expects tensors, [name, tensor] pairs or groups, got ${String(parameters)}`,
-      )
-    }
-    const items = [...parameters]
-    const own = items.every((item) => !isGroup(item))
-    const groups = own ? [{ parameters: items }] : items
-    const seen = new Set<Tensor | string>()
-    let count = 0
-    for (const [g, group] of groups.entries()) {
-      if (!isGroup<H>(group)) throw new ArgumentError(`${method.name}: parameters mixes groups and tensors`)
-      const { parameters: source, ...rest } = group
-      const entries = [...(source as ParameterSource)].map((item) => this.#entry(item, count++, seen))
-      if (entries.length === 0) {
-        const where = own ? 'parameters' : `group ${g}`
-        throw new ArgumentError(`${method.name}: ${where} expects at least one parameter, got none`)
+    const iterable = typeof parameters === 'object' && Symbol.iterator in (parameters ?? {})
+    demand(iterable, who, 'parameters', 'tensors, pairs or groups', parameters)
+    const items = [...parameters] as (Partial<ParameterGroup<H>> & Tensor)[]
+    const groups = items[0]?.parameters ? items : [{ parameters: items } as unknown as ParameterGroup<H>]
+    const seen = new Set<unknown>()
+    for (const [g, { parameters: source, ...own }] of groups.entries()) {
+      demand(source !== undefined, who, `group ${g}`, '{ parameters }', source)
+      const named = [...source].map((item) => (Array.isArray(item) ? item : [undefined, item]) as [string?, Tensor?])
+      demand(named.length > 0, who, `group ${g}`, 'parameters', named)
+      const chosen = { ...options, ...own }
+      for (const key in chosen) demand(key in defaults, who, 'options', Object.keys(defaults).join(), key)
+      const h = { ...defaults, ...chosen } as H
+      this.#check(h)
+      const group = { ...h, baseLr: h.lr, parameters: named.map(([, parameter]) => parameter as Tensor) }
+      this.#groups.push(group)
+      for (const [given, parameter] of named) {
+        const name = given ?? String(this.#entries.length)
+        const fits = parameter?.dtype && isFloat(parameter.dtype) && !parameter.node && !parameter.disposed
+        demand(!!fits, who, `parameter ${name}`, 'a float leaf', parameter)
+        demand(!seen.has(parameter) && !seen.has(name), who, 'parameters', 'each of them once', `${name} again`)
+        seen.add(parameter).add(name)
+        this.#entries.push({ name, parameter, group, steps: 0, slots: new Map() })
       }
-      const h = this.#complete({ ...options, ...rest } as Partial<H>)
-      this.#groups.push({ ...h, baseLr: h.lr, parameters: entries.map(({ parameter }) => parameter) })
-      this.#entries.push(entries)
     }
-    if (count === 0) throw new ArgumentError(`${method.name}: parameters expects at least one parameter, got none`)
   }
 
-  #entry(item: Tensor | readonly [string, Tensor], index: number, seen: Set<Tensor | string>): Entry {
-    const who = this.#method.name
-    const [name, parameter] = Array.isArray(item)
-      ? (item as readonly [string, Tensor])
-      : [String(index), item as Tensor]
-    if (typeof parameter !== 'object' || parameter === null || !('requiresGrad' in parameter)) {
-      throw new ArgumentError(`${who}: parameter ${name} expects a tensor, got ${String(parameter)}`)
-    }
-    if (parameter.disposed) throw new DisposedError(`${who}: parameter ${name} (${parameter.describe()}) was freed`)
-    if (!isFloat(parameter.dtype)) {
-      throw new ArgumentError(`${who}: parameter ${name} expects a float tensor, got ${parameter.describe()}`)
-    }
-    if (parameter.node !== undefined) {
-      throw new ArgumentError(`${who}: parameter ${name} expects a leaf, got ${parameter.describe()}`)
-    }
-    for (const [what, value] of [
-      ['parameter', parameter],
-      ['name', name],
-    ] as const) {
-      if (seen.has(value)) throw new ArgumentError(`${who}: ${what} ${name} is listed twice`)
-      seen.add(value)
-    }
-    return { name, parameter, steps: 0, slots: new Map() }
-  }
-
-  #complete(options: Partial<H>): H {
+  /** Throws unless the hyperparameters are of the kind of the defaults and in range. */
+  #check(h: H): void {
     const { name, defaults } = this.#method
-    for (const key of Object.keys(options)) {
-      if (!(key in defaults)) {
-        throw new ArgumentError(`${name}: expects the options ${Object.keys(defaults).join(', ')}, got ${key}`)
+    for (const [key, standard] of Object.entries(defaults)) {
+      const value = h[key as keyof H] as unknown
+      if (typeof standard === 'number') checkNumbers(name, { [key]: value })
+      else if (typeof standard === 'boolean') demand(typeof value === 'boolean', name, key, 'true or false', value)
+      else {
+        const fits = Array.isArray(value) && value.length === 2 && value.every((beta) => beta >= 0 && beta < 1)
+        demand(fits, name, key, 'two numbers from 0 to below 1', value)
       }
     }
-    const h = { ...defaults, ...options }
-    this.#method.check(h)
-    return h
+    this.#method.check?.(h)
   }
 
   /** Name of the method: `SGD`, `Adam`. */
@@ -123,7 +99,7 @@ export class Optimizer<H extends Hyperparameters> {
 
   /** Frees the gradients of all parameters. */
   zeroGrad(): void {
-    for (const { parameters } of this.#groups) for (const parameter of parameters) parameter.grad = undefined
+    for (const { parameter } of this.#entries) parameter.grad = undefined
   }
 
   /**
@@ -132,62 +108,63 @@ export class Optimizer<H extends Hyperparameters> {
    * state), for none.
    */
   step(): void {
-    const work: { entry: Entry; group: Group<H>; rule: Rule; grad: Tensor; fresh: boolean }[] = []
-    const made: Slot[] = []
-    try {
-      for (const [g, group] of this.#groups.entries()) {
-        this.#method.check(group)
-        const rule = this.#method.rule(group)
-        for (const entry of this.#entries[g] ?? []) {
-          const grad = this.#gradient(entry)
-          if (grad === undefined) continue
-          const missing = rule.slots.filter((slot) => !entry.slots.has(slot))
-          for (const name of missing) made.push({ entry, name, tensor: this.#make(entry, name, group) })
-          work.push({ entry, group, rule, grad, fresh: missing.length > 0 })
-        }
-      }
-    } catch (error) {
-      for (const { tensor } of made) tensor.dispose()
-      throw error
+    for (const group of this.#groups) this.#check(group)
+    const wishes: Wish<H>[] = []
+    const work: { entry: Entry<H>; rule: Rule; grad: Tensor; fresh: boolean }[] = []
+    for (const entry of this.#entries) {
+      const { parameter, group, slots } = entry
+      const { grad } = parameter
+      // Asks for the storage, so that a tensor that was freed is an error here and not halfway through.
+      void [parameter.storage, grad?.storage]
+      if (grad === undefined) continue
+      const rule = this.#rule(group)
+      const missing = rule.slots.filter((slot) => !slots.has(slot))
+      for (const slot of missing) wishes.push([entry, slot])
+      work.push({ entry, rule, grad, fresh: missing.length > 0 })
     }
-    for (const { entry, name, tensor } of made) entry.slots.set(name, tensor)
-    for (const { entry, group, rule, grad, fresh } of work) {
-      entry.steps++
+    this.#make(wishes)
+    for (const { entry, rule, grad, fresh } of work) {
       const state = rule.slots.map((slot) => entry.slots.get(slot) as Tensor)
-      const params = this.#method.params(group, entry.steps, fresh)
+      const params = this.#method.params(entry.group, ++entry.steps, fresh)
       update(rule.formulas, [entry.parameter, ...state], [grad], params)
     }
   }
 
-  #gradient({ name, parameter }: Entry): Tensor | undefined {
-    if (parameter.disposed) {
-      throw new DisposedError(`${this.name}.step: parameter ${name} (${parameter.describe()}) was freed`)
-    }
-    const { grad } = parameter
-    if (grad?.disposed) throw new DisposedError(`${this.name}.step: the gradient of parameter ${name} was freed`)
-    if (grad !== undefined && String(grad.shape) !== String(parameter.shape)) {
-      throw new ShapeError(
-        `${this.name}.step: the gradient of parameter ${name} expects shape (${parameter.shape.join(', ')}), got (${grad.shape.join(', ')})`,
-      )
-    }
-    return grad
+  #rule(h: H): Rule {
+    const on = Object.values(h).map(Boolean).join()
+    const rule = this.#rules.get(on) ?? this.#method.rule(h)
+    this.#rules.set(on, rule)
+    return rule
   }
 
-  #make({ parameter }: Entry, slot: string, h: H): Tensor {
-    const value = this.#method.initial?.(slot, h) ?? 0
-    return full(parameter.shape, value, { dtype: parameter.dtype, backend: parameter.backend }).keep()
+  /** Makes state tensors, in addition to what there is or in place of it: all, or none if memory runs out. */
+  #make(wishes: readonly Wish<H>[], anew = false): void {
+    const made: Tensor[] = []
+    try {
+      for (const [{ parameter, group }, slot, values] of wishes) {
+        const { shape, dtype, backend } = parameter
+        const tensor = full(shape, this.#method.initial?.(slot, group) ?? 0, { dtype, backend }).keep()
+        made.push(tensor)
+        if (values) tensor.assign_(values)
+      }
+    } catch (error) {
+      for (const tensor of made) tensor.dispose()
+      throw error
+    }
+    if (anew) this.dispose()
+    for (const [i, [{ slots }, slot]] of wishes.entries()) slots.set(slot, made[i] as Tensor)
   }
 
   /** Sets the learning rate of every group (and momentum, where the schedule gives one) for step `step` of `total`. */
   applySchedule(schedule: Schedule, step: number, total: number): void {
+    const { name, setMomentum } = this.#method
     const rates = this.#groups.map(({ baseLr }) => schedule(step, { total, lr: baseLr }))
-    if (rates.some(({ momentum }) => momentum !== undefined) && this.#method.setMomentum === undefined) {
-      throw new ArgumentError(`${this.name}: the schedule sets momentum, which this optimizer does not have`)
-    }
+    const fits = setMomentum || rates.every(({ momentum }) => momentum === undefined)
+    demand(!!fits, name, 'schedule', 'one without momentum', 'momentum')
     for (const [g, { lr, momentum }] of rates.entries()) {
       const group = this.#groups[g] as Group<H>
       group.lr = lr
-      if (momentum !== undefined) this.#method.setMomentum?.(group, momentum)
+      if (momentum !== undefined) setMomentum?.(group, momentum)
     }
   }
 
@@ -196,45 +173,52 @@ export class Optimizer<H extends Hyperparameters> {
    * are the optimizer's own and move with its next step.
    */
   stateDict(): OptimizerState {
-    return stateOf(this.name, this.#groups, this.#entries, Object.keys(this.#method.defaults))
+    const tensors = new Map<string, Tensor>()
+    const parameters = this.#entries.map(({ name, group, steps, slots }) => {
+      for (const [slot, tensor] of slots) tensors.set(`${name}.${slot}`, tensor)
+      return { name, group: this.#groups.indexOf(group), steps, slots: [...slots.keys()] }
+    })
+    const groups = this.#groups.map(({ parameters: _, ...group }) => group)
+    return { optimizer: this.name, groups, parameters, tensors }
   }
 
   /**
    * Takes over what `stateDict` gave, copying the tensors.
    *
-   * @throws ArgumentError, ShapeError or DTypeError if it is another optimizer's or the parameters are others; nothing has
+   * @throws ArgumentError, or ShapeError for a tensor, if it is another optimizer's or the parameters are others; nothing has
    * changed then.
    */
   loadStateDict(state: OptimizerState): void {
-    checkState(this.name, this.#entries, state)
-    const hyperparameters = state.groups.map(({ hyperparameters }) => this.#complete(hyperparameters as Partial<H>))
-    const made: Slot[] = []
-    try {
-      for (const [g, { parameters }] of state.groups.entries()) {
-        for (const [i, { name, slots }] of parameters.entries()) {
-          const entry = this.#entries[g]?.[i] as Entry
-          for (const slot of slots) {
-            const tensor = this.#make(entry, slot, hyperparameters[g] as H)
-            made.push({ entry, name: slot, tensor })
-            tensor.assign_(state.tensors.get(`${name}.${slot}`) as Tensor)
-          }
-        }
+    const who = `${this.name}.loadStateDict`
+    demand(state?.optimizer === this.name, who, 'state', `that of ${this.name}`, state?.optimizer)
+    const { groups, parameters, tensors } = state
+    const own = [this.#groups.length, this.#entries.length]
+    const got = [groups.length, parameters.length]
+    demand(String(own) === String(got), who, 'numbers of groups and parameters', String(own), got)
+    for (const { baseLr, ...h } of groups) {
+      checkNumbers(who, { baseLr })
+      this.#check(h as unknown as H)
+    }
+    const wishes: Wish<H>[] = []
+    for (const [i, { name, group, steps, slots }] of parameters.entries()) {
+      const entry = this.#entries[i] as Entry<H>
+      const fits = name === entry.name && this.#groups[group] === entry.group
+      demand(fits, who, `parameter ${i}`, `${entry.name}, in its group`, name)
+      checkCounts(who, { steps }, 0)
+      for (const slot of slots) {
+        const saved = tensors.get(`${name}.${slot}`)
+        checkLike(who, `${name}.${slot}`, saved, entry.parameter)
+        wishes.push([entry, slot, saved])
       }
-    } catch (error) {
-      for (const { tensor } of made) tensor.dispose()
-      throw error
     }
-    this.dispose()
-    for (const { entry, name, tensor } of made) entry.slots.set(name, tensor)
-    for (const [g, { baseLr, parameters }] of state.groups.entries()) {
-      Object.assign(this.#groups[g] as Group<H>, hyperparameters[g], { baseLr })
-      for (const [i, { steps }] of parameters.entries()) (this.#entries[g]?.[i] as Entry).steps = steps
-    }
+    this.#make(wishes, true)
+    for (const [i, { steps }] of parameters.entries()) (this.#entries[i] as Entry<H>).steps = steps
+    for (const [g, group] of groups.entries()) Object.assign(this.#groups[g] as Group<H>, group)
   }
 
   /** Frees the state and starts anew; parameters and their gradients are not touched. */
   dispose(): void {
-    for (const entry of this.#entries.flat()) {
+    for (const entry of this.#entries) {
       for (const tensor of entry.slots.values()) tensor.dispose()
       entry.slots.clear()
       entry.steps = 0

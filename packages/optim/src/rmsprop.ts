@@ -1,8 +1,7 @@
 /** RMSprop twice: PyTorch's, and TensorFlow's, with which the Inception and EfficientNet papers trained. */
 import { type Expr, f } from '@convnets/tensor'
-import { checkNumber, checkSwitch } from './check.ts'
 import { Optimizer, type OptimizerParameters } from './optimizer.ts'
-import { type Hyperparameters, type Method, named, once, type Rule } from './rule.ts'
+import { decayed, type Hyperparameters, type Method, params } from './rule.ts'
 
 /** Hyperparameters of `RMSprop` and `RMSpropTF`. */
 export interface RMSpropHyperparameters extends Hyperparameters {
@@ -18,39 +17,28 @@ export interface RMSpropHyperparameters extends Hyperparameters {
   centered: boolean
 }
 
-const { lr, alpha, rest, eps, mu, weightDecay } = named('lr', 'alpha', 'rest', 'eps', 'mu', 'weightDecay')
-
-function build(tensorflow: boolean): (centered: boolean, momentum: boolean, decay: boolean) => Rule {
-  return once((centered: boolean, momentum: boolean, decay: boolean) => {
-    const slots = ['square', ...(centered ? ['mean'] : []), ...(momentum ? ['momentum'] : [])]
-    const p = f.input(0)
-    const gradient = f.input(slots.length + 1)
-    const g = decay ? f.add(gradient, f.mul(weightDecay, p)) : gradient
-    const average = (slot: Expr, x: Expr): Expr =>
-      tensorflow ? f.add(slot, f.mul(rest, f.sub(x, slot))) : f.add(f.mul(alpha, slot), f.mul(rest, x))
-    const square = average(f.input(1), f.square(g))
-    const mean = average(f.input(2), g)
-    // Rounding may push the variance of a constant gradient below 0.
-    const spread = centered ? f.max(f.sub(square, f.square(mean)), 0) : square
-    const root = tensorflow ? f.sqrt(f.add(spread, eps)) : f.add(f.sqrt(spread), eps)
-    const state = centered ? [square, mean] : [square]
-    if (!momentum) return { slots, formulas: [f.sub(p, f.mul(lr, f.div(g, root))), ...state] }
-    const former = f.mul(mu, f.input(slots.length))
-    const v = f.add(former, tensorflow ? f.div(f.mul(lr, g), root) : f.div(g, root))
-    return { slots, formulas: [f.sub(p, tensorflow ? v : f.mul(lr, v)), ...state, v] }
-  })
-}
+const [rate, keep, rest, guard, mu, weight] = params
 
 function variant(name: string, tensorflow: boolean, alpha: number, eps: number): Method<RMSpropHyperparameters> {
-  const rule = build(tensorflow)
   return {
     name,
     defaults: { lr: 1e-2, alpha, eps, weightDecay: 0, momentum: 0, centered: false },
-    check(h) {
-      for (const key of ['lr', 'alpha', 'eps', 'weightDecay', 'momentum'] as const) checkNumber(name, key, h[key])
-      checkSwitch(name, 'centered', h.centered)
+    rule({ centered, momentum, weightDecay }) {
+      const slots = ['square', ...(centered ? ['mean'] : []), ...(momentum ? ['momentum'] : [])]
+      const p = f.input(0)
+      const g = decayed(f.input(slots.length + 1), weightDecay, weight, p)
+      const average = (slot: Expr, x: Expr): Expr =>
+        tensorflow ? f.add(slot, f.mul(rest, f.sub(x, slot))) : f.add(f.mul(keep, slot), f.mul(rest, x))
+      const square = average(f.input(1), f.square(g))
+      const mean = average(f.input(2), g)
+      // Rounding may push the variance of a constant gradient below 0.
+      const spread = centered ? f.max(f.sub(square, f.square(mean)), 0) : square
+      const root = tensorflow ? f.sqrt(f.add(spread, guard)) : f.add(f.sqrt(spread), guard)
+      const state = centered ? [square, mean] : [square]
+      const now = f.div(tensorflow ? f.mul(rate, g) : g, root)
+      const v = momentum ? f.add(f.mul(mu, f.input(slots.length)), now) : now
+      return { slots, formulas: [f.sub(p, tensorflow ? v : f.mul(rate, v)), ...state, ...(momentum ? [v] : [])] }
     },
-    rule: ({ centered, momentum, weightDecay }) => rule(centered, momentum !== 0, weightDecay !== 0),
     params: ({ lr, alpha, eps, momentum, weightDecay }) => [lr, alpha, 1 - alpha, eps, momentum, weightDecay],
     initial: (slot) => (tensorflow && slot === 'square' ? 1 : 0),
     setMomentum(h, momentum) {
@@ -70,7 +58,7 @@ const tensorflow = variant('RMSpropTF', true, 0.9, 1e-10)
  * Throws `ArgumentError` for hyperparameters out of range, for no parameters and for one listed twice.
  */
 export class RMSprop extends Optimizer<RMSpropHyperparameters> {
-  constructor(parameters: OptimizerParameters<RMSpropHyperparameters>, options: Partial<RMSpropHyperparameters> = {}) {
+  constructor(parameters: OptimizerParameters<RMSpropHyperparameters>, options?: Partial<RMSpropHyperparameters>) {
     super(pytorch, parameters, options)
   }
 }
@@ -83,7 +71,7 @@ export class RMSprop extends Optimizer<RMSpropHyperparameters> {
  * Throws `ArgumentError` for hyperparameters out of range, for no parameters and for one listed twice.
  */
 export class RMSpropTF extends Optimizer<RMSpropHyperparameters> {
-  constructor(parameters: OptimizerParameters<RMSpropHyperparameters>, options: Partial<RMSpropHyperparameters> = {}) {
+  constructor(parameters: OptimizerParameters<RMSpropHyperparameters>, options?: Partial<RMSpropHyperparameters>) {
     super(tensorflow, parameters, options)
   }
 }

@@ -28,8 +28,12 @@ export interface Method<H extends Hyperparameters> {
   /** Name in messages and state dicts. */
   readonly name: string
   readonly defaults: H
-  /** Throws `ArgumentError` for hyperparameters out of range. */
-  check(h: H): void
+  /**
+   * Throws `ArgumentError` for hyperparameters that do not go together. By themselves they have been checked: numbers are
+   * at least 0, pairs from 0 to below 1, and switches are switches.
+   */
+  check?(h: H): void
+  /** May ask which hyperparameters are on (true, or not 0), but not for their values: it is called once for each such set. */
   rule(h: H): Rule
   /**
    * The params of the formulas. `steps` counts the parameter's steps from 1; `fresh` says that the slots have just been
@@ -39,24 +43,15 @@ export interface Method<H extends Hyperparameters> {
   /** Value that a slot starts with (default 0). */
   initial?(slot: string, h: H): number
   /** Sets what a one-cycle schedule calls momentum, in optimizers that have it. */
-  setMomentum?(h: H, momentum: number): void
+  setMomentum?(this: void, h: H, momentum: number): void
 }
 
-/** `build` with its results kept: the same switches give the same formulas, which are then built once. */
-export function once<S extends readonly boolean[]>(build: (...switches: S) => Rule): (...switches: S) => Rule {
-  const built = new Map<string, Rule>()
-  return (...switches) => {
-    const key = switches.join()
-    let rule = built.get(key)
-    if (rule === undefined) {
-      rule = build(...switches)
-      built.set(key, rule)
-    }
-    return rule
-  }
-}
+type Eight<T> = readonly [T, T, T, T, T, T, T, T]
 
-/** The params of a formula by name, numbered in this order. */
-export function named<K extends string>(...names: readonly K[]): Readonly<Record<K, Expr>> {
-  return Object.fromEntries(names.map((name, i) => [name, f.param(i)])) as Record<K, Expr>
+/** The params of a formula, by number. */
+export const params: Eight<Expr> = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => f.param(i)) as unknown as Eight<Expr>
+
+/** The gradient with weight decay in it, where there is any. */
+export function decayed(gradient: Expr, decay: number, weightDecay: Expr, parameter: Expr): Expr {
+  return decay ? f.add(gradient, f.mul(weightDecay, parameter)) : gradient
 }

@@ -2,8 +2,7 @@
  * Learning-rate schedules: pure functions of the step. They hold no state, so a run is taken up at any step by asking for
  * that step. Closed forms of `torch.optim.lr_scheduler`.
  */
-import { ArgumentError } from '@convnets/tensor'
-import { checkCount, checkNumber, shown } from './check.ts'
+import { checkCounts, checkNumbers, demand } from './check.ts'
 
 /** What a schedule may refer to. */
 export interface Horizon {
@@ -26,28 +25,23 @@ export interface Rates {
  */
 export type Schedule = (step: number, horizon: Horizon) => Rates
 
-/** The base learning rate throughout. */
-export function constant(): Schedule {
-  return (_, { lr }) => ({ lr })
-}
-
 /** lr gamma^floor(step / stepSize), as `StepLR`. `gamma` is 0.1 by default. */
 export function step(stepSize: number, { gamma = 0.1 }: { readonly gamma?: number } = {}): Schedule {
-  checkCount('step', 'stepSize', stepSize)
-  checkNumber('step', 'gamma', gamma)
+  checkCounts('step', { stepSize })
+  checkNumbers('step', { gamma })
   return (step, { lr }) => ({ lr: lr * gamma ** Math.floor(step / stepSize) })
 }
 
 /** lr gamma^(milestones reached), as `MultiStepLR`. `gamma` is 0.1 by default. */
 export function multiStep(milestones: readonly number[], { gamma = 0.1 }: { readonly gamma?: number } = {}): Schedule {
-  for (const milestone of milestones) checkCount('multiStep', 'milestones', milestone, 0)
-  checkNumber('multiStep', 'gamma', gamma)
+  checkCounts('multiStep', { ...milestones }, 0)
+  checkNumbers('multiStep', { gamma })
   return (step, { lr }) => ({ lr: lr * gamma ** milestones.filter((milestone) => milestone <= step).length })
 }
 
 /** lr gamma^step, as `ExponentialLR`. */
 export function exponential(gamma: number): Schedule {
-  checkNumber('exponential', 'gamma', gamma)
+  checkNumbers('exponential', { gamma })
   return (step, { lr }) => ({ lr: lr * gamma ** step })
 }
 
@@ -59,8 +53,8 @@ const halfCosine = (from: number, to: number, share: number): number =>
  * after that it rises again, as there. Loshchilov and Hutter, 2017.
  */
 export function cosine({ steps, etaMin = 0 }: { readonly steps?: number; readonly etaMin?: number } = {}): Schedule {
-  if (steps !== undefined) checkCount('cosine', 'steps', steps)
-  checkNumber('cosine', 'etaMin', etaMin)
+  checkCounts('cosine', { steps: steps ?? 1 })
+  checkNumbers('cosine', { etaMin })
   return (step, { total, lr }) => ({ lr: halfCosine(lr, etaMin, step / (steps ?? total)) })
 }
 
@@ -72,9 +66,8 @@ export function cosineRestarts(
   t0: number,
   { tMult = 1, etaMin = 0 }: { readonly tMult?: number; readonly etaMin?: number } = {},
 ): Schedule {
-  checkCount('cosineRestarts', 't0', t0)
-  checkCount('cosineRestarts', 'tMult', tMult)
-  checkNumber('cosineRestarts', 'etaMin', etaMin)
+  checkCounts('cosineRestarts', { t0, tMult })
+  checkNumbers('cosineRestarts', { etaMin })
   return (step, { lr }) => {
     let [since, length] = [tMult === 1 ? step % t0 : step, t0]
     while (since >= length) {
@@ -90,16 +83,15 @@ export function linearWarmup(
   steps = 5,
   { startFactor = 1 / 3, endFactor = 1 }: { readonly startFactor?: number; readonly endFactor?: number } = {},
 ): Schedule {
-  checkCount('linearWarmup', 'steps', steps)
-  checkNumber('linearWarmup', 'startFactor', startFactor)
-  checkNumber('linearWarmup', 'endFactor', endFactor)
+  checkCounts('linearWarmup', { steps })
+  checkNumbers('linearWarmup', { startFactor, endFactor })
   return (step, { lr }) => ({ lr: lr * (startFactor + ((endFactor - startFactor) * Math.min(step, steps)) / steps) })
 }
 
 /** lr (1 - step / steps)^power down to 0 over `steps` (default: the whole run), as `PolynomialLR`. `power` is 1. */
 export function polynomial({ steps, power = 1 }: { readonly steps?: number; readonly power?: number } = {}): Schedule {
-  if (steps !== undefined) checkCount('polynomial', 'steps', steps)
-  checkNumber('polynomial', 'power', power)
+  checkCounts('polynomial', { steps: steps ?? 1 })
+  checkNumbers('polynomial', { power })
   return (step, { total, lr }) => {
     const end = steps ?? total
     return { lr: lr * (1 - Math.min(step, end) / end) ** power }
@@ -144,33 +136,25 @@ export function oneCycle(options: OneCycleOptions = {}): Schedule {
     divFactor = 25,
     finalDivFactor = 1e4,
   } = options
-  if (maxLr !== undefined) checkNumber('oneCycle', 'maxLr', maxLr)
-  if (totalSteps !== undefined) checkCount('oneCycle', 'totalSteps', totalSteps)
-  if (!(pctStart >= 0 && pctStart <= 1)) {
-    throw new ArgumentError(`oneCycle: pctStart expects a number from 0 to 1, got ${shown(pctStart)}`)
-  }
-  if (annealStrategy !== 'cos' && annealStrategy !== 'linear') {
-    throw new ArgumentError(`oneCycle: annealStrategy expects 'cos' or 'linear', got ${shown(annealStrategy)}`)
-  }
-  checkNumber('oneCycle', 'baseMomentum', baseMomentum, 0, 1)
-  checkNumber('oneCycle', 'maxMomentum', maxMomentum, 0, 1)
-  checkNumber('oneCycle', 'divFactor', divFactor, Number.MIN_VALUE)
-  checkNumber('oneCycle', 'finalDivFactor', finalDivFactor, Number.MIN_VALUE)
+  checkNumbers('oneCycle', { maxLr: maxLr ?? 0 })
+  checkCounts('oneCycle', { totalSteps: totalSteps ?? 1 })
+  checkNumbers('oneCycle', { pctStart, baseMomentum, maxMomentum }, 0, 1)
+  checkNumbers('oneCycle', { divFactor, finalDivFactor }, 1e-9)
+  demand(['cos', 'linear'].includes(annealStrategy), 'oneCycle', 'annealStrategy', "'cos' or 'linear'", annealStrategy)
   const anneal =
     annealStrategy === 'cos' ? halfCosine : (from: number, to: number, share: number) => from + (to - from) * share
   return (step, { total, lr }) => {
     const steps = totalSteps ?? total
-    if (step > steps) throw new ArgumentError(`oneCycle: step expects at most the ${steps} of the cycle, got ${step}`)
-    const [peak, last] = [pctStart * steps - 1, steps - 1]
-    const max = maxLr ?? lr
+    demand(step <= steps, 'oneCycle', 'step', `at most the ${steps} of the cycle`, step)
+    const [peak, last, max] = [pctStart * steps - 1, steps - 1, maxLr ?? lr]
     const first = max / divFactor
     const rising = step <= peak
-    // A cycle of one step, or one without a rise, has no length to divide by: it stands at the phase's end.
-    const share = rising ? (peak > 0 ? step / peak : 1) : last > peak ? Math.min(1, (step - peak) / (last - peak)) : 1
-    const rate = rising ? anneal(first, max, share) : anneal(max, first / finalDivFactor, share)
-    if (!cycleMomentum) return { lr: rate }
-    const momentum = rising ? anneal(maxMomentum, baseMomentum, share) : anneal(baseMomentum, maxMomentum, share)
-    return { lr: rate, momentum }
+    // A phase without length stands at its start.
+    const share = Math.min(1, (rising ? step / peak : (step - peak) / (last - peak)) || 0)
+    const between = (low: number, high: number, end: number): number =>
+      rising ? anneal(low, high, share) : anneal(high, end, share)
+    const rate = between(first, max, first / finalDivFactor)
+    return cycleMomentum ? { lr: rate, momentum: between(maxMomentum, baseMomentum, maxMomentum) } : { lr: rate }
   }
 }
 
@@ -183,8 +167,8 @@ export function withWarmup(
   schedule: Schedule,
   { startFactor = 0 }: { readonly startFactor?: number } = {},
 ): Schedule {
-  checkCount('withWarmup', 'steps', steps, 0)
-  checkNumber('withWarmup', 'startFactor', startFactor)
+  checkCounts('withWarmup', { steps }, 0)
+  checkNumbers('withWarmup', { startFactor })
   return (step, { total, lr }) => {
     const horizon = { total: Math.max(1, total - steps), lr }
     if (step >= steps) return schedule(step - steps, horizon)
@@ -195,6 +179,6 @@ export function withWarmup(
 
 /** A schedule that counts in epochs where its caller counts in batches, of which an epoch has `batches`. */
 export function byEpoch(batches: number, schedule: Schedule): Schedule {
-  checkCount('byEpoch', 'batches', batches)
+  checkCounts('byEpoch', { batches })
   return (step, { total, lr }) => schedule(Math.floor(step / batches), { total: Math.ceil(total / batches), lr })
 }

@@ -1,8 +1,8 @@
 /** Stochastic gradient descent with momentum. */
-import { ArgumentError, type Expr, f } from '@convnets/tensor'
-import { checkNumber, checkSwitch } from './check.ts'
+import { type Expr, f } from '@convnets/tensor'
+import { demand } from './check.ts'
 import { Optimizer, type OptimizerParameters } from './optimizer.ts'
-import { type Hyperparameters, type Method, named, once } from './rule.ts'
+import { decayed, type Hyperparameters, type Method, params } from './rule.ts'
 
 /** Hyperparameters of `SGD`. */
 export interface SGDHyperparameters extends Hyperparameters {
@@ -16,34 +16,23 @@ export interface SGDHyperparameters extends Hyperparameters {
   nesterov: boolean
 }
 
-const { lr, mu, share, weightDecay } = named('lr', 'mu', 'share', 'weightDecay')
-
-const rule = once((momentum: boolean, nesterov: boolean, decay: boolean) => {
-  const p = f.input(0)
-  const descend = (d: Expr): Expr => f.sub(p, f.mul(lr, d))
-  const gradient = f.input(momentum ? 2 : 1)
-  const g = decay ? f.add(gradient, f.mul(weightDecay, p)) : gradient
-  if (!momentum) return { slots: [], formulas: [descend(g)] }
-  const v = f.add(f.mul(mu, f.input(1)), f.mul(share, g))
-  return { slots: ['momentum'], formulas: [descend(nesterov ? f.add(g, f.mul(mu, v)) : v), v] }
-})
+const [rate, mu, share, weight] = params
 
 const method: Method<SGDHyperparameters> = {
   name: 'SGD',
   defaults: { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false },
-  check({ lr, momentum, dampening, weightDecay, nesterov }) {
-    checkNumber('SGD', 'lr', lr)
-    checkNumber('SGD', 'momentum', momentum)
-    checkNumber('SGD', 'dampening', dampening)
-    checkNumber('SGD', 'weightDecay', weightDecay)
-    checkSwitch('SGD', 'nesterov', nesterov)
-    if (nesterov && (momentum === 0 || dampening !== 0)) {
-      throw new ArgumentError(
-        `SGD: nesterov expects momentum above 0 and dampening 0, got momentum ${momentum} and dampening ${dampening}`,
-      )
-    }
+  check({ momentum, dampening, nesterov }) {
+    const fits = !nesterov || (momentum > 0 && dampening === 0)
+    demand(fits, 'SGD', 'nesterov', 'momentum above 0 and dampening 0', [momentum, dampening])
   },
-  rule: ({ momentum, nesterov, weightDecay }) => rule(momentum !== 0, nesterov, weightDecay !== 0),
+  rule({ momentum, nesterov, weightDecay }) {
+    const p = f.input(0)
+    const descend = (d: Expr): Expr => f.sub(p, f.mul(rate, d))
+    const g = decayed(f.input(momentum ? 2 : 1), weightDecay, weight, p)
+    if (!momentum) return { slots: [], formulas: [descend(g)] }
+    const v = f.add(f.mul(mu, f.input(1)), f.mul(share, g))
+    return { slots: ['momentum'], formulas: [descend(nesterov ? f.add(g, f.mul(mu, v)) : v), v] }
+  },
   // The first velocity is the gradient itself, undamped.
   params: ({ lr, momentum, dampening, weightDecay }, _, fresh) => [
     lr,
@@ -63,7 +52,7 @@ const method: Method<SGDHyperparameters> = {
  * Throws `ArgumentError` for hyperparameters out of range, for no parameters and for one listed twice.
  */
 export class SGD extends Optimizer<SGDHyperparameters> {
-  constructor(parameters: OptimizerParameters<SGDHyperparameters>, options: Partial<SGDHyperparameters> = {}) {
+  constructor(parameters: OptimizerParameters<SGDHyperparameters>, options?: Partial<SGDHyperparameters>) {
     super(method, parameters, options)
   }
 }

@@ -6,7 +6,6 @@ import {
   byEpoch,
   clipGradNorm,
   clipGradValue,
-  constant,
   cosine,
   EMA,
   oneCycle,
@@ -19,6 +18,8 @@ import {
 } from '@convnets/optim'
 import { ArgumentError, memory, reference, type Tensor, tensor, tidy, wasm } from '@convnets/tensor'
 import { describe, expect, test } from 'vitest'
+
+const same: Schedule = (_, { lr }) => ({ lr })
 
 const gradients = [
   [0.5, -2, 0.01],
@@ -141,7 +142,7 @@ test('groups have hyperparameters of their own, and a schedule scales each from 
     optimizer.groups.map(({ lr }) => lr),
     [0.1 * 0.01, 0.01 * 0.01],
   )
-  optimizer.applySchedule(constant(), 6, 10)
+  optimizer.applySchedule(same, 6, 10)
   expect(optimizer.groups.map(({ lr }) => lr)).toEqual([0.1, 0.01])
 })
 
@@ -151,7 +152,7 @@ test('a parameter without gradient keeps its value, its state and its step count
   setGrad(a, [1])
   optimizer.step()
   expect(b.item()).toBe(1)
-  expect(optimizer.stateDict().groups[0]?.parameters.map(({ steps }) => steps)).toEqual([1, 0])
+  expect(optimizer.stateDict().parameters.map(({ steps }) => steps)).toEqual([1, 0])
   optimizer.zeroGrad()
   expect(a.grad).toBeUndefined()
 })
@@ -207,7 +208,7 @@ describe('state dicts', () => {
     const other = new SGD(new Map([['__proto__', p]]), { lr: 5 })
     other.loadStateDict(state)
     expect(other.groups[0]?.lr).toBeCloseTo(0.15, 12)
-    other.applySchedule(constant(), 0, 2)
+    other.applySchedule(same, 0, 2)
     expect(other.groups[0]?.lr).toBe(0.3)
     expect(other.groups[0]?.momentum).toBe(0.9)
   })
@@ -381,7 +382,7 @@ test('a step is taken by all parameters or by none', () => {
   setGrad(b, [1])
   const before = memory(reference).tensors
   b.dispose()
-  expect(() => optimizer.step()).toThrow(/SGD.step: parameter 1 \(Tensor .*\) was freed/)
+  expect(() => optimizer.step()).toThrow(/was used after it was freed/)
   expect(a.item()).toBe(1)
   expect(memory(reference).tensors).toBe(before - 2)
   const group = optimizer.groups[0]
