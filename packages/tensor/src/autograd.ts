@@ -6,7 +6,7 @@ import { enableGrad, isGradEnabled, noGrad, withGradMode } from './grad-mode.ts'
 import { SavedTensor } from './op.ts'
 import { add } from './ops/elementwise.ts'
 import { DrawRecorder } from './random.ts'
-import { tidy } from './scope.ts'
+import { local, tidy } from './scope.ts'
 import { sameShape, show } from './shape.ts'
 import type { Tensor } from './tensor.ts'
 
@@ -107,10 +107,10 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
         drop(g)
         continue
       }
-      const step = (): { results: (Tensor | undefined)[]; met: [leaf: Tensor, g: Tensor][] } => {
+      const step = (): (Tensor | undefined)[] => {
         met = []
         const seen: Set<Tensor> = new Set([g])
-        const results = node.backward(g, wanted, context).map((result, i) => {
+        return node.backward(g, wanted, context).map((result, i) => {
           if (result === undefined || wanted[i] !== true) return undefined
           // A gradient handed through unchanged (as by add) needs a handle of its own for every edge.
           if (!seen.has(result)) {
@@ -119,11 +119,10 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
           }
           return createGraph ? result : result.alias()
         })
-        return { results, met }
       }
-      const { results, met: others } = createGraph ? step() : tidy(step)
+      const results = createGraph ? local(step) : tidy(() => [step(), met] as const)[0]
       drop(g)
-      for (const [leaf, piece] of others) deliver({ leaf }, piece)
+      for (const [leaf, piece] of met) deliver({ leaf }, piece)
       results.forEach((result, i) => {
         const edge = node.edges[i]
         if (result !== undefined && edge !== undefined) deliver(edge, result)

@@ -5,7 +5,7 @@
 import type { Backend, Buffer } from './backends/backend.ts'
 import { type DType, isFloat } from './dtype.ts'
 import { ArgumentError, DisposedError, DTypeError, GradientError } from './errors.ts'
-import { enter, leave, type ScopeMember } from './scope.ts'
+import { enter, leave, lift, type ScopeMember } from './scope.ts'
 import { type Shape, sameShape, show, sizeOf } from './shape.ts'
 import type { Tensor } from './tensor.ts'
 
@@ -131,6 +131,7 @@ export abstract class TensorCore implements ScopeMember {
   /** A handle of its own at the same place in the graph, for a gradient step to read later. */
   saveForGradient(): Tensor {
     const saved = this.alias()
+    lift(saved)
     saved.node = this.node
     saved.#leaf = this.#leaf ?? (this.#requiresGrad ? (this as unknown as Tensor) : undefined)
     return saved

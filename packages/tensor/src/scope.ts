@@ -17,17 +17,35 @@ export interface ScopeMember extends Disposable {
   holds(visit: (member: ScopeMember) => void): void
 }
 
-const scopes: Set<ScopeMember>[] = []
+interface Scope {
+  readonly members: Set<ScopeMember>
+  /** Whether it is the inside of one op; see `local`. */
+  readonly local: boolean
+}
+
+const scopes: Scope[] = []
 
 /** Makes the innermost scope responsible for `member`. */
 export function enter(member: ScopeMember): void {
-  scopes[scopes.length - 1]?.add(member)
+  scopes[scopes.length - 1]?.members.add(member)
 }
 
 /** Takes `member` out of every scope that is responsible for it. */
 export function leave(member: ScopeMember): void {
   for (let i = scopes.length - 1; i >= 0; i--) {
-    if (scopes[i]?.delete(member)) return
+    if (scopes[i]?.members.delete(member)) return
+  }
+}
+
+/** Hands `member` from the insides of ops to the scope around them: what a gradient has saved outlives its op. */
+export function lift(member: ScopeMember): void {
+  if (scopes[scopes.length - 1]?.local !== true) return
+  leave(member)
+  for (let i = scopes.length - 1; i >= 0; i--) {
+    const scope = scopes[i]
+    if (scope?.local !== false) continue
+    scope.members.add(member)
+    return
   }
 }
 
@@ -64,22 +82,48 @@ function collectMember(member: ScopeMember, found: Set<ScopeMember>): void {
  * `fn` must be synchronous: a promise as the result is an `ArgumentError`, since its tensors would be freed under it.
  */
 export function tidy<T>(fn: () => T): T {
-  const scope: Set<ScopeMember> = new Set()
-  scopes.push(scope)
-  const kept: Set<ScopeMember> = new Set()
-  try {
+  return inScope(false, () => {
     const result = fn()
     if (result instanceof Promise) {
       result.catch(() => undefined)
       throw new ArgumentError('tidy: fn expects a synchronous function, got one that returns a promise')
     }
+    const kept: Set<ScopeMember> = new Set()
     collect(result, kept, new Set())
-    return result
+    return { result, kept }
+  })
+}
+
+/**
+ * The inside of an op that is made of ops: frees all handles made by `fn` but those in its result, which is a tensor, an
+ * array or a record of them. Unlike `tidy` it needs no walk through the graph, since what gradients have saved is not
+ * its own (see `lift`), so that it costs next to nothing.
+ */
+export function local<T>(fn: () => T): T {
+  return inScope(true, () => {
+    const result = fn()
+    const kept: Set<ScopeMember> = new Set()
+    if (typeof result === 'object' && result !== null) {
+      for (const value of isMember(result) ? [result] : Object.values(result)) {
+        if (typeof value === 'object' && value !== null && isMember(value)) kept.add(value)
+      }
+    }
+    return { result, kept }
+  })
+}
+
+function inScope<T>(local: boolean, fn: () => { result: T; kept: ReadonlySet<ScopeMember> }): T {
+  const scope: Scope = { members: new Set(), local }
+  scopes.push(scope)
+  let kept: ReadonlySet<ScopeMember> = new Set()
+  try {
+    const done = fn()
+    kept = done.kept
+    return done.result
   } finally {
     scopes.pop()
-    const outer = scopes[scopes.length - 1]
-    for (const member of scope) {
-      if (kept.has(member)) outer?.add(member)
+    for (const member of scope.members) {
+      if (kept.has(member)) enter(member)
       else member.dispose()
     }
   }

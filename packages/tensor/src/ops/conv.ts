@@ -9,6 +9,7 @@
 import type { ConvSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { apply, checkDType, checkFloat, type Op } from '../op.ts'
+import { local } from '../scope.ts'
 import { at, checkInteger, convSpec, type Padding, type Pair, pair, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumAxes } from './broadcast.ts'
@@ -120,40 +121,42 @@ export function convTranspose2d(
   bias?: Tensor,
   options: ConvTranspose2dOptions = {},
 ): Tensor {
-  const op = 'convTranspose2d'
-  if (x.rank !== 4) throw new ShapeError(`${op}: x expects rank 4 (N, C, H, W), got ${show(x.shape)}`)
-  if (weight.rank !== 4)
-    throw new ShapeError(`${op}: weight expects rank 4 (C, O/groups, kh, kw), got ${show(weight.shape)}`)
-  checkFloat(op, 'x', x)
-  checkDType(op, 'weight', weight, x.dtype)
-  const stride = pair(op, 'stride', options.stride ?? 1, 1)
-  const padding = pair(op, 'padding', options.padding ?? 0, 0)
-  const extra = pair(op, 'outputPadding', options.outputPadding ?? 0, 0)
-  const dilation = pair(op, 'dilation', options.dilation ?? 1, 1)
-  const groups = checkInteger(op, 'groups', options.groups ?? 1, 1)
-  const channels = at(x.shape, 1)
-  if (at(weight.shape, 0) !== channels || channels % groups !== 0) {
-    throw new ShapeError(
-      `${op}: weight expects ${channels} input channels in ${groups} equal groups, as x has, got ${show(weight.shape)}`,
-    )
-  }
-  const out = at(weight.shape, 1) * groups
-  if (bias !== undefined) {
-    checkDType(op, 'bias', bias, x.dtype)
-    if (bias.rank !== 1 || bias.size !== out)
-      throw new ShapeError(`${op}: bias expects (${out}), got ${show(bias.shape)}`)
-  }
-  const size = [0, 1].map((i) => {
-    if (at(extra, i) >= Math.max(at(stride, i), at(dilation, i))) {
-      throw new ArgumentError(`${op}: outputPadding expects less than stride or dilation, got ${at(extra, i)}`)
+  return local(() => {
+    const op = 'convTranspose2d'
+    if (x.rank !== 4) throw new ShapeError(`${op}: x expects rank 4 (N, C, H, W), got ${show(x.shape)}`)
+    if (weight.rank !== 4)
+      throw new ShapeError(`${op}: weight expects rank 4 (C, O/groups, kh, kw), got ${show(weight.shape)}`)
+    checkFloat(op, 'x', x)
+    checkDType(op, 'weight', weight, x.dtype)
+    const stride = pair(op, 'stride', options.stride ?? 1, 1)
+    const padding = pair(op, 'padding', options.padding ?? 0, 0)
+    const extra = pair(op, 'outputPadding', options.outputPadding ?? 0, 0)
+    const dilation = pair(op, 'dilation', options.dilation ?? 1, 1)
+    const groups = checkInteger(op, 'groups', options.groups ?? 1, 1)
+    const channels = at(x.shape, 1)
+    if (at(weight.shape, 0) !== channels || channels % groups !== 0) {
+      throw new ShapeError(
+        `${op}: weight expects ${channels} input channels in ${groups} equal groups, as x has, got ${show(weight.shape)}`,
+      )
     }
-    const full = (at(x.shape, 2 + i) - 1) * at(stride, i) + at(dilation, i) * (at(weight.shape, 2 + i) - 1) + 1
-    const extent = full - 2 * at(padding, i) + at(extra, i)
-    if (extent < 1) throw new ShapeError(`${op}: padding ${at(padding, i)} leaves nothing of the ${full} cells`)
-    return extent
+    const out = at(weight.shape, 1) * groups
+    if (bias !== undefined) {
+      checkDType(op, 'bias', bias, x.dtype)
+      if (bias.rank !== 1 || bias.size !== out)
+        throw new ShapeError(`${op}: bias expects (${out}), got ${show(bias.shape)}`)
+    }
+    const size = [0, 1].map((i) => {
+      if (at(extra, i) >= Math.max(at(stride, i), at(dilation, i))) {
+        throw new ArgumentError(`${op}: outputPadding expects less than stride or dilation, got ${at(extra, i)}`)
+      }
+      const full = (at(x.shape, 2 + i) - 1) * at(stride, i) + at(dilation, i) * (at(weight.shape, 2 + i) - 1) + 1
+      const extent = full - 2 * at(padding, i) + at(extra, i)
+      if (extent < 1) throw new ShapeError(`${op}: padding ${at(padding, i)} leaves nothing of the ${full} cells`)
+      return extent
+    })
+    const image = [at(x.shape, 0), out, at(size, 0), at(size, 1)]
+    const spec = convSpec(op, image, weight.shape, { stride, padding, dilation, groups })
+    const y = apply(inputGradOp, [x, weight], { ...spec, outHeight: at(x.shape, 2), outWidth: at(x.shape, 3) })
+    return bias === undefined ? y : y.add(reshape(bias, [-1, 1, 1]))
   })
-  const image = [at(x.shape, 0), out, at(size, 0), at(size, 1)]
-  const spec = convSpec(op, image, weight.shape, { stride, padding, dilation, groups })
-  const y = apply(inputGradOp, [x, weight], { ...spec, outHeight: at(x.shape, 2), outWidth: at(x.shape, 3) })
-  return bias === undefined ? y : y.add(reshape(bias, [-1, 1, 1]))
 }

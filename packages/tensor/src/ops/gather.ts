@@ -6,6 +6,7 @@ import type { View } from '../backends/backend.ts'
 import { DTypeError, ShapeError } from '../errors.ts'
 import { logicalStrides, memoryOrder } from '../layout.ts'
 import { apply, type Op } from '../op.ts'
+import { local } from '../scope.ts'
 import { at, checkAxis, checkInteger, type Shape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -121,19 +122,23 @@ const embeddingOp = gatherOp('embedding')
 
 /** Rows of `weight` (V, D) at the int32 positions `index` of any shape: (..., D). */
 export function embedding(index: Tensor, weight: Tensor): Tensor {
-  if (weight.rank !== 2) throw new ShapeError(`embedding: weight expects rank 2 (V, D), got ${show(weight.shape)}`)
-  const flat = index.reshape([-1])
-  const picked = [flat.size, at(weight.shape, 1)]
-  const rows = apply(embeddingOp, [weight, flat], { axis: 0, shape: weight.shape, picked, elementwise: false })
-  return rows.reshape([...index.shape, at(weight.shape, 1)])
+  return local(() => {
+    if (weight.rank !== 2) throw new ShapeError(`embedding: weight expects rank 2 (V, D), got ${show(weight.shape)}`)
+    const flat = index.reshape([-1])
+    const picked = [flat.size, at(weight.shape, 1)]
+    const rows = apply(embeddingOp, [weight, flat], { axis: 0, shape: weight.shape, picked, elementwise: false })
+    return rows.reshape([...index.shape, at(weight.shape, 1)])
+  })
 }
 
 /** float32 tensor (..., classes) with 1 at each int32 position of `index` and 0 elsewhere. */
 export function oneHot(index: Tensor, classes: number): Tensor {
-  checkInteger('oneHot', 'classes', classes, 1)
-  checkIndex('oneHot', index)
-  const flat = index.reshape([-1])
-  const ones = flat.makeFrom(flat.backend.fill('float32', flat.size, 1), [flat.size, 1])
-  const shape = [flat.size, classes]
-  return scatterAdd(shape, 1, flat.reshape([-1, 1]), ones).reshape([...index.shape, classes])
+  return local(() => {
+    checkInteger('oneHot', 'classes', classes, 1)
+    checkIndex('oneHot', index)
+    const flat = index.reshape([-1])
+    const ones = flat.makeFrom(flat.backend.fill('float32', flat.size, 1), [flat.size, 1])
+    const shape = [flat.size, classes]
+    return scatterAdd(shape, 1, flat.reshape([-1, 1]), ones).reshape([...index.shape, classes])
+  })
 }

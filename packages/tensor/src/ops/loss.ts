@@ -3,6 +3,7 @@ import { isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts'
 import { isGradEnabled } from '../grad-mode.ts'
 import { apply, checkDType, checkFloat, type Op, run } from '../op.ts'
+import { local } from '../scope.ts'
 import { at, checkNumber, type Shape, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumAxes } from './broadcast.ts'
@@ -108,41 +109,43 @@ function classRows(x: Tensor): Tensor {
  * @throws ShapeError, DTypeError where target and logits do not fit; ArgumentError for a class index out of range.
  */
 export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
-  const op = 'crossEntropy'
-  const { weight, labelSmoothing = 0, ignoreIndex = -100, reduction = 'mean' } = options
-  checkReduction(op, reduction)
-  checkNumber(op, 'labelSmoothing', labelSmoothing, 0, 1)
-  checkFloat(op, 'logits', logits)
-  if (logits.rank < 2) throw new ShapeError(`${op}: logits expects at least rank 2 (N, C), got ${show(logits.shape)}`)
-  const classes = at(logits.shape, 1)
-  const rowShape: Shape = [at(logits.shape, 0), ...logits.shape.slice(2)]
-  const soft = isFloat(target.dtype)
-  if (soft) checkDType(op, 'target', target, logits.dtype)
-  else if (target.dtype !== 'int32') {
-    throw new DTypeError(
-      `${op}: target expects int32 class indices or ${logits.dtype} probabilities, got ${target.dtype}`,
-    )
-  }
-  const expected = soft ? logits.shape : rowShape
-  if (!sameShape(target.shape, expected)) {
-    throw new ShapeError(
-      `${op}: target expects ${show(expected)} for logits ${show(logits.shape)}, got ${show(target.shape)}`,
-    )
-  }
-  if (weight !== undefined) {
-    checkDType(op, 'weight', weight, logits.dtype)
-    if (!sameShape(weight.shape, [classes]))
-      throw new ShapeError(`${op}: weight expects (${classes}), got ${show(weight.shape)}`)
-  }
-  const rows = classRows(logits)
-  const { output, extra } = run(crossEntropyOp, [rows, soft ? classRows(target) : reshape(target, [-1]), weight], {
-    labelSmoothing,
-    ignoreIndex,
+  return local(() => {
+    const op = 'crossEntropy'
+    const { weight, labelSmoothing = 0, ignoreIndex = -100, reduction = 'mean' } = options
+    checkReduction(op, reduction)
+    checkNumber(op, 'labelSmoothing', labelSmoothing, 0, 1)
+    checkFloat(op, 'logits', logits)
+    if (logits.rank < 2) throw new ShapeError(`${op}: logits expects at least rank 2 (N, C), got ${show(logits.shape)}`)
+    const classes = at(logits.shape, 1)
+    const rowShape: Shape = [at(logits.shape, 0), ...logits.shape.slice(2)]
+    const soft = isFloat(target.dtype)
+    if (soft) checkDType(op, 'target', target, logits.dtype)
+    else if (target.dtype !== 'int32') {
+      throw new DTypeError(
+        `${op}: target expects int32 class indices or ${logits.dtype} probabilities, got ${target.dtype}`,
+      )
+    }
+    const expected = soft ? logits.shape : rowShape
+    if (!sameShape(target.shape, expected)) {
+      throw new ShapeError(
+        `${op}: target expects ${show(expected)} for logits ${show(logits.shape)}, got ${show(target.shape)}`,
+      )
+    }
+    if (weight !== undefined) {
+      checkDType(op, 'weight', weight, logits.dtype)
+      if (!sameShape(weight.shape, [classes]))
+        throw new ShapeError(`${op}: weight expects (${classes}), got ${show(weight.shape)}`)
+    }
+    const rows = classRows(logits)
+    const { output, extra } = run(crossEntropyOp, [rows, soft ? classRows(target) : reshape(target, [-1]), weight], {
+      labelSmoothing,
+      ignoreIndex,
+    })
+    const [rowWeight] = extra as [Tensor]
+    if (reduction === 'none') return reshape(output, rowShape)
+    const total = sum(output)
+    return reduction === 'sum' ? total : div(total, sum(rowWeight))
   })
-  const [rowWeight] = extra as [Tensor]
-  if (reduction === 'none') return reshape(output, rowShape)
-  const total = sum(output)
-  return reduction === 'sum' ? total : div(total, sum(rowWeight))
 }
 
 function reduceLoss(losses: Tensor, reduction: Reduction): Tensor {
@@ -151,10 +154,12 @@ function reduceLoss(losses: Tensor, reduction: Reduction): Tensor {
 
 /** (x - y)^2, averaged over all elements by default. */
 export function mseLoss(x: Tensor, y: Tensor, options: { readonly reduction?: Reduction } = {}): Tensor {
-  const reduction = options.reduction ?? 'mean'
-  checkReduction('mseLoss', reduction)
-  if (!sameShape(x.shape, y.shape))
-    throw new ShapeError(`mseLoss: y expects ${show(x.shape)} as x has, got ${show(y.shape)}`)
-  checkFloat('mseLoss', 'x', x)
-  return reduceLoss(square(sub(x, y)), reduction)
+  return local(() => {
+    const reduction = options.reduction ?? 'mean'
+    checkReduction('mseLoss', reduction)
+    if (!sameShape(x.shape, y.shape))
+      throw new ShapeError(`mseLoss: y expects ${show(x.shape)} as x has, got ${show(y.shape)}`)
+    checkFloat('mseLoss', 'x', x)
+    return reduceLoss(square(sub(x, y)), reduction)
+  })
 }

@@ -5,6 +5,7 @@
 import type { MatmulSpec } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
 import { apply, checkDType, checkFloat, type Op } from '../op.ts'
+import { local } from '../scope.ts'
 import { at, broadcastShapes, type Shape, show, sizeOf, stridesOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumAxes, sumTo } from './broadcast.ts'
@@ -86,16 +87,18 @@ function rowMajor(x: Tensor): Tensor {
  * (k) counts as one row on the left and one column on the right, and its axis is dropped from the result.
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
-  if (a.rank === 0 || b.rank === 0) {
-    throw new ShapeError(`matmul: expects at least rank 1, got ${show(a.shape)} and ${show(b.shape)}`)
-  }
-  const left = a.rank === 1 ? reshape(a, [1, a.size]) : a
-  const right = b.rank === 1 ? reshape(b, [b.size, 1]) : b
-  const product = apply(matmulOp, [rowMajor(left), rowMajor(right)], { transA: false, transB: false })
-  const rank = Math.max(left.rank, right.rank)
-  const shape = product.shape.slice(product.rank - rank)
-  const kept = shape.filter((_, i) => !(a.rank === 1 && i === rank - 2) && !(b.rank === 1 && i === rank - 1))
-  return kept.length === product.rank ? product : reshape(product, kept)
+  return local(() => {
+    if (a.rank === 0 || b.rank === 0) {
+      throw new ShapeError(`matmul: expects at least rank 1, got ${show(a.shape)} and ${show(b.shape)}`)
+    }
+    const left = a.rank === 1 ? reshape(a, [1, a.size]) : a
+    const right = b.rank === 1 ? reshape(b, [b.size, 1]) : b
+    const product = apply(matmulOp, [rowMajor(left), rowMajor(right)], { transA: false, transB: false })
+    const rank = Math.max(left.rank, right.rank)
+    const shape = product.shape.slice(product.rank - rank)
+    const kept = shape.filter((_, i) => !(a.rank === 1 && i === rank - 2) && !(b.rank === 1 && i === rank - 1))
+    return kept.length === product.rank ? product : reshape(product, kept)
+  })
 }
 
 const linearOp: Op<null> = {
@@ -140,10 +143,12 @@ const linearOp: Op<null> = {
 
 /** x weight^T + bias: x (..., in), weight (out, in), bias (out) to (..., out). */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  if (weight.rank !== 2) throw new ShapeError(`linear: weight expects rank 2 (out, in), got ${show(weight.shape)}`)
-  if (x.rank === 0) throw new ShapeError('linear: x expects at least rank 1 (..., in), got a scalar')
-  const features = at(x.shape, x.rank - 1)
-  const rows = x.rank === 2 ? x : reshape(x, [sizeOf(x.shape.slice(0, -1)), features])
-  const y = apply(linearOp, [rows, weight, bias], null)
-  return x.rank === 2 ? y : reshape(y, [...x.shape.slice(0, -1), at(weight.shape, 0)])
+  return local(() => {
+    if (weight.rank !== 2) throw new ShapeError(`linear: weight expects rank 2 (out, in), got ${show(weight.shape)}`)
+    if (x.rank === 0) throw new ShapeError('linear: x expects at least rank 1 (..., in), got a scalar')
+    const features = at(x.shape, x.rank - 1)
+    const rows = x.rank === 2 ? x : reshape(x, [sizeOf(x.shape.slice(0, -1)), features])
+    const y = apply(linearOp, [rows, weight, bias], null)
+    return x.rank === 2 ? y : reshape(y, [...x.shape.slice(0, -1), at(weight.shape, 0)])
+  })
 }

@@ -11,6 +11,7 @@ import type { NormExtents } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
 import { isGradEnabled } from '../grad-mode.ts'
 import { apply, checkDType, checkFloat, type Op, run } from '../op.ts'
+import { local } from '../scope.ts'
 import { at, checkInteger, checkNumber, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
@@ -191,27 +192,29 @@ export function batchNormTraining(
   bias?: Tensor,
   options: BatchNormOptions = {},
 ): BatchNormResult {
-  const { batch, channels, spatial } = channelsOf('batchNorm', x, 2)
-  const eps = checkNumber('batchNorm', 'eps', options.eps ?? 1e-5, 0)
-  checkAffine('batchNorm', weight, bias, [channels])
-  if (batch * spatial < 2) {
-    throw new ShapeError(`batchNorm: x expects more than one value per channel in training, got ${show(x.shape)}`)
-  }
-  const image = asImage(x)
-  const attrs = {
-    extents: [1, batch * spatial, channels, 1] as const,
-    eps,
-    axes: [0, 2],
-    view: [batch, channels, spatial],
-    affine: [channels, 1],
-  }
-  const { output, extra } = run(batchNormOp, [image, weight, bias], attrs)
-  const [mean, variance] = extra as [Tensor, Tensor]
-  return {
-    output: reshape(output, x.shape),
-    mean: reshape(mean, [channels]),
-    variance: reshape(variance, [channels]),
-  }
+  return local(() => {
+    const { batch, channels, spatial } = channelsOf('batchNorm', x, 2)
+    const eps = checkNumber('batchNorm', 'eps', options.eps ?? 1e-5, 0)
+    checkAffine('batchNorm', weight, bias, [channels])
+    if (batch * spatial < 2) {
+      throw new ShapeError(`batchNorm: x expects more than one value per channel in training, got ${show(x.shape)}`)
+    }
+    const image = asImage(x)
+    const attrs = {
+      extents: [1, batch * spatial, channels, 1] as const,
+      eps,
+      axes: [0, 2],
+      view: [batch, channels, spatial],
+      affine: [channels, 1],
+    }
+    const { output, extra } = run(batchNormOp, [image, weight, bias], attrs)
+    const [mean, variance] = extra as [Tensor, Tensor]
+    return {
+      output: reshape(output, x.shape),
+      mean: reshape(mean, [channels]),
+      variance: reshape(variance, [channels]),
+    }
+  })
 }
 
 /**
@@ -226,16 +229,18 @@ export function batchNormInference(
   bias?: Tensor,
   options: BatchNormOptions = {},
 ): Tensor {
-  const { channels } = channelsOf('batchNorm', x, 2)
-  const eps = checkNumber('batchNorm', 'eps', options.eps ?? 1e-5, 0)
-  checkFloat('batchNorm', 'x', x)
-  checkAffine('batchNorm', mean, variance, [channels])
-  checkAffine('batchNorm', weight, bias, [channels])
-  const inverse = rsqrt(add(variance, eps))
-  const scale = weight === undefined ? inverse : mul(weight, inverse)
-  const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])
-  const y = mul(sub(x, perChannel(mean)), perChannel(scale))
-  return bias === undefined ? y : add(y, perChannel(bias))
+  return local(() => {
+    const { channels } = channelsOf('batchNorm', x, 2)
+    const eps = checkNumber('batchNorm', 'eps', options.eps ?? 1e-5, 0)
+    checkFloat('batchNorm', 'x', x)
+    checkAffine('batchNorm', mean, variance, [channels])
+    checkAffine('batchNorm', weight, bias, [channels])
+    const inverse = rsqrt(add(variance, eps))
+    const scale = weight === undefined ? inverse : mul(weight, inverse)
+    const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])
+    const y = mul(sub(x, perChannel(mean)), perChannel(scale))
+    return bias === undefined ? y : add(y, perChannel(bias))
+  })
 }
 
 /** Layer norm over the trailing axes `normalizedShape`; weight and bias have that shape. Ba et al. 2016. */
@@ -246,17 +251,19 @@ export function layerNorm(
   bias?: Tensor,
   options: BatchNormOptions = {},
 ): Tensor {
-  const eps = checkNumber('layerNorm', 'eps', options.eps ?? 1e-5, 0)
-  const lead = x.rank - normalizedShape.length
-  if (normalizedShape.length === 0 || lead < 0 || !sameShape(x.shape.slice(Math.max(0, lead)), normalizedShape)) {
-    throw new ShapeError(`layerNorm: x expects ${show(normalizedShape)} as its last axes, got ${show(x.shape)}`)
-  }
-  checkAffine('layerNorm', weight, bias, normalizedShape)
-  const size = sizeOf(normalizedShape)
-  const rows = sizeOf(x.shape.slice(0, lead))
-  const flat = (t: Tensor | undefined): Tensor | undefined => (t === undefined ? undefined : reshape(t, [size]))
-  const attrs = { extents: [rows, 1, 1, size] as const, eps, axes: [1], view: [rows, size], affine: [size] }
-  return reshape(apply(layerNormOp, [reshape(x, [rows, size]), flat(weight), flat(bias)], attrs), x.shape)
+  return local(() => {
+    const eps = checkNumber('layerNorm', 'eps', options.eps ?? 1e-5, 0)
+    const lead = x.rank - normalizedShape.length
+    if (normalizedShape.length === 0 || lead < 0 || !sameShape(x.shape.slice(Math.max(0, lead)), normalizedShape)) {
+      throw new ShapeError(`layerNorm: x expects ${show(normalizedShape)} as its last axes, got ${show(x.shape)}`)
+    }
+    checkAffine('layerNorm', weight, bias, normalizedShape)
+    const size = sizeOf(normalizedShape)
+    const rows = sizeOf(x.shape.slice(0, lead))
+    const flat = (t: Tensor | undefined): Tensor | undefined => (t === undefined ? undefined : reshape(t, [size]))
+    const attrs = { extents: [rows, 1, 1, size] as const, eps, axes: [1], view: [rows, size], affine: [size] }
+    return reshape(apply(layerNormOp, [reshape(x, [rows, size]), flat(weight), flat(bias)], attrs), x.shape)
+  })
 }
 
 /** Group norm of x (N, C, ...): statistics by sample and group of channels. Wu and He 2018. */
@@ -267,37 +274,41 @@ export function groupNorm(
   bias?: Tensor,
   options: BatchNormOptions = {},
 ): Tensor {
-  const { batch, channels, spatial } = channelsOf('groupNorm', x, 2)
-  const eps = checkNumber('groupNorm', 'eps', options.eps ?? 1e-5, 0)
-  checkInteger('groupNorm', 'groups', groups, 1)
-  if (channels % groups !== 0)
-    throw new ShapeError(`groupNorm: groups expects a divisor of ${channels} channels, got ${groups}`)
-  checkAffine('groupNorm', weight, bias, [channels])
-  const size = channels / groups
-  const attrs = {
-    extents: [batch, spatial, groups, size] as const,
-    eps,
-    axes: [2, 3],
-    view: [batch, groups, size, spatial],
-    affine: [groups, size, 1],
-  }
-  return reshape(apply(groupNormOp, [asImage(x), weight, bias], attrs), x.shape)
+  return local(() => {
+    const { batch, channels, spatial } = channelsOf('groupNorm', x, 2)
+    const eps = checkNumber('groupNorm', 'eps', options.eps ?? 1e-5, 0)
+    checkInteger('groupNorm', 'groups', groups, 1)
+    if (channels % groups !== 0)
+      throw new ShapeError(`groupNorm: groups expects a divisor of ${channels} channels, got ${groups}`)
+    checkAffine('groupNorm', weight, bias, [channels])
+    const size = channels / groups
+    const attrs = {
+      extents: [batch, spatial, groups, size] as const,
+      eps,
+      axes: [2, 3],
+      view: [batch, groups, size, spatial],
+      affine: [groups, size, 1],
+    }
+    return reshape(apply(groupNormOp, [asImage(x), weight, bias], attrs), x.shape)
+  })
 }
 
 /** Instance norm of x (N, C, ...): statistics by sample and channel. Ulyanov et al. 2016. */
 export function instanceNorm(x: Tensor, weight?: Tensor, bias?: Tensor, options: BatchNormOptions = {}): Tensor {
-  const { batch, channels, spatial } = channelsOf('instanceNorm', x, 3)
-  const eps = checkNumber('instanceNorm', 'eps', options.eps ?? 1e-5, 0)
-  checkAffine('instanceNorm', weight, bias, [channels])
-  if (spatial < 2) throw new ShapeError(`instanceNorm: x expects more than one spatial cell, got ${show(x.shape)}`)
-  const attrs = {
-    extents: [batch, spatial, channels, 1] as const,
-    eps,
-    axes: [2],
-    view: [batch, channels, spatial],
-    affine: [channels, 1],
-  }
-  return reshape(apply(instanceNormOp, [asImage(x), weight, bias], attrs), x.shape)
+  return local(() => {
+    const { batch, channels, spatial } = channelsOf('instanceNorm', x, 3)
+    const eps = checkNumber('instanceNorm', 'eps', options.eps ?? 1e-5, 0)
+    checkAffine('instanceNorm', weight, bias, [channels])
+    if (spatial < 2) throw new ShapeError(`instanceNorm: x expects more than one spatial cell, got ${show(x.shape)}`)
+    const attrs = {
+      extents: [batch, spatial, channels, 1] as const,
+      eps,
+      axes: [2],
+      view: [batch, channels, spatial],
+      affine: [channels, 1],
+    }
+    return reshape(apply(instanceNormOp, [asImage(x), weight, bias], attrs), x.shape)
+  })
 }
 
 export interface LocalResponseNormOptions {
@@ -316,17 +327,19 @@ export interface LocalResponseNormOptions {
  * Krizhevsky et al. 2012, section 3.3, with PyTorch's alpha.
  */
 export function localResponseNorm(x: Tensor, options: LocalResponseNormOptions): Tensor {
-  const op = 'localResponseNorm'
-  const { channels } = channelsOf(op, x, 3)
-  checkFloat(op, 'x', x)
-  const size = checkInteger(op, 'size', options.size, 1)
-  const alpha = checkNumber(op, 'alpha', options.alpha ?? 1e-4, -Infinity)
-  const beta = checkNumber(op, 'beta', options.beta ?? 0.75, -Infinity)
-  const k = checkNumber(op, 'k', options.k ?? 1, -Infinity)
-  const before = Math.floor(size / 2)
-  const around = [...x.shape.slice(2).flatMap(() => [0, 0]), before, size - 1 - before]
-  const squares = pad(square(x), around)
-  let total = narrow(squares, 1, 0, channels)
-  for (let i = 1; i < size; i++) total = add(total, narrow(squares, 1, i, channels))
-  return div(x, pow(add(mul(total, alpha / size), k), beta))
+  return local(() => {
+    const op = 'localResponseNorm'
+    const { channels } = channelsOf(op, x, 3)
+    checkFloat(op, 'x', x)
+    const size = checkInteger(op, 'size', options.size, 1)
+    const alpha = checkNumber(op, 'alpha', options.alpha ?? 1e-4, -Infinity)
+    const beta = checkNumber(op, 'beta', options.beta ?? 0.75, -Infinity)
+    const k = checkNumber(op, 'k', options.k ?? 1, -Infinity)
+    const before = Math.floor(size / 2)
+    const around = [...x.shape.slice(2).flatMap(() => [0, 0]), before, size - 1 - before]
+    const squares = pad(square(x), around)
+    let total = narrow(squares, 1, 0, channels)
+    for (let i = 1; i < size; i++) total = add(total, narrow(squares, 1, i, channels))
+    return div(x, pow(add(mul(total, alpha / size), k), beta))
+  })
 }

@@ -6,6 +6,7 @@
 import type { PoolSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { apply, checkFloat, type Op, run } from '../op.ts'
+import { local } from '../scope.ts'
 import { adaptiveWindows, type Pair, pair, poolWindows, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { gather } from './gather.ts'
@@ -146,6 +147,8 @@ export function adaptiveMaxPool2d(x: Tensor, size: Pair): Tensor {
 
 /** Mean over height and width: (N, C, H, W) to (N, C). */
 export function globalAvgPool2d(x: Tensor): Tensor {
-  const y = adaptiveAvgPool2d(x, 1)
-  return reshape(y, y.shape.slice(0, 2))
+  return local(() => {
+    const y = adaptiveAvgPool2d(x, 1)
+    return reshape(y, y.shape.slice(0, 2))
+  })
 }

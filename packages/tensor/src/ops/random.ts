@@ -3,9 +3,11 @@ import { isFloat } from '../dtype.ts'
 import { DTypeError } from '../errors.ts'
 import { apply, checkFloat, type Op } from '../op.ts'
 import { defaultGenerator, type Generator } from '../random.ts'
+import { local } from '../scope.ts'
 import { checkNumber, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { ge, mul } from './elementwise.ts'
+import { reshape } from './reshape.ts'
 
 interface Draw {
   readonly seed: number
@@ -33,15 +35,17 @@ export interface DropoutOptions {
 
 /** Zeros with probability p in a tensor of `shape` that broadcasts with x, the rest scaled by 1 / (1 - p). */
 function dropMask(op: string, x: Tensor, shape: Shape, options: DropoutOptions): Tensor {
-  checkFloat(op, 'x', x)
-  const p = checkNumber(op, 'p', options.p ?? 0.5, 0, 1)
-  if (p === 0) return x
-  const generator = options.generator ?? defaultGenerator()
-  const size = shape.reduce((n, extent) => n * extent, 1)
-  const draw = apply(uniformOp, [x.detach()], { seed: generator.seed, offset: generator.take(size), shape })
-  const mask = ge(draw, p)
-  draw.dispose()
-  return mul(mul(x, mask), p === 1 ? 0 : 1 / (1 - p))
+  return local(() => {
+    checkFloat(op, 'x', x)
+    const p = checkNumber(op, 'p', options.p ?? 0.5, 0, 1)
+    if (p === 0) return reshape(x, x.shape)
+    const generator = options.generator ?? defaultGenerator()
+    const size = shape.reduce((n, extent) => n * extent, 1)
+    const draw = apply(uniformOp, [x.detach()], { seed: generator.seed, offset: generator.take(size), shape })
+    const mask = ge(draw, p)
+    draw.dispose()
+    return mul(mul(x, mask), p === 1 ? 0 : 1 / (1 - p))
+  })
 }
 
 /** Zeros each element with probability p and scales the others by 1 / (1 - p). Srivastava et al. 2014. */

@@ -6,6 +6,7 @@ import { DTypeError, ShapeError } from '../errors.ts'
 import { f } from '../formula.ts'
 import { rowsAround } from '../layout.ts'
 import { apply, checkFloat, type Op } from '../op.ts'
+import { local } from '../scope.ts'
 import { at, checkAxes, checkAxis, checkInteger, checkNumber } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { type ReduceAttrs, reduceOp, sumAxes } from './broadcast.ts'
@@ -31,16 +32,20 @@ function finish(x: Tensor, reduced: Tensor, axes: readonly number[], keepdim: bo
 
 /** Sum over `dim`. bool must be converted first. */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const axes = checkAxes('sum', options.dim, x.rank)
-  return finish(x, sumAxes(x, axes), axes, options.keepdim)
+  return local(() => {
+    const axes = checkAxes('sum', options.dim, x.rank)
+    return finish(x, sumAxes(x, axes), axes, options.keepdim)
+  })
 }
 
 /** Mean over `dim`, of float tensors. Of nothing it is NaN. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
-  checkFloat('mean', 'x', x)
-  const axes = checkAxes('mean', options.dim, x.rank)
-  const count = axes.reduce((n, axis) => n * at(x.shape, axis), 1)
-  return finish(x, div(sumAxes(x, axes), count), axes, options.keepdim)
+  return local(() => {
+    checkFloat('mean', 'x', x)
+    const axes = checkAxes('mean', options.dim, x.rank)
+    const count = axes.reduce((n, axis) => n * at(x.shape, axis), 1)
+    return finish(x, div(sumAxes(x, axes), count), axes, options.keepdim)
+  })
 }
 
 export interface VarianceOptions extends ReduceOptions {
@@ -50,17 +55,21 @@ export interface VarianceOptions extends ReduceOptions {
 
 /** Variance over `dim`, of float tensors. PyTorch's `var`. */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
-  checkFloat('variance', 'x', x)
-  const axes = checkAxes('variance', options.dim, x.rank)
-  const count = axes.reduce((n, axis) => n * at(x.shape, axis), 1)
-  const centred = sub(x, mean(x, { dim: axes, keepdim: true }))
-  const total = sumAxes(square(centred), axes)
-  return finish(x, div(total, Math.max(0, count - (options.unbiased === false ? 0 : 1))), axes, options.keepdim)
+  return local(() => {
+    checkFloat('variance', 'x', x)
+    const axes = checkAxes('variance', options.dim, x.rank)
+    const count = axes.reduce((n, axis) => n * at(x.shape, axis), 1)
+    const centred = sub(x, mean(x, { dim: axes, keepdim: true }))
+    const total = sumAxes(square(centred), axes)
+    return finish(x, div(total, Math.max(0, count - (options.unbiased === false ? 0 : 1))), axes, options.keepdim)
+  })
 }
 
 /** Standard deviation over `dim`, of float tensors. */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
-  return sqrt(variance(x, options))
+  return local(() => {
+    return sqrt(variance(x, options))
+  })
 }
 
 /** The largest or smallest over axes; the gradient is shared evenly among equal extremes (PyTorch's amax, amin). */
@@ -80,14 +89,18 @@ const aminOp = extremeOp('min')
 
 /** Largest value over `dim`; equal ones share the gradient evenly. */
 export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const axes = checkAxes('amax', options.dim, x.rank)
-  return finish(x, apply(amaxOp, [x], { kind: 'max', axes }), axes, options.keepdim)
+  return local(() => {
+    const axes = checkAxes('amax', options.dim, x.rank)
+    return finish(x, apply(amaxOp, [x], { kind: 'max', axes }), axes, options.keepdim)
+  })
 }
 
 /** Smallest value over `dim`; equal ones share the gradient evenly. */
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
-  const axes = checkAxes('amin', options.dim, x.rank)
-  return finish(x, apply(aminOp, [x], { kind: 'min', axes }), axes, options.keepdim)
+  return local(() => {
+    const axes = checkAxes('amin', options.dim, x.rank)
+    return finish(x, apply(aminOp, [x], { kind: 'min', axes }), axes, options.keepdim)
+  })
 }
 
 interface ArgAttrs {
@@ -130,13 +143,15 @@ const argminOp = argOp('argmin')
 const topkOp = argOp('topk')
 
 function argExtreme(op: Op<ArgAttrs>, kind: 'max' | 'min', x: Tensor, options: ArgOptions): Tensor {
-  if (options.dim === undefined) {
-    const flat = reshape(x, [-1])
-    const index = apply(op, [flat], { kind, axis: 0, k: 1 })
-    return reshape(index, options.keepdim === true ? x.shape.map(() => 1) : [])
-  }
-  const axis = checkAxis(op.name, options.dim, x.rank)
-  return finish(x, apply(op, [x], { kind, axis, k: 1 }), [axis], options.keepdim)
+  return local(() => {
+    if (options.dim === undefined) {
+      const flat = reshape(x, [-1])
+      const index = apply(op, [flat], { kind, axis: 0, k: 1 })
+      return reshape(index, options.keepdim === true ? x.shape.map(() => 1) : [])
+    }
+    const axis = checkAxis(op.name, options.dim, x.rank)
+    return finish(x, apply(op, [x], { kind, axis, k: 1 }), [axis], options.keepdim)
+  })
 }
 
 /** int32 position of the largest element along `dim`; the first among equals. */
@@ -163,12 +178,14 @@ function extremeAlong(
   dim: number,
   keepdim: boolean,
 ): ValuesAndIndices {
-  const axis = checkAxis(name, dim, x.rank)
-  const indices = apply(op, [x], { kind, axis, k: 1 })
-  const values = gather(x, axis, indices)
-  return keepdim
-    ? { values, indices }
-    : { values: finish(x, values, [axis], false), indices: finish(x, indices, [axis], false) }
+  return local(() => {
+    const axis = checkAxis(name, dim, x.rank)
+    const indices = apply(op, [x], { kind, axis, k: 1 })
+    const values = gather(x, axis, indices)
+    return keepdim
+      ? { values, indices }
+      : { values: finish(x, values, [axis], false), indices: finish(x, indices, [axis], false) }
+  })
 }
 
 /** Largest value and its position along `dim`; the gradient goes to that position. */
@@ -190,10 +207,12 @@ export interface TopkOptions {
 
 /** The k largest values along `dim` with their positions, in falling order (rising with `largest: false`). */
 export function topk(x: Tensor, k: number, options: TopkOptions = {}): ValuesAndIndices {
-  checkInteger('topk', 'k', k, 1)
-  const axis = checkAxis('topk', options.dim ?? -1, x.rank)
-  const indices = apply(topkOp, [x], { kind: options.largest === false ? 'bottomk' : 'topk', axis, k })
-  return { values: gather(x, axis, indices), indices }
+  return local(() => {
+    checkInteger('topk', 'k', k, 1)
+    const axis = checkAxis('topk', options.dim ?? -1, x.rank)
+    const indices = apply(topkOp, [x], { kind: options.largest === false ? 'bottomk' : 'topk', axis, k })
+    return { values: gather(x, axis, indices), indices }
+  })
 }
 
 /** Square root whose gradient at 0 is 0, so that the norm of a zero vector has one. */
@@ -208,12 +227,14 @@ export interface NormOptions extends ReduceOptions {
 
 /** Vector norm (sum |x|^p)^(1/p) over `dim`, of float tensors. */
 export function norm(x: Tensor, options: NormOptions = {}): Tensor {
-  checkFloat('norm', 'x', x)
-  const p = checkNumber('norm', 'p', options.p ?? 2, Number.MIN_VALUE)
-  if (p === 1) return sum(abs(x), options)
-  if (p === 2) return rootOfSquares(sum(square(x), options))
-  if (p === Infinity) return amax(abs(x), options)
-  return pow(sum(pow(abs(x), p), options), 1 / p)
+  return local(() => {
+    checkFloat('norm', 'x', x)
+    const p = checkNumber('norm', 'p', options.p ?? 2, Number.MIN_VALUE)
+    if (p === 1) return sum(abs(x), options)
+    if (p === 2) return rootOfSquares(sum(square(x), options))
+    if (p === Infinity) return amax(abs(x), options)
+    return pow(sum(pow(abs(x), p), options), 1 / p)
+  })
 }
 
 export interface L2NormalizeOptions {
@@ -225,9 +246,11 @@ export interface L2NormalizeOptions {
 
 /** x divided by its Euclidean length along `dim`, as `torch.nn.functional.normalize`. */
 export function l2Normalize(x: Tensor, options: L2NormalizeOptions = {}): Tensor {
-  checkFloat('l2Normalize', 'x', x)
-  const eps = checkNumber('l2Normalize', 'eps', options.eps ?? 1e-12, 0)
-  const axis = checkAxis('l2Normalize', options.dim ?? 1, x.rank)
-  const length = norm(x, { dim: axis, keepdim: true })
-  return div(x, clamp(length, { min: eps }))
+  return local(() => {
+    checkFloat('l2Normalize', 'x', x)
+    const eps = checkNumber('l2Normalize', 'eps', options.eps ?? 1e-12, 0)
+    const axis = checkAxis('l2Normalize', options.dim ?? 1, x.rank)
+    const length = norm(x, { dim: axis, keepdim: true })
+    return div(x, clamp(length, { min: eps }))
+  })
 }

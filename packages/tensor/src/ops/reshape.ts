@@ -5,6 +5,7 @@
 import { ShapeError } from '../errors.ts'
 import { logicalStrides, memoryOrder, reshapesFreely, walk } from '../layout.ts'
 import { apply, applyView, type Op } from '../op.ts'
+import { local } from '../scope.ts'
 import { at, checkAxis, resolveShape, type Shape, sameShape, show, sizeOf, stridesOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -37,11 +38,13 @@ const reshapeOp: Op<Shape> = {
 
 /** The same elements in logical (row-major) order under another shape; one extent may be -1. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
-  const target = resolveShape('reshape', x.shape, shape)
-  if (reshapesFreely(x.shape, target)) return applyView(reshapeOp, x, target, target)
-  // Between two rank-4 shapes: by way of the row-major order.
-  if (x.rank === 4 && target.length === 4) return reshape(apply(reshapeOp, [x], [x.size]), target)
-  return apply(reshapeOp, [x], target)
+  return local(() => {
+    const target = resolveShape('reshape', x.shape, shape)
+    if (reshapesFreely(x.shape, target)) return applyView(reshapeOp, x, target, target)
+    // Between two rank-4 shapes: by way of the row-major order.
+    if (x.rank === 4 && target.length === 4) return reshape(apply(reshapeOp, [x], [x.size]), target)
+    return apply(reshapeOp, [x], target)
+  })
 }
 
 /** Joins the axes from `startDim` (default 0) to `endDim` (default -1) into one; `flatten(x, 1)` keeps the batch. */

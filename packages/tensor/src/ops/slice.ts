@@ -3,6 +3,7 @@ import type { Buffer, View } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { logicalStrides, walk } from '../layout.ts'
 import { apply, checkDType, type Op } from '../op.ts'
+import { local } from '../scope.ts'
 import { at, checkAxes, checkAxis, checkInteger, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { reshape, unsqueeze } from './reshape.ts'
@@ -118,16 +119,18 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
 
 /** x at position `index` of an axis, without that axis. */
 export function select(x: Tensor, dim: number, index: number): Tensor {
-  const axis = checkAxis('select', dim, x.rank)
-  const extent = at(x.shape, axis)
-  if (!Number.isInteger(index) || index < -extent || index >= extent) {
-    throw new ShapeError(`select: index expects an integer from ${-extent} to ${extent - 1}, got ${index}`)
-  }
-  const start = index < 0 ? index + extent : index
-  return reshape(
-    narrow(x, axis, start, 1),
-    x.shape.filter((_, i) => i !== axis),
-  )
+  return local(() => {
+    const axis = checkAxis('select', dim, x.rank)
+    const extent = at(x.shape, axis)
+    if (!Number.isInteger(index) || index < -extent || index >= extent) {
+      throw new ShapeError(`select: index expects an integer from ${-extent} to ${extent - 1}, got ${index}`)
+    }
+    const start = index < 0 ? index + extent : index
+    return reshape(
+      narrow(x, axis, start, 1),
+      x.shape.filter((_, i) => i !== axis),
+    )
+  })
 }
 
 /**
@@ -135,30 +138,32 @@ export function select(x: Tensor, dim: number, index: number): Tensor {
  * [left, right, top, bottom] for images. Negative numbers crop.
  */
 export function pad(x: Tensor, padding: readonly number[], options: { readonly value?: number } = {}): Tensor {
-  if (padding.length % 2 !== 0 || padding.length > 2 * x.rank) {
-    throw new ArgumentError(`pad: padding expects pairs for at most ${x.rank} axes, got ${padding.length} numbers`)
-  }
-  const before = x.shape.map(() => 0)
-  const after = x.shape.map(() => 0)
-  padding.forEach((cells, i) => {
-    if (!Number.isInteger(cells)) throw new ArgumentError(`pad: padding expects integers, got ${cells}`)
-    const list = i % 2 === 0 ? before : after
-    list[x.rank - 1 - (i >> 1)] = cells
+  return local(() => {
+    if (padding.length % 2 !== 0 || padding.length > 2 * x.rank) {
+      throw new ArgumentError(`pad: padding expects pairs for at most ${x.rank} axes, got ${padding.length} numbers`)
+    }
+    const before = x.shape.map(() => 0)
+    const after = x.shape.map(() => 0)
+    padding.forEach((cells, i) => {
+      if (!Number.isInteger(cells)) throw new ArgumentError(`pad: padding expects integers, got ${cells}`)
+      const list = i % 2 === 0 ? before : after
+      list[x.rank - 1 - (i >> 1)] = cells
+    })
+    const shape = x.shape.map((extent, axis) => extent + at(before, axis) + at(after, axis))
+    if (shape.some((extent) => extent < 0)) {
+      throw new ShapeError(`pad: padding [${padding.join(', ')}] crops more than x of shape ${show(x.shape)} has`)
+    }
+    const cropped =
+      before.some((cells) => cells < 0) || after.some((cells) => cells < 0)
+        ? slice(
+            x,
+            x.shape.map((extent, i) => [Math.max(0, -at(before, i)), extent + Math.min(0, at(after, i))] as const),
+          )
+        : x
+    const starts = before.map((cells) => Math.max(0, cells))
+    const box = { starts, steps: starts.map(() => 1), extents: cropped.shape }
+    return apply(placeOp, [cropped], { box, shape, value: options.value ?? 0 })
   })
-  const shape = x.shape.map((extent, axis) => extent + at(before, axis) + at(after, axis))
-  if (shape.some((extent) => extent < 0)) {
-    throw new ShapeError(`pad: padding [${padding.join(', ')}] crops more than x of shape ${show(x.shape)} has`)
-  }
-  const cropped =
-    before.some((cells) => cells < 0) || after.some((cells) => cells < 0)
-      ? slice(
-          x,
-          x.shape.map((extent, i) => [Math.max(0, -at(before, i)), extent + Math.min(0, at(after, i))] as const),
-        )
-      : x
-  const starts = before.map((cells) => Math.max(0, cells))
-  const box = { starts, steps: starts.map(() => 1), extents: cropped.shape }
-  return apply(placeOp, [cropped], { box, shape, value: options.value ?? 0 })
 }
 
 const catOp: Op<number> = {
@@ -210,37 +215,41 @@ export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
 
 /** Joins tensors of equal shape along a new axis `dim`. */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
-  const [first] = tensors
-  if (first === undefined) throw new ArgumentError('stack: tensors expects at least one tensor, got none')
-  const axis = checkAxis('stack', dim, first.rank + 1)
-  tensors.forEach((x, i) => {
-    if (!sameShape(x.shape, first.shape)) {
-      throw new ShapeError(`stack: tensor ${i} expects the shape ${show(first.shape)}, got ${show(x.shape)}`)
-    }
+  return local(() => {
+    const [first] = tensors
+    if (first === undefined) throw new ArgumentError('stack: tensors expects at least one tensor, got none')
+    const axis = checkAxis('stack', dim, first.rank + 1)
+    tensors.forEach((x, i) => {
+      if (!sameShape(x.shape, first.shape)) {
+        throw new ShapeError(`stack: tensor ${i} expects the shape ${show(first.shape)}, got ${show(x.shape)}`)
+      }
+    })
+    return cat(
+      tensors.map((x) => unsqueeze(x, axis)),
+      axis,
+    )
   })
-  return cat(
-    tensors.map((x) => unsqueeze(x, axis)),
-    axis,
-  )
 }
 
 /** Cuts x along `dim` into pieces of `sizes`, or of one size with a smaller last piece. */
 export function split(x: Tensor, sizes: number | readonly number[], dim = 0): Tensor[] {
-  const axis = checkAxis('split', dim, x.rank)
-  const extent = at(x.shape, axis)
-  if (typeof sizes === 'number') {
-    checkInteger('split', 'sizes', sizes, 1)
-    const pieces = Math.max(1, Math.ceil(extent / sizes))
-    return Array.from({ length: pieces }, (_, i) => narrow(x, axis, i * sizes, Math.min(sizes, extent - i * sizes)))
-  }
-  const total = sizes.reduce((sum, size) => sum + checkInteger('split', 'sizes', size, 0), 0)
-  if (total !== extent)
-    throw new ShapeError(`split: sizes expects a sum of ${extent}, the extent of axis ${axis}, got ${total}`)
-  let start = 0
-  return sizes.map((size) => {
-    const piece = narrow(x, axis, start, size)
-    start += size
-    return piece
+  return local(() => {
+    const axis = checkAxis('split', dim, x.rank)
+    const extent = at(x.shape, axis)
+    if (typeof sizes === 'number') {
+      checkInteger('split', 'sizes', sizes, 1)
+      const pieces = Math.max(1, Math.ceil(extent / sizes))
+      return Array.from({ length: pieces }, (_, i) => narrow(x, axis, i * sizes, Math.min(sizes, extent - i * sizes)))
+    }
+    const total = sizes.reduce((sum, size) => sum + checkInteger('split', 'sizes', size, 0), 0)
+    if (total !== extent)
+      throw new ShapeError(`split: sizes expects a sum of ${extent}, the extent of axis ${axis}, got ${total}`)
+    let start = 0
+    return sizes.map((size) => {
+      const piece = narrow(x, axis, start, size)
+      start += size
+      return piece
+    })
   })
 }
 
