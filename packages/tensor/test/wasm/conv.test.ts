@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { ConvSpec } from '../../src/backends/backend.ts'
 import { convForward, convInputGrad, convWeightGrad } from '../../src/backends/reference/conv.ts'
+import type { WasmBuffer } from '../../src/backends/wasm/engine.ts'
 import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
+import { chosenTiles, tileCandidates, tileShape } from '../../src/backends/wasm/kernels/tile.ts'
 import { suitsWinograd } from '../../src/backends/wasm/kernels/winograd.ts'
 import { Generator } from '../../src/random.ts'
 import { between, dot, expectClose, forSeeds, normals, randomConv } from '../numbers.ts'
@@ -209,6 +211,32 @@ describe('convolution and its gradients', () => {
       }))
       for (const buffer of [x!, w!, g!]) engine.free(buffer)
     }
+  })
+
+  it('equal the reference, and each other to the bit, with every tile that an engine may choose', () => {
+    const chosen = tileShape(host.engine)
+    const specs = [square(2, 9, 21, 26, 3), square(3, 12, 16, 20, 3), square(2, 6, 22, 30, 1)]
+    for (const spec of specs) {
+      const results = tileCandidates.map((shape) => {
+        chosenTiles.set(host.engine, shape)
+        check(new Generator(5), spec, [5e-5, 1e-4])
+        const random = new Generator(6)
+        const size = sizes(spec)
+        const inputs = [size.x, size.w, size.y].map((length) => {
+          const buffer = host.engine.alloc('float32', length)
+          host.engine.array(buffer).set(normals(random, length))
+          return buffer
+        })
+        const [x, w, g] = inputs as [WasmBuffer, WasmBuffer, WasmBuffer]
+        const { conv2d, conv2dInputGrad, conv2dWeightGrad } = kernels
+        const outputs = [conv2d(x, w, null, spec), conv2dInputGrad(g, w, spec), conv2dWeightGrad(x, g, spec)]
+        const numbers = outputs.map((buffer) => Array.from(host.engine.array(buffer)))
+        for (const buffer of [...inputs, ...outputs]) host.engine.free(buffer)
+        return numbers
+      })
+      for (const result of results) expect(result).toEqual(results[0])
+    }
+    chosenTiles.set(host.engine, chosen)
   })
 
   it('use no Winograd where precision is strict', () => {

@@ -11,8 +11,8 @@ import { grainWork, transpose } from './matmul.ts'
 import { eachUnit, multiplyAdd, storeFloats } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
 
-/** Vector registers that a loop body may use. */
-const registers = 15
+/** Vector registers that a loop body may use; without fused instructions products need some too. */
+const registers = (fma: boolean) => (fma ? 15 : 12)
 
 /** The kernel cells [low, high) that meet cells 0 to size - 1, for a window that starts at the signed `start`. */
 function emitRange(
@@ -59,7 +59,7 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
     Array.from({ length: pixels * kernelWidth }, (_, i) => pixelTap(Math.floor(i / kernelWidth), i % kernelWidth))
   const pixelTap = (pixel: number, kx: number) => pixel * strideWidth + kx * dilationWidth
   let pixels = 4
-  while (pixels > 1 && pixels + loads(pixels) + kernelWidth > registers) pixels--
+  while (pixels > 1 && pixels + loads(pixels) + kernelWidth > registers(fma)) pixels--
   const key = `depthwise ${inChannels} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
@@ -193,7 +193,7 @@ export function depthwiseWeightGradient(engine: Engine, x: number, g: number, ou
   const panels = Math.ceil(inChannels / 4)
   const bytes = panels * taps * 16
   // Vectors of channels at a time: each kernel cell of a row has a sum and a load, each vector a gradient.
-  const vectors = Math.max(1, Math.min(4, Math.floor(registers / (2 * kernelWidth + 1))))
+  const vectors = Math.max(1, Math.min(4, Math.floor(registers(fma) / (2 * kernelWidth + 1))))
   const key = `depthwiseGrad ${inChannels} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth}`
   const kernel = engine.kernel(key, (module) => {
     module.func(

@@ -154,28 +154,29 @@ export function eachUnit(
 }
 
 // Past the limit of registers speed halves at once, and where that limit lies depends on the engine's compiler.
-const candidates: readonly TileShape[] = [
+export const tileCandidates: readonly TileShape[] = [
   { rows: 4, columns: 8 },
   { rows: 2, columns: 16 },
   { rows: 6, columns: 8 },
 ]
 
-const shapes = new WeakMap<Engine, TileShape>()
+/** The tile of each engine, once it is chosen. */
+export const chosenTiles: WeakMap<Engine, TileShape> = new WeakMap()
 
 /** The tile for this engine: the fastest of the candidates that counts right, timed at the first use. */
 export function tileShape(engine: Engine): TileShape {
-  let best = shapes.get(engine)
+  let best = chosenTiles.get(engine)
   if (best) return best
   let bestTime = Number.POSITIVE_INFINITY
-  for (const shape of candidates) {
+  for (const shape of tileCandidates) {
     const time = timeTile(engine, shape)
     if (time < bestTime) {
       best = shape
       bestTime = time
     }
   }
-  shapes.set(engine, best ?? candidates[0]!)
-  return shapes.get(engine)!
+  chosenTiles.set(engine, best ?? tileCandidates[0]!)
+  return chosenTiles.get(engine)!
 }
 
 const trialDepth = 64

@@ -12,7 +12,7 @@ import { grainWork, roundUp } from './matmul.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile, tileShape } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
-import { emitInputTransform, planeBytes, tileWindows } from './winograd.ts'
+import { blockCapacity, emitInputTransform, planeBytes, tileWindows } from './winograd.ts'
 import { emitLine, emitLines, lines, pointers } from './winograd-transforms.ts'
 
 /** Bytes of the planes of a block, of both operands. */
@@ -54,9 +54,10 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
   const bands = spec.batch * plan.bands
   const chunks = Math.min(bands, 16, Math.max(4, Math.floor(sumBytes / (144 * inChannels * outChannels))))
   const blockBands = Math.min(Math.ceil(bands / chunks), Math.max(1, Math.floor(perBlock / bandTiles)))
-  const inPlane = planeBytes(blockBands * bandTiles, paddedIn)
-  const outPlane = planeBytes(blockBands * bandTiles, outChannels)
-  const key = `winogradGrad ${rows} ${columns} ${inChannels} ${outChannels} ${blockBands * bandTiles} ${plan.copied} ${gPlan.copied}`
+  const capacity = blockCapacity(blockBands * bandTiles)
+  const inPlane = planeBytes(capacity, paddedIn)
+  const outPlane = planeBytes(capacity, outChannels)
+  const key = `winogradGrad ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${plan.copied} ${gPlan.copied}`
   const kernel = engine.kernel(key, (module) => {
     module.func('run', ints(32), (b, x, g, sums, bands, chunks, blockBands, across, scratch, perThread, ...rest) => {
       const args = rest.slice(0, stripArgs)

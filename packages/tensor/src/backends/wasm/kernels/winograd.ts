@@ -71,6 +71,12 @@ function weightPlane(inner: number, outer: number, columns: number): number {
   return planeBytes(roundUp(outer, columns), inner)
 }
 
+/** Room for `tiles` tiles, in coarse steps, so that images of many sizes share a kernel. */
+export function blockCapacity(tiles: number): number {
+  const step = 2 ** Math.max(2, Math.floor(Math.log2(tiles)) - 2)
+  return roundUp(tiles, step)
+}
+
 /** Emits the transform of the input tile at `tile` into the planes at `planes`, for all channels. */
 export function emitInputTransform(
   b: FunctionBuilder,
@@ -149,7 +155,7 @@ export function winograd(
   const blocks = Math.ceil(bands / blockBands)
   const panelBlock = Math.ceil(panels / Math.max(1, Math.min(Math.floor(8 / blocks), Math.floor(outChannels / 64))))
   const parts = Math.ceil(panels / panelBlock)
-  const capacity = roundUp(blockBands * bandTiles, rows)
+  const capacity = roundUp(blockCapacity(blockBands * bandTiles), rows)
   const inPlane = planeBytes(capacity, inChannels)
   const outPlane = planeBytes(capacity, panelBlock * columns)
   const key = `winograd ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied}`
