@@ -2,7 +2,53 @@
 export { addRelu } from './add-relu.ts'
 export { BasicBlock } from './basic-block.ts'
 export { Bottleneck, type BottleneckOptions } from './bottleneck.ts'
+export {
+  Branches,
+  branch,
+  type ConvStep,
+  concat,
+  type InceptionOptions,
+  inceptionNorm,
+  inceptionUnit,
+} from './branches.ts'
 export { ConvNormAct, type ConvNormActOptions } from './conv-norm-act.ts'
+export {
+  AuxImageModel,
+  type AuxOutput,
+  type HeadLossOptions,
+  headLoss,
+  type ImageOutput,
+  mainLogits,
+} from './heads.ts'
+export {
+  type InceptionResidualOptions,
+  InceptionResNetA,
+  InceptionResNetB,
+  InceptionResNetC,
+  InceptionResNetMixed,
+  InceptionResNetReductionB,
+  type InceptionResNetWidths,
+} from './inception-resnet.ts'
+export {
+  InceptionV1,
+  InceptionV1Aux,
+  type InceptionV1AuxOptions,
+  type InceptionV1Options,
+  type InceptionV1Widths,
+} from './inception-v1.ts'
+export { InceptionV2, type InceptionV2Options, type InceptionV2Widths } from './inception-v2.ts'
+export { InceptionV3A, InceptionV3C, InceptionV3E } from './inception-v3.ts'
+export { InceptionV3Aux, InceptionV3B, InceptionV3D } from './inception-v3-reductions.ts'
+export {
+  InceptionStem,
+  InceptionV4A,
+  InceptionV4B,
+  InceptionV4C,
+  InceptionV4ReductionB,
+  PoolAndConv,
+  ReductionA,
+  type ReductionAWidths,
+} from './inception-v4.ts'
 export { checkImages, type FeatureInfo, freshClassifier, ImageModel, type InputRules } from './model.ts'
 export { nearest } from './nearest.ts'
 export { PlainBlock, type PlainBlockOptions } from './plain-block.ts'

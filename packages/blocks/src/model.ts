@@ -1,6 +1,7 @@
 /** What every network for images can do. */
 import { Linear, Module } from '@convnets/nn'
 import { ArgumentError, ShapeError, seeded, Tensor } from '@convnets/tensor'
+import type { ImageOutput } from './heads.ts'
 import { nearest } from './nearest.ts'
 
 /** One level of a feature pyramid. */
@@ -21,13 +22,13 @@ export interface InputRules {
   readonly smallest: number
 }
 
-/** Base class of networks that classify images. */
-export abstract class ImageModel extends Module {
+/** Base class of networks that classify images. `Output` is wider than `Tensor` where training has auxiliary heads. */
+export abstract class ImageModel<Output extends ImageOutput = Tensor> extends Module {
   /** Levels of the pyramid that `features` gives by default, largest maps first. */
   abstract readonly featureInfo: readonly FeatureInfo[]
 
   /** Images (N, C, H, W) to logits (N, numClasses). */
-  abstract override forward(x: Tensor): Tensor
+  abstract override forward(x: Tensor): Output
 
   /** Images (N, C, H, W) to the last feature maps (N, channels, h, w), before they are pooled. */
   abstract forwardFeatures(x: Tensor): Tensor

@@ -1,5 +1,6 @@
 /** Models by name, without a global list: whoever asks says which lists to look in, so that bundlers drop the rest. */
-import { ArgumentError, seeded } from '@convnets/tensor'
+import { ArgumentError, seeded, type Tensor } from '@convnets/tensor'
+import type { ImageOutput } from './heads.ts'
 import type { ImageModel } from './model.ts'
 import { nearest } from './nearest.ts'
 
@@ -27,6 +28,8 @@ export interface Preprocessing {
   readonly interpolation: 'bilinear' | 'bicubic'
   readonly mean: readonly number[]
   readonly std: readonly number[]
+  /** Order of the channels that the network sees, and of `mean` and `std`. Default 'rgb'; networks from Caffe: 'bgr'. */
+  readonly channelOrder?: 'rgb' | 'bgr'
 }
 
 /** Facts of published weights. */
@@ -43,9 +46,11 @@ export interface PretrainedWeights extends Preprocessing {
   /** Set of class names: `imagenet-1k`, `cifar-10`. */
   readonly labels: string
   readonly numClasses: number
-  /** Published accuracy in percent, on the validation (test) set. */
+  /** Published accuracy in percent, on the validation (test) set, or on `benchmark`. */
   readonly top1: number
   readonly top5?: number
+  /** What `top1` was measured on, where it is not the validation set of `labels`. */
+  readonly benchmark?: string
   /** What stands before every key in the file. */
   readonly keyPrefix?: string
 }
@@ -67,13 +72,15 @@ export interface ModelFacts {
 }
 
 /** A model: call it to build one, read it to know it. `resnet50({ numClasses: 10 })`, `resnet50.weights`. */
-export interface ModelEntry<Options extends ModelOptions = ModelOptions, Model extends ImageModel = ImageModel>
-  extends ModelFacts {
+export interface ModelEntry<
+  Options extends ModelOptions = ModelOptions,
+  Model extends ImageModel<ImageOutput> = ImageModel,
+> extends ModelFacts {
   (options?: Options): Model
 }
 
 /** Makes an entry of a model's facts and of how it is built; `seed` is seen to here. */
-export function defineModel<Options extends ModelOptions, Model extends ImageModel>(
+export function defineModel<Options extends ModelOptions, Model extends ImageModel<ImageOutput>>(
   facts: ModelFacts,
   build: (options: Options) => Model,
 ): ModelEntry<Options, Model> {
@@ -84,20 +91,23 @@ export function defineModel<Options extends ModelOptions, Model extends ImageMod
   return Object.defineProperties(create, Object.fromEntries(properties)) as unknown as ModelEntry<Options, Model>
 }
 
+/** An entry whose models give `Output`. */
+type EntryOf<Output extends ImageOutput> = ModelEntry<ModelOptions, ImageModel<Output>>
+
 /** Lists of entries to choose from, as the model packages export them. */
-export interface From {
-  readonly from: readonly (readonly ModelEntry[])[]
+export interface From<Output extends ImageOutput = Tensor> {
+  readonly from: readonly (readonly EntryOf<Output>[])[]
 }
 
-function entriesOf(op: string, from: From['from']): Map<string, ModelEntry> {
+function entriesOf<Output extends ImageOutput>(op: string, from: From<Output>['from']): Map<string, EntryOf<Output>> {
   if (!Array.isArray(from) || !from.every(Array.isArray)) {
     throw new ArgumentError(`${op}: from expects lists of models, as in { from: [modern] }, got ${typeof from}`)
   }
-  return new Map(from.flat().map((entry: ModelEntry) => [entry.name, entry]))
+  return new Map(from.flat().map((entry: EntryOf<Output>) => [entry.name, entry]))
 }
 
 /** The entry of a name. @throws ArgumentError with the nearest names where there is none. */
-export function findModel(name: string, { from }: From): ModelEntry {
+export function findModel<Output extends ImageOutput = Tensor>(name: string, { from }: From<Output>): EntryOf<Output> {
   const entries = entriesOf('findModel', from)
   const entry = entries.get(name)
   if (entry !== undefined) return entry
@@ -110,13 +120,16 @@ export function findModel(name: string, { from }: From): ModelEntry {
  *
  * @throws ArgumentError with the nearest names for a name that is in none of the lists.
  */
-export function createModel(name: string, options: From & ModelOptions): ImageModel {
+export function createModel<Output extends ImageOutput = Tensor>(
+  name: string,
+  options: From<Output> & ModelOptions,
+): ImageModel<Output> {
   const { from, ...rest } = options
   return findModel(name, { from })(rest)
 }
 
 /** Names of all models that fit a pattern with `*` and `?`, or a regular expression, in the order of the lists. */
-export function listModels(pattern: string | RegExp, { from }: From): string[] {
+export function listModels(pattern: string | RegExp, { from }: From<ImageOutput>): string[] {
   const fits =
     typeof pattern === 'string'
       ? new RegExp(
