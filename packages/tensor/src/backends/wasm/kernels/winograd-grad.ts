@@ -293,7 +293,7 @@ function finish(
     })
   })
   const scratch = engine.workspace(512 * engine.pool.threads)
-  engine.parallel(kernel, [sums, out, scratch], outChannels, Math.ceil(grainWork / (40 * inChannels)))
+  engine.parallel(kernel, [sums, out, scratch], outChannels, Math.ceil(grainWork / (400 * inChannels)))
 }
 
 type Three<T> = [T, T, T]

@@ -469,7 +469,7 @@ export function transformWeights(engine: Engine, weight: Buffer, spec: ConvSpec,
     const mark = engine.heap.mark()
     const scratch = engine.workspace(perThread * engine.pool.threads)
     const panels = Math.ceil(outer / columns)
-    const grain = Math.ceil(grainWork / (40 * columns * inner))
+    const grain = Math.ceil(grainWork / (400 * columns * inner))
     engine.parallel(kernel, [engine.ptr(weight), to, scratch], panels, grain)
     engine.heap.release(mark)
   })
