@@ -360,6 +360,7 @@ function alone(y: Tensor): Tensor {
  * @param fn gives one tensor and depends on nothing that changes between the two runs.
  */
 export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
+  if (typeof fn !== 'function') throw new ArgumentError(`checkpoint: fn expects a function, got ${typeof fn}`)
   for (const [i, input] of inputs.entries()) {
     if (typeof input?.describe !== 'function')
       throw new ArgumentError(`checkpoint: input ${i} expects a Tensor, got ${typeof input}`)

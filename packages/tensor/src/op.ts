@@ -61,12 +61,25 @@ export interface Op<A> {
   backward?(g: Tensor, saved: Saved<A>): readonly (Tensor | undefined)[]
 }
 
-/** Checks that an input is a live tensor. */
-function checkTensor(op: string, input: unknown, position: number): void {
-  if (!(input instanceof TensorCore)) {
-    const got = Array.isArray(input) ? 'an array' : input === null ? 'null' : `a ${typeof input}`
-    throw new ArgumentError(`${op}: input ${position} expects a Tensor, got ${got}`)
+function notTensor(op: string, argument: string, value: unknown): ArgumentError {
+  const got = Array.isArray(value)
+    ? 'an array'
+    : value === null || value === undefined
+      ? String(value)
+      : `a ${typeof value}`
+  return new ArgumentError(`${op}: ${argument} expects a Tensor, got ${got}`)
+}
+
+/** Checks that arguments are tensors, by name, before anything is asked of them. */
+export function checkTensors(op: string, inputs: Readonly<Record<string, unknown>>): void {
+  for (const [argument, value] of Object.entries(inputs)) {
+    if (!(value instanceof TensorCore)) throw notTensor(op, argument, value)
   }
+}
+
+/** Checks that an input is a live tensor. */
+function checkInput(op: string, input: unknown, position: number): void {
+  if (!(input instanceof TensorCore)) throw notTensor(op, `input ${position}`, input)
   if (input.disposed)
     throw new DisposedError(`${op}: input ${position} (${input.describe()}) was used after it was freed`)
 }
@@ -89,7 +102,7 @@ function commonBackend(op: string, inputs: Inputs): { backend: Backend; first: T
 /** Runs an op. `extra` holds the outputs that carry no gradient, as handles of the caller's. */
 export function run<A>(op: Op<A>, inputs: Inputs, attrs: A): { output: Tensor; extra: Tensor[] } {
   inputs.forEach((input, i) => {
-    if (input !== undefined) checkTensor(op.name, input, i)
+    if (input !== undefined) checkInput(op.name, input, i)
   })
   const { backend, first } = commonBackend(op.name, inputs)
   const meta = op.infer(inputs, attrs)
@@ -115,7 +128,7 @@ export function apply<A>(op: Op<A>, inputs: Inputs, attrs: A): Tensor {
  * lie in the same order.
  */
 export function applyView<A>(op: Op<A>, x: Tensor, attrs: A, shape: Shape): Tensor {
-  checkTensor(op.name, x, 0)
+  checkInput(op.name, x, 0)
   const output = x.alias(shape)
   if (isGradEnabled() && x.requiresGrad) record(op, [x], attrs, output, [])
   return output
@@ -234,7 +247,7 @@ export class SavedTensor {
 /** Input `i`, which must be there. */
 export function required(op: string, inputs: Inputs, i: number): Tensor {
   const input = inputs[i]
-  if (input === undefined) throw new ArgumentError(`${op}: input ${i} is missing`)
+  if (input === undefined) throw notTensor(op, `input ${i}`, input)
   return input
 }
 

@@ -31,8 +31,15 @@ export function at(shape: readonly number[], i: number): number {
   return value
 }
 
+/** Checks that an argument is a list. */
+export function checkShapeKind(op: string, argument: string, value: unknown): void {
+  if (!Array.isArray(value))
+    throw new ShapeError(`${op}: ${argument} expects an array of integers, got ${String(value)}`)
+}
+
 /** Checks that `shape` is a list of non-negative integers. */
 export function checkShape(op: string, shape: Shape): void {
+  checkShapeKind(op, 'shape', shape)
   for (const extent of shape) {
     if (!Number.isSafeInteger(extent) || extent < 0) {
       throw new ShapeError(`${op}: shape expects non-negative integers, got ${show(shape)}`)
@@ -64,7 +71,7 @@ export function checkAxis(op: string, axis: number, rank: number, argument = 'di
 /** Several distinct axes, sorted; all of them where none are named. */
 export function checkAxes(op: string, axes: number | readonly number[] | undefined, rank: number): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, i) => i)
-  const list = typeof axes === 'number' ? [axes] : axes
+  const list = Array.isArray(axes) ? (axes as readonly number[]) : [axes as number]
   const checked = list.map((axis) => checkAxis(op, axis, rank))
   if (new Set(checked).size !== checked.length)
     throw new ShapeError(`${op}: dim names an axis twice: [${list.join(', ')}]`)
@@ -93,6 +100,7 @@ export function broadcastShapes(op: string, shapes: readonly Shape[]): number[] 
 
 /** Resolves one -1 in a target shape so that the element count is kept. */
 export function resolveShape(op: string, shape: Shape, target: Shape): number[] {
+  checkShapeKind(op, 'shape', target)
   const size = sizeOf(shape)
   const open = target.indexOf(-1)
   const out = [...target]
@@ -129,7 +137,8 @@ export function checkNumber(op: string, argument: string, value: number, min: nu
 
 /** [height, width] of a size given as a number or a pair. */
 export function pair(op: string, argument: string, value: Pair, min: number): [number, number] {
-  const [height, width, more] = typeof value === 'number' ? [value, value] : (value as readonly (number | undefined)[])
+  const sides: readonly (number | undefined)[] = Array.isArray(value) ? value : [value as number, value as number]
+  const [height, width, more] = sides
   if (height === undefined || width === undefined || more !== undefined) {
     throw new ArgumentError(`${op}: ${argument} expects a number or [height, width], got [${value}]`)
   }

@@ -2,8 +2,8 @@
 import type { Buffer } from '../backends/backend.ts'
 import { DTypeError, ShapeError } from '../errors.ts'
 import { broadcastStrides, reductionSteps, walk } from '../layout.ts'
-import { apply, type Op } from '../op.ts'
-import { type Shape, sameShape, show, sizeOf } from '../shape.ts'
+import { apply, checkTensors, type Op } from '../op.ts'
+import { checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { reshape } from './reshape.ts'
 
@@ -84,5 +84,7 @@ const expandOp: Op<Shape> = {
 
 /** x repeated along axes of extent 1 to `shape`, by the rules of broadcasting. The repetition is a copy. */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  checkTensors('expand', { x })
+  checkShape('expand', shape)
   return sameShape(x.shape, shape) ? reshape(x, shape) : apply(expandOp, [x], shape)
 }

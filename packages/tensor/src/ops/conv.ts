@@ -8,7 +8,7 @@
  */
 import type { ConvSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
-import { apply, checkDType, checkFloat, type Op } from '../op.ts'
+import { apply, checkDType, checkFloat, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, convSpec, type Padding, type Pair, pair, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -95,6 +95,7 @@ const weightGradOp: Op<ConvSpec> = {
  * @throws ShapeError where channels, groups or sizes do not fit.
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
+  checkTensors('conv2d', { x, weight })
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options
   const spec = convSpec('conv2d', x.shape, weight.shape, { stride, padding, dilation, groups })
   return apply(convOp, [x, weight, bias], spec)
@@ -122,6 +123,7 @@ export function convTranspose2d(
   options: ConvTranspose2dOptions = {},
 ): Tensor {
   return local(() => {
+    checkTensors('convTranspose2d', { x, weight })
     const op = 'convTranspose2d'
     if (x.rank !== 4) throw new ShapeError(`${op}: x expects rank 4 (N, C, H, W), got ${show(x.shape)}`)
     if (weight.rank !== 4)

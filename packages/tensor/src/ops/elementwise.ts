@@ -10,7 +10,7 @@ import { type DType, isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError } from '../errors.ts'
 import { derive, type Expr, f, inputsOf, substitute } from '../formula.ts'
 import { broadcastStrides, walk } from '../layout.ts'
-import { apply, type Inputs, type Op, required, type Saved } from '../op.ts'
+import { apply, checkTensors, type Inputs, type Op, required, type Saved } from '../op.ts'
 import { broadcastShapes, checkNumber } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
@@ -109,12 +109,12 @@ function inferDType(rule: Rule, inputs: readonly Tensor[], out: DType | undefine
 const mapOp = (rule: Rule): Op<MapAttrs> => ({
   name: rule.name,
   infer(inputs, { out }) {
-    const list = inputs as readonly Tensor[]
+    const list = inputs.map((_, i) => required(rule.name, inputs, i))
     return {
       dtype: inferDType(rule, list, out),
       shape:
         list.length === 1
-          ? required(rule.name, list, 0).shape
+          ? (list[0] as Tensor).shape
           : broadcastShapes(
               rule.name,
               list.map((x) => x.shape),
@@ -428,7 +428,7 @@ export function softplus(x: Tensor, options: { readonly beta?: number; readonly 
 
 /** x limited to [min, max]; either may be missing. The gradient is 1 within, bounds included, and 0 outside. */
 export function clamp(x: Tensor, bounds: { readonly min?: number; readonly max?: number }): Tensor {
-  const { min, max } = bounds
+  const { min, max } = bounds ?? {}
   if (min !== undefined) checkNumber('clamp', 'min', min, -Infinity)
   if (max !== undefined) checkNumber('clamp', 'max', max, -Infinity)
   if (min !== undefined && max !== undefined) return map(unaryRules.clampBoth, [x], [min, max])
@@ -451,6 +451,7 @@ const castOp: Op<DType> = {
 
 /** The elements converted to `dtype`: towards zero for integers, `!= 0` for bool. Gradients flow between float dtypes. */
 export function cast(x: Tensor, dtype: DType): Tensor {
+  checkTensors('cast', { x })
   return apply(castOp, [x], dtype)
 }
 
@@ -572,6 +573,7 @@ const selects = {
 
 /** a where `condition` (bool) is true, else b, with broadcasting. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
+  checkTensors('where', { condition })
   if (condition.dtype !== 'bool') throw new DTypeError(`where: condition expects bool, got ${condition.dtype}`)
   if (typeof a === 'number') {
     if (typeof b === 'number')

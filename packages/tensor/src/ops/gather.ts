@@ -5,9 +5,9 @@
 import type { View } from '../backends/backend.ts'
 import { DTypeError, ShapeError } from '../errors.ts'
 import { logicalStrides, memoryOrder } from '../layout.ts'
-import { apply, type Op } from '../op.ts'
+import { apply, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
-import { at, checkAxis, checkInteger, type Shape, show, sizeOf } from '../shape.ts'
+import { at, checkAxis, checkInteger, checkShape, type Shape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 
 interface Pick {
@@ -85,6 +85,7 @@ const indexSelectOp = gatherOp('indexSelect')
  * other axis longer than x.
  */
 export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
+  checkTensors('gather', { x, index })
   const axis = checkAxis('gather', dim, x.rank)
   if (index.rank !== x.rank || index.shape.some((extent, i) => i !== axis && extent > at(x.shape, i))) {
     throw new ShapeError(
@@ -96,6 +97,7 @@ export function gather(x: Tensor, dim: number, index: Tensor): Tensor {
 
 /** The slices of x at positions `index` (int32, rank 1) along `dim`, in that order. */
 export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
+  checkTensors('indexSelect', { x, index })
   const axis = checkAxis('indexSelect', dim, x.rank)
   if (index.rank !== 1) throw new ShapeError(`indexSelect: index expects rank 1, got ${show(index.shape)}`)
   const picked = x.shape.map((extent, i) => (i === axis ? at(index.shape, 0) : extent))
@@ -104,6 +106,8 @@ export function indexSelect(x: Tensor, dim: number, index: Tensor): Tensor {
 
 /** Zeros of `shape` with `values` added at positions `index` (int32, of values' shape) along `dim`, in order. */
 export function scatterAdd(shape: Shape, dim: number, index: Tensor, values: Tensor): Tensor {
+  checkTensors('scatterAdd', { index, values })
+  checkShape('scatterAdd', shape)
   const axis = checkAxis('scatterAdd', dim, shape.length)
   if (
     index.rank !== shape.length ||
@@ -123,6 +127,7 @@ const embeddingOp = gatherOp('embedding')
 /** Rows of `weight` (V, D) at the int32 positions `index` of any shape: (..., D). */
 export function embedding(index: Tensor, weight: Tensor): Tensor {
   return local(() => {
+    checkTensors('embedding', { index, weight })
     if (weight.rank !== 2) throw new ShapeError(`embedding: weight expects rank 2 (V, D), got ${show(weight.shape)}`)
     const flat = index.reshape([-1])
     const picked = [flat.size, at(weight.shape, 1)]
@@ -134,6 +139,7 @@ export function embedding(index: Tensor, weight: Tensor): Tensor {
 /** float32 tensor (..., classes) with 1 at each int32 position of `index` and 0 elsewhere. */
 export function oneHot(index: Tensor, classes: number): Tensor {
   return local(() => {
+    checkTensors('oneHot', { index })
     checkInteger('oneHot', 'classes', classes, 1)
     checkIndex('oneHot', index)
     const flat = index.reshape([-1])

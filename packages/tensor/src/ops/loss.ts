@@ -2,7 +2,7 @@
 import { isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts'
 import { isGradEnabled } from '../grad-mode.ts'
-import { apply, checkDType, checkFloat, type Op, run } from '../op.ts'
+import { apply, checkDType, checkFloat, checkTensors, type Op, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkNumber, type Shape, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -110,6 +110,7 @@ function classRows(x: Tensor): Tensor {
  */
 export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntropyOptions = {}): Tensor {
   return local(() => {
+    checkTensors('crossEntropy', { logits, target })
     const op = 'crossEntropy'
     const { weight, labelSmoothing = 0, ignoreIndex = -100, reduction = 'mean' } = options
     checkReduction(op, reduction)
@@ -155,6 +156,7 @@ function reduceLoss(losses: Tensor, reduction: Reduction): Tensor {
 /** (x - y)^2, averaged over all elements by default. */
 export function mseLoss(x: Tensor, y: Tensor, options: { readonly reduction?: Reduction } = {}): Tensor {
   return local(() => {
+    checkTensors('mseLoss', { x, y })
     const reduction = options.reduction ?? 'mean'
     checkReduction('mseLoss', reduction)
     if (!sameShape(x.shape, y.shape))

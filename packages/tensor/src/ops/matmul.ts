@@ -4,7 +4,7 @@
  */
 import type { MatmulSpec } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
-import { apply, checkDType, checkFloat, type Op } from '../op.ts'
+import { apply, checkDType, checkFloat, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, broadcastShapes, type Shape, show, sizeOf, stridesOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -88,6 +88,7 @@ function rowMajor(x: Tensor): Tensor {
  */
 export function matmul(a: Tensor, b: Tensor): Tensor {
   return local(() => {
+    checkTensors('matmul', { a, b })
     if (a.rank === 0 || b.rank === 0) {
       throw new ShapeError(`matmul: expects at least rank 1, got ${show(a.shape)} and ${show(b.shape)}`)
     }
@@ -144,6 +145,7 @@ const linearOp: Op<null> = {
 /** x weight^T + bias: x (..., in), weight (out, in), bias (out) to (..., out). */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return local(() => {
+    checkTensors('linear', { x, weight })
     if (weight.rank !== 2) throw new ShapeError(`linear: weight expects rank 2 (out, in), got ${show(weight.shape)}`)
     if (x.rank === 0) throw new ShapeError('linear: x expects at least rank 1 (..., in), got a scalar')
     const features = at(x.shape, x.rank - 1)

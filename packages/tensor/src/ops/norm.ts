@@ -10,9 +10,9 @@
 import type { NormExtents } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
 import { isGradEnabled } from '../grad-mode.ts'
-import { apply, checkDType, checkFloat, type Op, run } from '../op.ts'
+import { apply, checkDType, checkFloat, checkTensors, type Op, run } from '../op.ts'
 import { local } from '../scope.ts'
-import { at, checkInteger, checkNumber, type Shape, sameShape, show, sizeOf } from '../shape.ts'
+import { at, checkInteger, checkNumber, checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
 import { add, div, mul, pow, rsqrt, square, sub } from './elementwise.ts'
@@ -143,6 +143,7 @@ const instanceNormOp = normOp('instanceNorm')
 
 /** (N, C, ...) as channels and the product of the spatial extents, which is how all of them treat ranks. */
 function channelsOf(op: string, x: Tensor, minRank: number): { batch: number; channels: number; spatial: number } {
+  checkTensors(op, { x })
   if (x.rank < minRank)
     throw new ShapeError(
       `${op}: x expects at least rank ${minRank} (N, C${minRank > 2 ? ', ...' : ''}), got ${show(x.shape)}`,
@@ -155,7 +156,9 @@ function checkAffine(op: string, weight: Tensor | undefined, bias: Tensor | unde
     ['weight', weight],
     ['bias', bias],
   ] as const) {
-    if (value !== undefined && !sameShape(value.shape, shape)) {
+    if (value === undefined) continue
+    checkTensors(op, { [argument]: value })
+    if (!sameShape(value.shape, shape)) {
       throw new ShapeError(`${op}: ${argument} expects ${show(shape)}, got ${show(value.shape)}`)
     }
   }
@@ -230,6 +233,7 @@ export function batchNormInference(
   options: BatchNormOptions = {},
 ): Tensor {
   return local(() => {
+    checkTensors('batchNorm', { x, mean, variance })
     const { channels } = channelsOf('batchNorm', x, 2)
     const eps = checkNumber('batchNorm', 'eps', options.eps ?? 1e-5, 0)
     checkFloat('batchNorm', 'x', x)
@@ -252,7 +256,9 @@ export function layerNorm(
   options: BatchNormOptions = {},
 ): Tensor {
   return local(() => {
+    checkTensors('layerNorm', { x })
     const eps = checkNumber('layerNorm', 'eps', options.eps ?? 1e-5, 0)
+    checkShape('layerNorm', normalizedShape)
     const lead = x.rank - normalizedShape.length
     if (normalizedShape.length === 0 || lead < 0 || !sameShape(x.shape.slice(Math.max(0, lead)), normalizedShape)) {
       throw new ShapeError(`layerNorm: x expects ${show(normalizedShape)} as its last axes, got ${show(x.shape)}`)

@@ -5,7 +5,7 @@
  */
 import type { PoolSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
-import { apply, checkFloat, type Op, run } from '../op.ts'
+import { apply, checkFloat, checkTensors, type Op, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { adaptiveWindows, type Pair, pair, poolWindows, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -25,6 +25,7 @@ const inShape = (s: PoolSpec): number[] => [s.batch, s.channels, s.height, s.wid
 const outShape = (s: PoolSpec): number[] => [s.batch, s.channels, s.rows.starts.length, s.columns.starts.length]
 
 function checkImage(op: string, x: Tensor): void {
+  checkTensors(op, { x })
   if (x.rank !== 4) throw new ShapeError(`${op}: x expects rank 4 (N, C, H, W), got ${show(x.shape)}`)
   checkFloat(op, 'x', x)
 }

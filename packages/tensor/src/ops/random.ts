@@ -1,7 +1,7 @@
 /** Random tensors and dropout, all from a counter-based generator. */
 import { isFloat } from '../dtype.ts'
 import { DTypeError } from '../errors.ts'
-import { apply, checkFloat, type Op } from '../op.ts'
+import { apply, checkFloat, checkTensors, type Op } from '../op.ts'
 import { defaultGenerator, type Generator } from '../random.ts'
 import { local } from '../scope.ts'
 import { checkNumber, type Shape } from '../shape.ts'
@@ -33,13 +33,15 @@ export interface DropoutOptions {
   readonly generator?: Generator
 }
 
-/** Zeros with probability p in a tensor of `shape` that broadcasts with x, the rest scaled by 1 / (1 - p). */
-function dropMask(op: string, x: Tensor, shape: Shape, options: DropoutOptions): Tensor {
+/** x with zeros of probability p, the rest scaled by 1 / (1 - p). Axes from number `rank` on are dropped as one. */
+function dropMask(op: string, x: Tensor, rank: number, options: DropoutOptions): Tensor {
   return local(() => {
+    checkTensors(op, { x })
     checkFloat(op, 'x', x)
     const p = checkNumber(op, 'p', options.p ?? 0.5, 0, 1)
     if (p === 0) return reshape(x, x.shape)
     const generator = options.generator ?? defaultGenerator()
+    const shape = x.shape.map((extent, axis) => (axis < rank ? extent : 1))
     const size = shape.reduce((n, extent) => n * extent, 1)
     const draw = apply(uniformOp, [x.detach()], { seed: generator.seed, offset: generator.take(size), shape })
     const mask = ge(draw, p)
@@ -50,25 +52,15 @@ function dropMask(op: string, x: Tensor, shape: Shape, options: DropoutOptions):
 
 /** Zeros each element with probability p and scales the others by 1 / (1 - p). Srivastava et al. 2014. */
 export function dropout(x: Tensor, options: DropoutOptions = {}): Tensor {
-  return dropMask('dropout', x, x.shape, options)
+  return dropMask('dropout', x, Number.POSITIVE_INFINITY, options)
 }
 
 /** Dropout of whole channels of (N, C, ...). Tompson et al. 2015. */
 export function dropout2d(x: Tensor, options: DropoutOptions = {}): Tensor {
-  return dropMask(
-    'dropout2d',
-    x,
-    x.shape.map((extent, axis) => (axis < 2 ? extent : 1)),
-    options,
-  )
+  return dropMask('dropout2d', x, 2, options)
 }
 
 /** Stochastic depth: zeros whole samples of (N, ...) with probability p. Huang et al. 2016; PyTorch's mode "row". */
 export function dropPath(x: Tensor, options: DropoutOptions = {}): Tensor {
-  return dropMask(
-    'dropPath',
-    x,
-    x.shape.map((extent, axis) => (axis < 1 ? extent : 1)),
-    options,
-  )
+  return dropMask('dropPath', x, 1, options)
 }

@@ -5,7 +5,7 @@
 import { DTypeError, ShapeError } from '../errors.ts'
 import { f } from '../formula.ts'
 import { rowsAround } from '../layout.ts'
-import { apply, checkFloat, type Op } from '../op.ts'
+import { apply, checkFloat, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkAxes, checkAxis, checkInteger, checkNumber } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -33,6 +33,7 @@ function finish(x: Tensor, reduced: Tensor, axes: readonly number[], keepdim: bo
 /** Sum over `dim`. bool must be converted first. */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
+    checkTensors('sum', { x })
     const axes = checkAxes('sum', options.dim, x.rank)
     return finish(x, sumAxes(x, axes), axes, options.keepdim)
   })
@@ -41,6 +42,7 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** Mean over `dim`, of float tensors. Of nothing it is NaN. */
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
+    checkTensors('mean', { x })
     checkFloat('mean', 'x', x)
     const axes = checkAxes('mean', options.dim, x.rank)
     const count = axes.reduce((n, axis) => n * at(x.shape, axis), 1)
@@ -56,6 +58,7 @@ export interface VarianceOptions extends ReduceOptions {
 /** Variance over `dim`, of float tensors. PyTorch's `var`. */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   return local(() => {
+    checkTensors('variance', { x })
     checkFloat('variance', 'x', x)
     const axes = checkAxes('variance', options.dim, x.rank)
     const count = axes.reduce((n, axis) => n * at(x.shape, axis), 1)
@@ -90,6 +93,7 @@ const aminOp = extremeOp('min')
 /** Largest value over `dim`; equal ones share the gradient evenly. */
 export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
+    checkTensors('amax', { x })
     const axes = checkAxes('amax', options.dim, x.rank)
     return finish(x, apply(amaxOp, [x], { kind: 'max', axes }), axes, options.keepdim)
   })
@@ -98,6 +102,7 @@ export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
 /** Smallest value over `dim`; equal ones share the gradient evenly. */
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
+    checkTensors('amin', { x })
     const axes = checkAxes('amin', options.dim, x.rank)
     return finish(x, apply(aminOp, [x], { kind: 'min', axes }), axes, options.keepdim)
   })
@@ -144,6 +149,7 @@ const topkOp = argOp('topk')
 
 function argExtreme(op: Op<ArgAttrs>, kind: 'max' | 'min', x: Tensor, options: ArgOptions): Tensor {
   return local(() => {
+    checkTensors(op.name, { x })
     if (options.dim === undefined) {
       const flat = reshape(x, [-1])
       const index = apply(op, [flat], { kind, axis: 0, k: 1 })
@@ -179,6 +185,7 @@ function extremeAlong(
   keepdim: boolean,
 ): ValuesAndIndices {
   return local(() => {
+    checkTensors(name, { x })
     const axis = checkAxis(name, dim, x.rank)
     const indices = apply(op, [x], { kind, axis, k: 1 })
     const values = gather(x, axis, indices)
@@ -208,6 +215,7 @@ export interface TopkOptions {
 /** The k largest values along `dim` with their positions, in falling order (rising with `largest: false`). */
 export function topk(x: Tensor, k: number, options: TopkOptions = {}): ValuesAndIndices {
   return local(() => {
+    checkTensors('topk', { x })
     checkInteger('topk', 'k', k, 1)
     const axis = checkAxis('topk', options.dim ?? -1, x.rank)
     const indices = apply(topkOp, [x], { kind: options.largest === false ? 'bottomk' : 'topk', axis, k })
@@ -228,6 +236,7 @@ export interface NormOptions extends ReduceOptions {
 /** Vector norm (sum |x|^p)^(1/p) over `dim`, of float tensors. */
 export function norm(x: Tensor, options: NormOptions = {}): Tensor {
   return local(() => {
+    checkTensors('norm', { x })
     checkFloat('norm', 'x', x)
     const p = checkNumber('norm', 'p', options.p ?? 2, Number.MIN_VALUE)
     if (p === 1) return sum(abs(x), options)
@@ -247,6 +256,7 @@ export interface L2NormalizeOptions {
 /** x divided by its Euclidean length along `dim`, as `torch.nn.functional.normalize`. */
 export function l2Normalize(x: Tensor, options: L2NormalizeOptions = {}): Tensor {
   return local(() => {
+    checkTensors('l2Normalize', { x })
     checkFloat('l2Normalize', 'x', x)
     const eps = checkNumber('l2Normalize', 'eps', options.eps ?? 1e-12, 0)
     const axis = checkAxis('l2Normalize', options.dim ?? 1, x.rank)

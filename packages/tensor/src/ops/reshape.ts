@@ -4,9 +4,20 @@
  */
 import { ShapeError } from '../errors.ts'
 import { logicalStrides, memoryOrder, reshapesFreely, walk } from '../layout.ts'
-import { apply, applyView, type Op } from '../op.ts'
+import { apply, applyView, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
-import { at, checkAxis, resolveShape, type Shape, sameShape, show, sizeOf, stridesOf } from '../shape.ts'
+import {
+  at,
+  checkAxis,
+  checkShape,
+  checkShapeKind,
+  resolveShape,
+  type Shape,
+  sameShape,
+  show,
+  sizeOf,
+  stridesOf,
+} from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 
 /**
@@ -39,6 +50,7 @@ const reshapeOp: Op<Shape> = {
 /** The same elements in logical (row-major) order under another shape; one extent may be -1. */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   return local(() => {
+    checkTensors('reshape', { x })
     const target = resolveShape('reshape', x.shape, shape)
     if (reshapesFreely(x.shape, target)) return applyView(reshapeOp, x, target, target)
     // Between two rank-4 shapes: by way of the row-major order.
@@ -49,6 +61,7 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 
 /** Joins the axes from `startDim` (default 0) to `endDim` (default -1) into one; `flatten(x, 1)` keeps the batch. */
 export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
+  checkTensors('flatten', { x })
   if (x.rank === 0) return reshape(x, [1])
   const start = checkAxis('flatten', startDim, x.rank, 'startDim')
   const end = checkAxis('flatten', endDim, x.rank, 'endDim')
@@ -59,12 +72,14 @@ export function flatten(x: Tensor, startDim = 0, endDim = -1): Tensor {
 
 /** Adds an axis of extent 1 at `dim`. */
 export function unsqueeze(x: Tensor, dim: number): Tensor {
+  checkTensors('unsqueeze', { x })
   const axis = checkAxis('unsqueeze', dim, x.rank + 1)
   return reshape(x, [...x.shape.slice(0, axis), 1, ...x.shape.slice(axis)])
 }
 
 /** Removes axes of extent 1: the one at `dim` (kept when its extent is not 1), or all of them. */
 export function squeeze(x: Tensor, dim?: number): Tensor {
+  checkTensors('squeeze', { x })
   const axis = dim === undefined ? undefined : checkAxis('squeeze', dim, x.rank)
   return reshape(
     x,
@@ -99,6 +114,8 @@ const permuteOp: Op<readonly number[]> = {
 
 /** Axes in another order: axis i of the result is axis dims[i] of x. */
 export function permute(x: Tensor, dims: readonly number[]): Tensor {
+  checkTensors('permute', { x })
+  checkShapeKind('permute', 'dims', dims)
   const axes = dims.map((axis) => checkAxis('permute', axis, x.rank, 'dims'))
   if (axes.length !== x.rank || new Set(axes).size !== x.rank) {
     throw new ShapeError(`permute: dims expects every one of ${x.rank} axes once, got [${dims.join(', ')}]`)
@@ -129,12 +146,15 @@ function unreachable(op: string): never {
 
 /** (N, C, H, W) as the rows (N * H * W, C) of its pixels, in memory order: free. */
 export function pixelRows(x: Tensor): Tensor {
+  checkTensors('pixelRows', { x })
   if (x.rank !== 4) throw new ShapeError(`pixelRows: x expects rank 4 (N, C, H, W), got ${show(x.shape)}`)
   return applyView(pixelRowsOp, x, null, [at(x.shape, 0) * at(x.shape, 2) * at(x.shape, 3), at(x.shape, 1)])
 }
 
 /** The inverse of `pixelRows`: rows of pixels as an image batch of `shape` (N, C, H, W), free. */
 export function fromPixelRows(x: Tensor, shape: Shape): Tensor {
+  checkTensors('fromPixelRows', { x })
+  checkShape('fromPixelRows', shape)
   const fits = shape.length === 4 && x.rank === 2 && x.size === sizeOf(shape) && x.shape[1] === shape[1]
   if (!fits) throw new ShapeError(`fromPixelRows: x expects (N * H * W, C) for ${show(shape)}, got ${show(x.shape)}`)
   return applyView(fromPixelRowsOp, x, null, shape)
@@ -142,6 +162,7 @@ export function fromPixelRows(x: Tensor, shape: Shape): Tensor {
 
 /** Swaps two axes. */
 export function transpose(x: Tensor, dim0: number, dim1: number): Tensor {
+  checkTensors('transpose', { x })
   const a = checkAxis('transpose', dim0, x.rank, 'dim0')
   const b = checkAxis('transpose', dim1, x.rank, 'dim1')
   return permute(

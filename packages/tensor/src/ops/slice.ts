@@ -2,7 +2,7 @@
 import type { Buffer, View } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { logicalStrides, walk } from '../layout.ts'
-import { apply, checkDType, type Op } from '../op.ts'
+import { apply, checkDType, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkAxes, checkAxis, checkInteger, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -77,6 +77,8 @@ export type Range = readonly [start?: number | undefined, end?: number | undefin
  * positions count from the end, positions beyond it are cut to it. Axes without a range are taken whole.
  */
 export function slice(x: Tensor, ranges: readonly (Range | undefined)[]): Tensor {
+  checkTensors('slice', { x })
+  if (!Array.isArray(ranges)) throw new ArgumentError(`slice: ranges expects an array of ranges, got ${typeof ranges}`)
   if (ranges.length > x.rank) {
     throw new ShapeError(
       `slice: ranges expects at most ${x.rank} for x of shape ${show(x.shape)}, got ${ranges.length}`,
@@ -102,6 +104,7 @@ export function slice(x: Tensor, ranges: readonly (Range | undefined)[]): Tensor
 
 /** The part of x from `start`, `length` long, along one axis. */
 export function narrow(x: Tensor, dim: number, start: number, length: number): Tensor {
+  checkTensors('narrow', { x })
   const axis = checkAxis('narrow', dim, x.rank)
   const extent = at(x.shape, axis)
   checkInteger('narrow', 'start', start, 0)
@@ -120,6 +123,7 @@ export function narrow(x: Tensor, dim: number, start: number, length: number): T
 /** x at position `index` of an axis, without that axis. */
 export function select(x: Tensor, dim: number, index: number): Tensor {
   return local(() => {
+    checkTensors('select', { x })
     const axis = checkAxis('select', dim, x.rank)
     const extent = at(x.shape, axis)
     if (!Number.isInteger(index) || index < -extent || index >= extent) {
@@ -139,6 +143,9 @@ export function select(x: Tensor, dim: number, index: number): Tensor {
  */
 export function pad(x: Tensor, padding: readonly number[], options: { readonly value?: number } = {}): Tensor {
   return local(() => {
+    checkTensors('pad', { x })
+    if (!Array.isArray(padding))
+      throw new ArgumentError(`pad: padding expects an array of pairs, got ${typeof padding}`)
     if (padding.length % 2 !== 0 || padding.length > 2 * x.rank) {
       throw new ArgumentError(`pad: padding expects pairs for at most ${x.rank} axes, got ${padding.length} numbers`)
     }
@@ -150,7 +157,8 @@ export function pad(x: Tensor, padding: readonly number[], options: { readonly v
       list[x.rank - 1 - (i >> 1)] = cells
     })
     const shape = x.shape.map((extent, axis) => extent + at(before, axis) + at(after, axis))
-    if (shape.some((extent) => extent < 0)) {
+    const left = x.shape.map((extent, axis) => extent + Math.min(0, at(before, axis)) + Math.min(0, at(after, axis)))
+    if (left.some((extent) => extent < 0)) {
       throw new ShapeError(`pad: padding [${padding.join(', ')}] crops more than x of shape ${show(x.shape)} has`)
     }
     const cropped =
@@ -206,18 +214,27 @@ const catOp: Op<number> = {
   },
 }
 
+/** The first of several tensors, all of which must be tensors. */
+function firstOf(op: string, tensors: readonly Tensor[]): Tensor {
+  if (!Array.isArray(tensors) || tensors.length === 0) {
+    throw new ArgumentError(
+      `${op}: tensors expects at least one tensor, got ${Array.isArray(tensors) ? 'none' : typeof tensors}`,
+    )
+  }
+  checkTensors(op, Object.fromEntries(tensors.map((x, i) => [`tensor ${i}`, x])))
+  return tensors[0] as Tensor
+}
+
 /** Joins tensors of equal shape outside axis `dim` along it. */
 export function cat(tensors: readonly Tensor[], dim = 0): Tensor {
-  const [first] = tensors
-  if (first === undefined) throw new ArgumentError('cat: tensors expects at least one tensor, got none')
+  const first = firstOf('cat', tensors)
   return apply(catOp, tensors, checkAxis('cat', dim, first.rank))
 }
 
 /** Joins tensors of equal shape along a new axis `dim`. */
 export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
   return local(() => {
-    const [first] = tensors
-    if (first === undefined) throw new ArgumentError('stack: tensors expects at least one tensor, got none')
+    const first = firstOf('stack', tensors)
     const axis = checkAxis('stack', dim, first.rank + 1)
     tensors.forEach((x, i) => {
       if (!sameShape(x.shape, first.shape)) {
@@ -234,6 +251,7 @@ export function stack(tensors: readonly Tensor[], dim = 0): Tensor {
 /** Cuts x along `dim` into pieces of `sizes`, or of one size with a smaller last piece. */
 export function split(x: Tensor, sizes: number | readonly number[], dim = 0): Tensor[] {
   return local(() => {
+    checkTensors('split', { x })
     const axis = checkAxis('split', dim, x.rank)
     const extent = at(x.shape, axis)
     if (typeof sizes === 'number') {
@@ -255,6 +273,7 @@ export function split(x: Tensor, sizes: number | readonly number[], dim = 0): Te
 
 /** Cuts x along `dim` into `chunks` pieces of (nearly) equal size, as PyTorch's `chunk`. */
 export function chunk(x: Tensor, chunks: number, dim = 0): Tensor[] {
+  checkTensors('chunk', { x })
   const axis = checkAxis('chunk', dim, x.rank)
   checkInteger('chunk', 'chunks', chunks, 1)
   return split(x, Math.max(1, Math.ceil(at(x.shape, axis) / chunks)), axis)
@@ -282,5 +301,6 @@ const flipOp: Op<readonly number[]> = {
 
 /** x with the order along `dims` reversed. */
 export function flip(x: Tensor, dims: number | readonly number[]): Tensor {
+  checkTensors('flip', { x })
   return apply(flipOp, [x], checkAxes('flip', dims, x.rank))
 }

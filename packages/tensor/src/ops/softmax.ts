@@ -2,7 +2,7 @@
 
 import { isGradEnabled } from '../grad-mode.ts'
 import { rowsAround } from '../layout.ts'
-import { apply, checkFloat, type Op } from '../op.ts'
+import { apply, checkFloat, checkTensors, type Op } from '../op.ts'
 import { checkAxis } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumAxes } from './broadcast.ts'
@@ -43,10 +43,12 @@ export interface SoftmaxOptions {
 
 /** e^x / sum(e^x) along an axis. */
 export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  checkTensors('softmax', { x })
   return apply(plainSoftmax, [x], { axis: checkAxis('softmax', options.dim ?? -1, x.rank), log: false })
 }
 
 /** Logarithm of the softmax along an axis, without overflow. */
 export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
+  checkTensors('logSoftmax', { x })
   return apply(logSoftmaxOp, [x], { axis: checkAxis('logSoftmax', options.dim ?? -1, x.rank), log: true })
 }
