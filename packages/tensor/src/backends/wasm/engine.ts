@@ -54,7 +54,7 @@ export interface EngineOptions extends HeapOptions {
 /** Whether the host has relaxed SIMD, once Node 20 has been told to turn it on; it is standard in later engines. */
 function hasRelaxedSimd(): boolean {
   const m = new ModuleBuilder()
-  m.func('', ['v128'], (_, x) => f32x4.madd(x, x, x), 'v128')
+  m.func('run', ['v128'], (b, x) => b.set(x, f32x4.madd(x, x, x)))
   const code = m.encode({ initial: 0, maximum: 1 })
   const { process } = globalThis
   if (!WebAssembly.validate(code) && process?.versions?.v8?.startsWith('11.')) {
