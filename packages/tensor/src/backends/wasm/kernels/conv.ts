@@ -7,8 +7,9 @@ import { gemm } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
 import { tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
-import { suitsWinograd, transformWeights, winograd } from './winograd.ts'
+import { suitsWinograd, winograd } from './winograd.ts'
 import { winogradWeightGradient } from './winograd-grad.ts'
+import { transformWeights } from './winograd-weights.ts'
 
 /** Whether pixels are rows of a matrix product: a 1 x 1 kernel that looks at every pixel once. */
 function isPointwise(s: ConvSpec): boolean {

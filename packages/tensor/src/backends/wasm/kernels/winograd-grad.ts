@@ -12,8 +12,8 @@ import { grainWork, roundUp } from './matmul.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile, tileShape } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
-import { blockCapacity, emitInputTransform, planeBytes, tileWindows } from './winograd.ts'
-import { emitLine, emitLines, lines, pointers } from './winograd-transforms.ts'
+import { blockCapacity, emitInputTransform, tileWindows } from './winograd.ts'
+import { emitLine, emitLines, lines, planeBytes, pointers } from './winograd-transforms.ts'
 
 /** Bytes of the planes of a block, of both operands. */
 const blockBytes = 393216

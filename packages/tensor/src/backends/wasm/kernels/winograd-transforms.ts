@@ -101,3 +101,9 @@ export function pointers(b: FunctionBuilder, start: Value<'i32'>, step: Value<'i
   while (list.length < count) list.push(b.let(i32.add(list.at(-1)!, step)))
   return list
 }
+
+/** Bytes from plane to plane: an odd number of cache lines, so that the planes of a tile do not fall into one set. */
+export function planeBytes(tiles: number, channels: number): number {
+  const linesOfCache = Math.ceil((tiles * channels * 4) / 64)
+  return (linesOfCache | 1) * 64
+}

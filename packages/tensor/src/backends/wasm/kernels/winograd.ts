@@ -5,14 +5,14 @@
  *
  * The result differs from the direct sum by about 1e-5 of its largest value; `precision: 'strict'` avoids it.
  */
-import type { Buffer, ConvSpec } from '../../backend.ts'
+import type { ConvSpec } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
-import { transpose4 } from './pack.ts'
 import { emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile, tileShape } from './tile.ts'
-import { emitLine, emitLines, lines, pointers } from './winograd-transforms.ts'
+import { emitLine, emitLines, lines, planeBytes, pointers } from './winograd-transforms.ts'
+import { weightPlane } from './winograd-weights.ts'
 
 /** Bytes of the planes of a block: half of a small second-level cache. */
 const blockBytes = 393216
@@ -58,17 +58,6 @@ export function tileWindows(w: Windows): Windows {
     strideHeight: 4,
     strideWidth: 4,
   }
-}
-
-/** Bytes from plane to plane: an odd number of cache lines, so that the planes of a tile do not fall into one set. */
-export function planeBytes(tiles: number, channels: number): number {
-  const linesOfCache = Math.ceil((tiles * channels * 4) / 64)
-  return (linesOfCache | 1) * 64
-}
-
-/** Bytes from plane to plane of the transformed weights. */
-function weightPlane(inner: number, outer: number, columns: number): number {
-  return planeBytes(roundUp(outer, columns), inner)
 }
 
 /** Room for `tiles` tiles, in coarse steps, so that images of many sizes share a kernel. */
@@ -370,108 +359,6 @@ function emitOutputTransform(
       b.add(at, 96)
       b.add(out, i32.mul(width, outChannels * 4))
     })
-  })
-}
-
-/**
- * The transformed weights, as [36][panels][channels in][columns], kept as long as the weights do not change: of the
- * convolution itself or, `flipped`, of the one that gives the input's gradient.
- */
-export function transformWeights(engine: Engine, weight: Buffer, spec: ConvSpec, flipped: boolean): number {
-  const { inChannels, outChannels } = spec
-  const { columns } = tileShape(engine)
-  const [inner, outer] = flipped ? [outChannels, inChannels] : [inChannels, outChannels]
-  const plane = weightPlane(inner, outer, columns)
-  const perThread = 512 + 36 * columns * 16
-  const key = `winograd ${columns} ${flipped} ${inChannels} ${outChannels}`
-  return engine.derived(weight, key, 36 * plane, (to) => {
-    const kernel = engine.kernel(`${key} weights`, (module) => {
-      module.func('run', ints(6), (b, weight, to, scratches, from, end, thread) => {
-        const { weight: line } = lines(engine.fma)
-        const local = () => b.local('i32')
-        const [at, source, c, j, target] = [local(), local(), local(), local(), local()]
-        const scratch = b.let(i32.add(scratches, i32.mul(thread, perThread)))
-        const turned = i32.add(scratch, 512)
-        /** The 36 transforms of four input channels of one output channel, to `target` in steps of `step` bytes. */
-        const transform = (step: number) => {
-          // Flipped, the kernel is read from its last cell on.
-          const cell = (i: number) => (flipped ? 8 - i : i) * inChannels * 4
-          for (let x = 0; x < 3; x++) {
-            emitLine(
-              b,
-              line,
-              3,
-              (i) => [source, cell(3 * i + x)],
-              (i, value) => b.emit(v128.store(scratch, value, i * 48 + x * 16)),
-            )
-          }
-          b.set(at, scratch)
-          emitLines(b, 6, () => {
-            emitLine(
-              b,
-              line,
-              3,
-              (i) => [at, i * 16],
-              (i, value) => b.emit(v128.store(target, value, i * step)),
-            )
-            b.add(at, 48)
-            b.add(target, 6 * step)
-          })
-        }
-        const sourceAt = (out: Value<'i32'>, channel: Value<'i32'>) =>
-          i32.add(weight, i32.shl(i32.add(i32.mul(out, 9 * inChannels), channel), 2))
-        eachUnit(b, from, end, (panel) => {
-          const first = b.let(i32.mul(panel, columns))
-          const last = b.let(i32.add(first, columns))
-          b.if(i32.gtU(last, outer), () => b.set(last, outer))
-          const panelAt = b.let(i32.add(to, i32.mul(panel, inner * columns * 4)))
-          b.set(c, 0)
-          if (flipped) {
-            // Vectors lie along the panel's columns.
-            b.for(c, inner, 1, () => {
-              const row = b.let(i32.add(panelAt, i32.mul(c, columns * 4)))
-              b.set(j, first)
-              b.for(j, last, 4, () => {
-                b.set(source, sourceAt(c, j))
-                b.set(target, row)
-                transform(plane)
-                b.add(row, 16)
-              })
-            })
-            return
-          }
-          // Vectors lie along c: all columns of the panel are collected, then turned by 4 x 4 blocks.
-          b.for(c, inner, 4, () => {
-            const into = b.let(turned)
-            b.set(j, first)
-            b.for(j, last, 1, () => {
-              b.set(source, sourceAt(j, c))
-              b.set(target, into)
-              transform(columns * 16)
-              b.add(into, 16)
-            })
-            b.set(into, turned)
-            b.set(target, i32.add(panelAt, i32.mul(c, columns * 4)))
-            emitLines(b, 36, () => {
-              for (let q = 0; q < columns; q += 4) {
-                const block = [0, 1, 2, 3].map((i) => b.let(v128.load(into, (q + i) * 16)))
-                transpose4(b, block).forEach((row, k) => {
-                  b.emit(v128.store(target, row, k * columns * 4 + q * 4))
-                })
-              }
-              b.add(into, columns * 16)
-              b.add(target, plane)
-            })
-          })
-        })
-      })
-    })
-    const mark = engine.heap.mark()
-    const scratch = engine.workspace(perThread * engine.pool.threads)
-    const panels = Math.ceil(outer / columns)
-    const grain = Math.ceil(grainWork / (400 * columns * inner))
-    engine.parallel(kernel, [engine.ptr(weight), to, scratch], panels, grain)
-    engine.heap.release(mark)
   })
 }
 
