@@ -1,1 +1,10 @@
-export {}
+/** The training loop, and measuring: `fit` and `evaluate`. */
+export { type CurveOptions, curveSvg } from './curve.ts'
+export type { Judgement, Loader, Model, TrainingBatch } from './data.ts'
+export { NonFiniteError, OutputError } from './errors.ts'
+export { type EvaluateOptions, type Evaluation, type EvaluationProgress, evaluate } from './evaluate.ts'
+export { fit } from './fit.ts'
+export { memoryFolder, type RunFolder } from './folder.ts'
+export { type Best, type EarlyStopping, type EpochRecord, historyCsv, type Monitor } from './history.ts'
+export type { Metrics } from './metrics.ts'
+export type { FitOptions, FitResult, Progress } from './options.ts'
