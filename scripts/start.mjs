@@ -2,18 +2,25 @@
 // Words after `npm start --` go to `convnets train`.
 import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { install, requireNode } from './install.mjs'
 import { passSignalsOn } from './run.mjs'
 import { root } from './workspace.mjs'
 
-const out = join('runs', 'first')
+const words = process.argv.slice(2)
+
+/** Where training writes: `runs/first`, unless the words say otherwise. */
+function outputFolder() {
+  const last = words.findLastIndex((word) => word === '--out' || word.startsWith('--out='))
+  if (last < 0) return join('runs', 'first')
+  return words[last] === '--out' ? (words[last + 1] ?? '') : words[last].slice('--out='.length)
+}
 
 /** Runs the command line from source and ends this process with its exit code if it fails. */
 function convnets(...args) {
   console.log(`\n$ convnets ${args.join(' ')}`)
   const main = join('packages', 'cli', 'src', 'main.ts')
-  return new Promise((resolve) => {
+  return new Promise((done) => {
     const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], { cwd: root, stdio: 'inherit' })
     process.on('SIGTERM', () => child.kill('SIGTERM'))
     child.on('error', (error) => {
@@ -21,8 +28,9 @@ function convnets(...args) {
       process.exit(1)
     })
     child.on('close', (code, signal) => {
-      if (code === 0) resolve()
-      else process.exit(code ?? (signal === 'SIGINT' ? 130 : 1))
+      if (code === 0) return done()
+      if (code === 130 || code === 143) console.error(`Here that is: npm start -- ${['--resume', ...words].join(' ')}`)
+      process.exit(code ?? (signal === 'SIGINT' ? 130 : 1))
     })
   })
 }
@@ -36,8 +44,11 @@ await install().catch((error) => {
 stopPassing()
 // The terminal sends Ctrl-C to the whole group: training saves its checkpoint, and this process waits for that.
 process.on('SIGINT', () => {})
-await convnets('train', '--out', out, ...process.argv.slice(2))
-const pictures = readdirSync(join(root, out, 'images'))
+const out = outputFolder()
+await convnets('train', '--out', out, ...words)
+if (words.includes('--help') || words.includes('-h')) process.exit()
+const images = resolve(root, out, 'images')
+const pictures = readdirSync(images)
   .filter((name) => name.endsWith('.png'))
   .sort()
 await convnets('classify', join(out, 'model.safetensors'), ...pictures.map((name) => join(out, 'images', name)))

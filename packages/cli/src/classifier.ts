@@ -1,0 +1,40 @@
+/** From pictures to class names. */
+import { collateImages, normalize, type Pixels } from '@convnets/data'
+import type { Layer } from '@convnets/nn'
+import { noGrad, softmax, tidy, topk } from '@convnets/tensor'
+import { frame } from './frame.ts'
+import type { Trained } from './trained.ts'
+
+/** A class that a picture may show. */
+export interface Guess {
+  readonly name: string
+  readonly index: number
+  /** From 0 to 1; those of all classes sum to 1. */
+  readonly probability: number
+}
+
+/** The `top` likeliest classes of each picture, likeliest first. `model` is in evaluation mode. */
+export function classifyPictures(
+  model: Layer,
+  { classes, preprocessing }: Trained,
+  pictures: readonly Pixels[],
+  top = 1,
+): Guess[][] {
+  const { height, width, mean, std } = preprocessing
+  const prepare = normalize(mean, std)
+  const samples = pictures.map((picture) => ({ image: prepare(frame(picture, height, width)), label: 0 }))
+  const k = Math.min(top, classes.length)
+  const { values, indices } = tidy(() =>
+    noGrad(() => {
+      const { input } = collateImages(samples, new Int32Array(samples.length))
+      const best = topk(softmax(model.forward(input), { dim: 1 }), k)
+      return { values: best.values.dataSync(), indices: best.indices.dataSync() }
+    }),
+  )
+  return pictures.map((_, i) =>
+    Array.from({ length: k }, (_, rank) => {
+      const index = indices[i * k + rank]!
+      return { name: classes[index]!, index, probability: values[i * k + rank]! }
+    }),
+  )
+}

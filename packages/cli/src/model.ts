@@ -1,0 +1,87 @@
+/** Networks by name, and networks from files. */
+import { readFile } from 'node:fs/promises'
+import { findModel, type ImageModel, listModels, type ModelEntry, nearest } from '@convnets/blocks'
+import { modern } from '@convnets/models-modern'
+import { StateDictError } from '@convnets/nn'
+import { FormatError } from '@convnets/tensor'
+import { readSafetensors } from '@convnets/weights'
+import { Failure, UsageError } from './failure.ts'
+import { fromMetadata, type Trained } from './trained.ts'
+
+const lists = { from: [modern] }
+
+/** All networks whose name contains `pattern`, in which `*` and `?` stand for anything and for any character. */
+export function listEntries(pattern = '*'): ModelEntry[] {
+  const anywhere = /[*?]/.test(pattern) ? pattern : `*${pattern}*`
+  return listModels(anywhere, lists).map((name) => findModel(name, lists))
+}
+
+/** The network of a name, or undefined. */
+function entryOf(name: string): ModelEntry | undefined {
+  return modern.find((entry) => entry.name === name)
+}
+
+/** The network that the user calls `name`. Throws `UsageError` with the nearest names if there is none. */
+export function findEntry(name: string): ModelEntry {
+  const entry = entryOf(name)
+  if (entry !== undefined) return entry
+  const near = nearest(
+    name,
+    modern.map((known) => known.name),
+  )
+  throw new UsageError(
+    `There is no model called '${name}'; the nearest names are ${near.join(', ')} (\`convnets models\` lists all).`,
+  )
+}
+
+/** A network ready to classify, and what its file says of it. */
+export interface OpenedModel {
+  readonly model: ImageModel
+  readonly trained: Trained
+}
+
+/**
+ * Opens a file that `convnets train` has written. Throws `Failure` for one that is broken, that does not say what network
+ * it is for, or whose weights are not those of that network.
+ */
+export async function openModel(file: string): Promise<OpenedModel> {
+  const bytes = await readFile(file)
+  const { tensors, metadata } = readWeights(bytes, file)
+  try {
+    const trained = fromMetadata(metadata, file)
+    const entry = entryOf(trained.model)
+    if (entry === undefined) {
+      throw new Failure(`${file} is for a network called '${trained.model}', which this version does not have.`)
+    }
+    const model = entry(trained.options)
+    try {
+      model.loadStateDict(tensors)
+    } catch (error) {
+      if (!(error instanceof StateDictError)) throw error
+      const reasons = [
+        [error.missing.length, 'missing'],
+        [error.unexpected.length, 'unexpected'],
+        [error.mismatched.length, 'of another shape'],
+      ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]))
+      throw new Failure(
+        `${file} says that it is for ${trained.model}, but its tensors are those of another network: ${reasons.join(', ')}.`,
+        { cause: error },
+      )
+    }
+    return { model: model.eval(), trained }
+  } finally {
+    for (const tensor of tensors.values()) tensor.dispose()
+  }
+}
+
+function readWeights(bytes: Uint8Array, file: string): ReturnType<typeof readSafetensors> {
+  try {
+    return readSafetensors(bytes, { file })
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error
+    throw new Failure(
+      `${file} is no whole safetensors file: at byte ${error.offset}, expected ${error.expected}, got ${error.got}.`,
+      { cause: error },
+    )
+  }
+}

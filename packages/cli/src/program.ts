@@ -1,0 +1,215 @@
+/** The command line: commands, options, help. Commands are imported when they are called, so that help is quick. */
+import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import type { Context } from './context.ts'
+import { type DataName, dataSets, type OptimizerName, optimizers, type ScheduleName, schedules } from './settings.ts'
+
+/** Options of `convnets train` as the command line gives them; what has no default may be absent. */
+export interface TrainOptions {
+  model: string
+  data: DataName
+  dataRoot?: string
+  epochs: number
+  batch: number
+  optimizer: OptimizerName
+  lr?: number
+  momentum?: number
+  weightDecay?: number
+  schedule: ScheduleName
+  labelSmoothing: number
+  seed: number
+  limit?: number
+  threads?: number
+  out?: string
+  resume?: boolean
+  quiet?: boolean
+}
+
+export interface ClassifyOptions {
+  top: number
+  json?: boolean
+  threads?: number
+}
+
+export interface ModelsOptions {
+  json?: boolean
+}
+
+/** The number that `text` spells, or nothing: `Number('')` is 0 and `Number('0x10')` is 16, which nobody means. */
+function parse(text: string): number | undefined {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : undefined
+}
+
+function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = parse(text)
+    if (value !== undefined && Number.isInteger(value) && value >= least && value <= most) return value
+    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
+    throw new InvalidArgumentError(`It should be a whole number ${range}.`)
+  }
+}
+
+function number(least: number, below: number): (text: string) => number {
+  return (text) => {
+    const value = parse(text)
+    if (value !== undefined && value >= least && value < below) return value
+    const range = below === Number.POSITIVE_INFINITY ? `of at least ${least}` : `from ${least} to below ${below}`
+    throw new InvalidArgumentError(`It should be a number ${range}.`)
+  }
+}
+
+function positive(text: string): number {
+  const value = parse(text)
+  if (value !== undefined && value > 0 && Number.isFinite(value)) return value
+  throw new InvalidArgumentError('It should be a number above 0.')
+}
+
+const threads = (): Option => new Option('--threads <n>', 'threads (default: one per core)').argParser(integer(1, 64))
+
+const list = (rows: Readonly<Record<string, string>>): string => {
+  const width = Math.max(...Object.keys(rows).map((name) => name.length))
+  return Object.entries(rows)
+    .map(([name, about]) => `  ${name.padEnd(width)}  ${about}`)
+    .join('\n')
+}
+
+const defaultsOf = (key: 'lr' | 'weightDecay'): string =>
+  Object.entries(optimizers)
+    .map(([name, row]) => `${name} ${row[key]}`)
+    .join(', ')
+
+function addTrain(program: Command, context: Context): void {
+  program
+    .command('train')
+    .summary('train a network and classify ten test pictures with it')
+    .description(
+      'Trains a network. Without options: a ResNet-20 on 6,000 pictures of clothes, in about a minute. ' +
+        'The output folder gets the weights, the curve of loss and accuracy, a log, checkpoints and ten classified ' +
+        'test pictures. Ctrl-C saves a checkpoint before it ends; --resume goes on from there.',
+    )
+    .option('--model <name>', 'network, one of `convnets models`', 'resnet20')
+    .addOption(new Option('--data <name>', 'data set').choices(Object.keys(dataSets)).default('fashion-mnist'))
+    .option('--data-root <folder>', "folder of the data set's files")
+    .option('--epochs <n>', 'passes over the training pictures', integer(1), 6)
+    .option('--batch <n>', 'pictures per step', integer(1), 64)
+    .addOption(new Option('--optimizer <name>', 'optimizer').choices(Object.keys(optimizers)).default('sgd'))
+    .addOption(new Option('--schedule <name>', 'learning rate').choices(Object.keys(schedules)).default('one-cycle'))
+    .option('--lr <x>', `highest learning rate (default: ${defaultsOf('lr')})`, positive)
+    .option(
+      '--momentum <x>',
+      'momentum of sgd and rmsprop (default: 0.9; one-cycle lets it fall from 0.95 to 0.85 and rise again)',
+      number(0, 1),
+    )
+    .option(
+      '--weight-decay <x>',
+      `weight decay (default: ${defaultsOf('weightDecay')})`,
+      number(0, Number.POSITIVE_INFINITY),
+    )
+    .option('--label-smoothing <x>', 'share of the target spread over all classes', number(0, 1), 0)
+    .option('--seed <n>', 'what weights, order and flips follow from', integer(0, 2 ** 32 - 1), 1)
+    .option('--limit <n>', 'use only the first n pictures for training and for testing', integer(1))
+    .addOption(threads())
+    .option('--out <folder>', 'output folder (default: runs/<model>)')
+    .option('--resume', 'go on with the run in the output folder')
+    .option('--quiet', 'no progress bar: a line per epoch')
+    .addHelpText(
+      'after',
+      `
+Data sets:
+${list(Object.fromEntries(Object.entries(dataSets).map(([name, { about }]) => [name, about])))}
+
+Schedules:
+${list(schedules)}
+
+Examples:
+  $ convnets train
+  $ convnets train --epochs 10 --batch 128 --out runs/longer
+  $ convnets train --resume --out runs/longer
+  $ convnets train --model resnet56 --data cifar10 --data-root cifar-10-batches-bin --epochs 30
+  $ convnets train --optimizer adamw --schedule cosine --lr 1e-3 --limit 1000`,
+    )
+    .action(async (options: TrainOptions, command: Command) => {
+      const given = new Set(Object.keys(options).filter((key) => command.getOptionValueSource(key) === 'cli'))
+      await (await import('./commands/train.ts')).train(options, given, context)
+    })
+}
+
+function addClassify(program: Command, context: Context): void {
+  program
+    .command('classify')
+    .summary('say what pictures show')
+    .description(
+      'Classifies pictures with the weights that `convnets train` has written. ' +
+        'Pictures may have any size: they are scaled to what the network was trained on, and what sticks out of its ' +
+        'frame is cut off. Colours become grey, or grey becomes colour, as the network needs.',
+    )
+    .addArgument(new Argument('<weights>', 'model.safetensors of a training run'))
+    .addArgument(new Argument('<pictures...>', 'PNG files (JPEG, WebP, TIFF, GIF and AVIF work too)'))
+    .option('--top <k>', 'how many classes to show for each picture', integer(1), 1)
+    .option('--json', 'print JSON')
+    .addOption(threads())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ convnets classify runs/resnet20/model.safetensors runs/resnet20/images/*.png
+  $ convnets classify --top 3 model.safetensors boot.png
+  $ convnets classify --json model.safetensors boot.png`,
+    )
+    .action(async (weights: string, pictures: string[], options: ClassifyOptions) => {
+      await (await import('./commands/classify.ts')).classify(weights, pictures, options, context)
+    })
+}
+
+function addModels(program: Command, context: Context): void {
+  program
+    .command('models')
+    .summary('list the networks')
+    .description('Lists the networks that can be trained, with their size and published accuracy on ImageNet.')
+    .addArgument(new Argument('[pattern]', 'part of a name; * stands for anything'))
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ convnets models
+  $ convnets models 'resnet*'
+  $ convnets models --json`,
+    )
+    .action(async (pattern: string | undefined, options: ModelsOptions) => {
+      await (await import('./commands/models.ts')).models(pattern, options, context)
+    })
+}
+
+/** The whole command line. Parsing it throws `CommanderError` for help, the version and what it does not understand. */
+export function createProgram(context: Context, version: string): Command {
+  const program = new Command('convnets')
+    .description('Trains convolutional networks and classifies pictures with them.')
+    .version(version, '--version', 'print the version')
+    .option('--debug', 'show where an error comes from')
+    .helpCommand(false)
+    .showSuggestionAfterError()
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void context.stdout.write(text),
+      writeErr: (text) => void context.stderr.write(text),
+      getOutHasColors: () => context.colors.isColorSupported,
+      getErrHasColors: () => context.colors.isColorSupported,
+      // Errors are thrown as well, and printed in one place.
+      outputError: () => {},
+    })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ convnets train                                            a ResNet-20 in about a minute
+  $ convnets classify runs/resnet20/model.safetensors *.png   what it sees in pictures
+  $ convnets models 'resnet*'                                 what else can be trained
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C.`,
+    )
+  addTrain(program, context)
+  addClassify(program, context)
+  addModels(program, context)
+  return program
+}

@@ -1,0 +1,43 @@
+/** Numbers and tables as people read them. */
+
+/** A table's column: its title, and where its text stands. */
+export interface Column {
+  readonly title: string
+  readonly align?: 'left' | 'right'
+}
+
+/** Rows of text under titles, in columns two spaces apart. */
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+  const widths = columns.map(({ title }, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
+  const line = (cells: readonly string[]): string =>
+    columns
+      .map(({ align }, i) => (align === 'right' ? cells[i]!.padStart(widths[i]!) : cells[i]!.padEnd(widths[i]!)))
+      .join('  ')
+      .trimEnd()
+  return [line(columns.map(({ title }) => title)), ...rows.map(line)].join('\n')
+}
+
+/** 272474 as `272,474`. */
+export const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
+
+/** 1 as `1 epoch`, 1500 as `1,500 epochs`. */
+export const plural = (count: number, noun: string): string => `${whole(count)} ${noun}${count === 1 ? '' : 's'}`
+
+/** 4089284608 as `4.09 G`, with three digits. */
+export function short(value: number): string {
+  const three = Number(value.toPrecision(3))
+  if (three < 1e3) return String(value)
+  const [unit, size] = three >= 1e9 ? ['G', 1e9] : three >= 1e6 ? ['M', 1e6] : ['k', 1e3]
+  return `${(three / Number(size)).toPrecision(3)} ${unit}`
+}
+
+/** 0.8734 as `87.3 %`. */
+export const percent = (value: number): string => `${(100 * value).toFixed(1)} %`
+
+/** Seconds as `m:ss` or `h:mm:ss`. */
+export function clock(seconds: number): string {
+  const total = Math.max(0, Math.round(seconds))
+  const [h, m, s] = [Math.floor(total / 3600), Math.floor(total / 60) % 60, total % 60]
+  const two = (value: number): string => String(value).padStart(2, '0')
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`
+}
