@@ -2,7 +2,7 @@
 import { Failure } from './failure.ts'
 
 /** How a picture becomes the network's input. */
-export interface Preprocessing {
+interface Preprocessing {
   readonly height: number
   readonly width: number
   readonly channels: 1 | 3
