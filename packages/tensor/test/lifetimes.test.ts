@@ -14,6 +14,7 @@ import {
   f,
   Generator,
   gather,
+  getThreads,
   grad,
   linear,
   maxPool2d,
@@ -24,6 +25,7 @@ import {
   reference,
   relu,
   resetPeakMemory,
+  setThreads,
   sum,
   type Tensor,
   tensor,
@@ -286,24 +288,26 @@ describe.each(both)('an op on %s leaves nothing but its results', (_, backend) =
   })
 })
 
-/** conv-bn-relu-pool-linear with SGD by hand: a training step as users write it. */
-function trainer(backend: Backend) {
+/** conv-bn-relu-pool-linear with SGD by hand: a training step as users write it. `size` scales all extents. */
+function trainer(backend: Backend, size = 1) {
   const generator = new Generator(1)
   const parameter = (shape: number[], scale: number): Tensor => {
     const p = tidy(() => randn(shape, { backend, generator }).mul(scale))
     p.requiresGrad = true
     return p.keep()
   }
+  const [batch, channels, side] = [2 * size, 4 * size, 4 * size]
   const w = [
-    parameter([4, 1, 3, 3], 0.3),
-    parameter([4], 1),
-    parameter([4], 0),
-    parameter([3, 16], 0.2),
+    parameter([channels, size, 3, 3], 0.3),
+    parameter([channels], 1),
+    parameter([channels], 0),
+    parameter([3, (channels * side * side) / 4], 0.2),
     parameter([3], 0),
   ]
   const velocities = w.map((p) => zeros(p.shape, { backend }).keep())
-  const x = randn([2, 1, 4, 4], { backend, generator }).keep()
-  const target = tensor([0, 2], { dtype: 'int32', backend }).keep()
+  const x = randn([batch, size, side, side], { backend, generator }).keep()
+  const classes = Array.from({ length: batch }, (_, i) => (i * 2) % 3)
+  const target = tensor(classes, { dtype: 'int32', backend }).keep()
   const v = f.add(f.mul(f.param(0), f.input(1)), f.input(2))
   const rule = [f.sub(f.input(0), f.mul(f.param(1), v)), v]
   return {
@@ -360,6 +364,25 @@ describe('training', () => {
       return result
     }
     expect(run()).toEqual(run())
+  })
+
+  it('gives the same weights to the bit for any number of threads', () => {
+    const run = (threads: number): number[] => {
+      setThreads(threads)
+      const { step, weights, dispose } = trainer(wasm, 16)
+      for (let i = 0; i < 3; i++) step()
+      const result = weights()
+      dispose()
+      return result
+    }
+    const threads = getThreads()
+    try {
+      const [one, two, three] = [1, 2, 3].map(run)
+      expect(two).toEqual(one)
+      expect(three).toEqual(one)
+    } finally {
+      setThreads(threads)
+    }
   })
 })
 

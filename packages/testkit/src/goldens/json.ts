@@ -71,6 +71,12 @@ export class Json {
     return value.map((item, i) => new Json(item, this.#at(i)))
   }
 
+  /** An array of `length` items. */
+  listOf(length: number): Json[] {
+    const items = this.list()
+    return items.length === length ? items : this.#expected(`an array of ${length}`)
+  }
+
   number(): number {
     return typeof this.value === 'number' ? this.value : this.#expected('a number')
   }
@@ -103,10 +109,7 @@ export class Json {
   }
 
   pair(): [number, number] {
-    const [a, b] = this.list().map((item) => item.integer())
-    return a !== undefined && b !== undefined && (this.value as unknown[]).length === 2
-      ? [a, b]
-      : this.#expected('two integers')
+    return this.listOf(2).map((item) => item.integer()) as [number, number]
   }
 
   /** Extents of a tensor. */

@@ -122,8 +122,8 @@ export function parseModelGolden(text: string, file = 'model.json'): ModelGolden
       .get('state')
       .list()
       .map((entry) => {
-        const [key, shape] = entry.list()
-        return [(key ?? entry).string(), (shape ?? entry).shape()] as const
+        const [key, shape] = entry.listOf(2) as [Json, Json]
+        return [key.string(), shape.shape()] as const
       }),
     training: json.optional('training', readStep),
   }
