@@ -5,6 +5,7 @@ import type { WasmBuffer } from '../../src/backends/wasm/engine.ts'
 import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
 import { chosenTiles, tileCandidates, tileShape } from '../../src/backends/wasm/kernels/tile.ts'
 import { suitsWinograd } from '../../src/backends/wasm/kernels/winograd.ts'
+import { getPrecision, setPrecision } from '../../src/backends/wasm/wasm.ts'
 import { Generator } from '../../src/random.ts'
 import { between, dot, expectClose, forSeeds, normals, randomConv } from '../numbers.ts'
 import { GuardedEngine } from './guards.ts'
@@ -239,6 +240,16 @@ describe('convolution and its gradients', () => {
       for (const result of results) expect(result).toEqual(results[0])
     }
     chosenTiles.set(host.engine, chosen)
+  })
+
+  it('know two precisions', () => {
+    expect(getPrecision()).toBe('fast')
+    setPrecision('strict')
+    expect(getPrecision()).toBe('strict')
+    setPrecision('fast')
+    expect(() => setPrecision('exact' as 'fast')).toThrow(
+      "setPrecision: precision expects 'fast' or 'strict', got 'exact'",
+    )
   })
 
   it('use no Winograd where precision is strict', () => {

@@ -4,7 +4,7 @@
  */
 import { type FunctionBuilder, i32, ints, type Local } from '../asm.ts'
 import type { Engine } from '../engine.ts'
-import { grainWork } from './matmul.ts'
+import { grainWork, roundUp } from './matmul.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile, type TileShape, tileShape } from './tile.ts'
 
@@ -22,12 +22,16 @@ export interface DirectSpec extends Windows {
 /** Bytes of a strip: a share of a small second-level cache. */
 export const stripBytes = 131072
 
-/** The tile for `n` output channels: narrow where a wide one would be filled with zeros. */
-export function tileFor(engine: Engine, n: number): TileShape {
+/**
+ * The tile for results of `n` columns and, if it matters, of `m` rows: a smaller one where much of a large one would
+ * stay empty.
+ */
+export function tileFor(engine: Engine, n: number, m = 0): TileShape {
   if (n <= 4) return { rows: 8, columns: 4 }
   const shape = tileShape(engine)
-  const waste = Math.ceil(n / shape.columns) * shape.columns - n
-  return waste >= 8 && n < 128 ? { rows: 4, columns: 8 } : shape
+  const small = { rows: 4, columns: 8 }
+  const area = ({ rows, columns }: TileShape) => roundUp(m || 1000, rows) * roundUp(n, columns)
+  return area(small) < 0.95 * area(shape) ? small : shape
 }
 
 /**

@@ -24,11 +24,11 @@ export function weightGradient(engine: Engine, x: number, g: number, out: number
   const column = spec.inChannels * 4
   const groupIn = spec.inChannels / groups
   const groupOut = spec.outChannels / groups
-  const shape = tileFor(engine, groupOut)
-  const { rows, columns } = shape
   const oneRun = (groups === 1 && dilationWidth === 1) || kernelWidth === 1
   // Runs of input floats that meet one pixel of g: one per kernel row, or one per kernel cell.
   const run = oneRun ? kernelWidth * groupIn : groupIn
+  const shape = tileFor(engine, groupOut, run)
+  const { rows, columns } = shape
   const runsPerRow = oneRun ? 1 : kernelWidth
   const paddedRun = roundUp(run, rows)
   const paddedOut = roundUp(groupOut, columns)

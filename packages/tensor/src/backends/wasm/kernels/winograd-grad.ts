@@ -8,9 +8,10 @@
 import type { ConvSpec } from '../../backend.ts'
 import { type FunctionBuilder, i32, ints, type Local, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
+import { tileFor } from './direct.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
-import { eachUnit, Tile, tileShape } from './tile.ts'
+import { eachUnit, Tile } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
 import { blockCapacity, emitInputTransform, tileWindows } from './winograd.ts'
 import { emitLine, emitLines, lines, planeBytes, pointers } from './winograd-transforms.ts'
@@ -24,7 +25,7 @@ const sumBytes = 4e6
 export function winogradWeightGradient(engine: Engine, x: number, g: number, out: number, spec: ConvSpec): void {
   const { fma } = engine
   const { inChannels, outChannels } = spec
-  const shape = tileShape(engine)
+  const shape = tileFor(engine, inChannels, outChannels)
   const { rows, columns } = shape
   // Rows of the sums are output channels, so that vectors lie along the input channels, as in the weights.
   const paddedIn = roundUp(inChannels, columns)
