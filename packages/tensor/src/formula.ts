@@ -67,15 +67,18 @@ function isConst(e: Expr, value: number): boolean {
   return e.kind === 'const' && e.value === value
 }
 
-function unary(fn: UnaryFunction): (a: Term) => Expr {
-  return (a) => ({ kind: 'unary', fn, a: expr(a) })
-}
-
-function binary(fn: BinaryFunction): (a: Term, b: Term) => Expr {
-  return (a, b) => ({ kind: 'binary', fn, a: expr(a), b: expr(b) })
-}
+const unary =
+  (fn: UnaryFunction) =>
+  (a: Term): Expr => ({ kind: 'unary', fn, a: expr(a) })
+const binary =
+  (fn: BinaryFunction) =>
+  (a: Term, b: Term): Expr => ({ kind: 'binary', fn, a: expr(a), b: expr(b) })
 
 const plain = { add: binary('add'), sub: binary('sub'), mul: binary('mul'), div: binary('div'), neg: unary('neg') }
+
+function byName<N extends string, B>(names: readonly N[], builder: (name: N) => B): Record<N, B> {
+  return Object.fromEntries(names.map((name) => [name, builder(name)])) as Record<N, B>
+}
 
 /** A builder for every function, and a few shorthands. */
 type Builders = { readonly [K in UnaryFunction]: (a: Term) => Expr } & {
@@ -125,30 +128,11 @@ export const f: Builders = {
     const x = expr(a)
     return x.kind === 'const' ? { kind: 'const', value: -x.value } : plain.neg(x)
   },
-  pow: binary('pow'),
-  min: binary('min'),
-  max: binary('max'),
-  lt: binary('lt'),
-  le: binary('le'),
-  gt: binary('gt'),
-  ge: binary('ge'),
-  eq: binary('eq'),
-  ne: binary('ne'),
-  and: binary('and'),
-  or: binary('or'),
-  not: unary('not'),
-  abs: unary('abs'),
-  sqrt: unary('sqrt'),
-  exp: unary('exp'),
-  log: unary('log'),
-  sin: unary('sin'),
-  cos: unary('cos'),
-  tanh: unary('tanh'),
-  erf: unary('erf'),
-  floor: unary('floor'),
-  ceil: unary('ceil'),
-  round: unary('round'),
-  trunc: unary('trunc'),
+  ...byName(['pow', 'min', 'max', 'lt', 'le', 'gt', 'ge', 'eq', 'ne', 'and', 'or'], binary),
+  ...byName(
+    ['not', 'abs', 'sqrt', 'exp', 'log', 'sin', 'cos', 'tanh', 'erf', 'floor', 'ceil', 'round', 'trunc'],
+    unary,
+  ),
   select(condition: Expr, a: Term, b: Term): Expr {
     const x = expr(a)
     const y = expr(b)
@@ -171,6 +155,20 @@ export function sameExpr(a: Expr, b: Expr): boolean {
   return a === b || formulaKey(a) === formulaKey(b)
 }
 
+/** The formulas that a node is made of. */
+export function partsOf(e: Expr): readonly Expr[] {
+  switch (e.kind) {
+    case 'unary':
+      return [e.a]
+    case 'binary':
+      return [e.a, e.b]
+    case 'select':
+      return [e.condition, e.a, e.b]
+    default:
+      return []
+  }
+}
+
 /** A text that identifies a formula: kernels compiled from it are cached under this key. */
 export function formulaKey(e: Expr): string {
   switch (e.kind) {
@@ -180,59 +178,34 @@ export function formulaKey(e: Expr): string {
       return `p${e.index}`
     case 'const':
       return Object.is(e.value, -0) ? '-0' : String(e.value)
-    case 'unary':
-      return `${e.fn}(${formulaKey(e.a)})`
-    case 'binary':
-      return `${e.fn}(${formulaKey(e.a)},${formulaKey(e.b)})`
-    case 'select':
-      return `select(${formulaKey(e.condition)},${formulaKey(e.a)},${formulaKey(e.b)})`
+    default:
+      return `${e.kind === 'select' ? e.kind : e.fn}(${partsOf(e).map(formulaKey)})`
   }
 }
 
 /** Which operands a formula reads. */
 export function inputsOf(e: Expr, found: Set<number> = new Set()): Set<number> {
-  switch (e.kind) {
-    case 'input':
-      found.add(e.index)
-      break
-    case 'unary':
-      inputsOf(e.a, found)
-      break
-    case 'binary':
-      inputsOf(e.a, found)
-      inputsOf(e.b, found)
-      break
-    case 'select':
-      inputsOf(e.condition, found)
-      inputsOf(e.a, found)
-      inputsOf(e.b, found)
-      break
-  }
+  if (e.kind === 'input') found.add(e.index)
+  for (const part of partsOf(e)) inputsOf(part, found)
   return found
 }
 
 /** The formula with operand `i` replaced by `replace(i)`. */
 export function substitute(e: Expr, replace: (index: number) => Expr): Expr {
+  const within = (part: Expr): Expr => substitute(part, replace)
   switch (e.kind) {
     case 'input':
       return replace(e.index)
     case 'unary':
-      return { ...e, a: substitute(e.a, replace) }
+      return { ...e, a: within(e.a) }
     case 'binary':
-      return { ...e, a: substitute(e.a, replace), b: substitute(e.b, replace) }
+      return { ...e, a: within(e.a), b: within(e.b) }
     case 'select':
-      return {
-        ...e,
-        condition: substitute(e.condition, replace),
-        a: substitute(e.a, replace),
-        b: substitute(e.b, replace),
-      }
+      return { ...e, condition: within(e.condition), a: within(e.a), b: within(e.b) }
     default:
       return e
   }
 }
-
-const sqrtPi = Math.sqrt(Math.PI)
 
 /**
  * The partial derivative of a formula by operand `index`. Where a function has a kink, the subgradient is the one of
@@ -249,70 +222,47 @@ export function derive(e: Expr, index: number): Expr {
       return f.select(e.condition, derive(e.a, index), derive(e.b, index))
     case 'unary': {
       const da = derive(e.a, index)
-      if (isConst(da, 0)) return zero
-      return f.mul(da, unaryDerivative(e.fn, e.a, e))
+      return isConst(da, 0) || isStep(e.fn) ? zero : f.mul(da, unaryDerivatives[e.fn](e.a, e))
     }
     case 'binary':
-      return binaryDerivative(e.fn, e.a, e.b, derive(e.a, index), derive(e.b, index), e)
+      return isStep(e.fn) ? zero : binaryDerivatives[e.fn](e.a, e.b, derive(e.a, index), derive(e.b, index), e)
   }
 }
 
-function unaryDerivative(fn: UnaryFunction, a: Expr, y: Expr): Expr {
-  switch (fn) {
-    case 'neg':
-      return f.const(-1)
-    case 'abs':
-      return f.sub(f.gt(a, 0), f.lt(a, 0))
-    case 'sqrt':
-      return f.div(0.5, y)
-    case 'exp':
-      return y
-    case 'log':
-      return f.div(1, a)
-    case 'sin':
-      return f.cos(a)
-    case 'cos':
-      return f.neg(f.sin(a))
-    case 'tanh':
-      return f.sub(1, f.square(y))
-    case 'erf':
-      return f.mul(2 / sqrtPi, f.exp(f.neg(f.square(a))))
-    case 'floor':
-    case 'ceil':
-    case 'round':
-    case 'trunc':
-    case 'not':
-      return zero
-  }
+const steps = ['floor', 'ceil', 'round', 'trunc', 'not', 'lt', 'le', 'gt', 'ge', 'eq', 'ne', 'and', 'or'] as const
+type Step = (typeof steps)[number]
+
+function isStep(fn: UnaryFunction | BinaryFunction): fn is Step {
+  return (steps as readonly string[]).includes(fn)
 }
 
-function binaryDerivative(fn: BinaryFunction, a: Expr, b: Expr, da: Expr, db: Expr, y: Expr): Expr {
-  switch (fn) {
-    case 'add':
-      return f.add(da, db)
-    case 'sub':
-      return f.sub(da, db)
-    case 'mul':
-      return f.add(f.mul(da, b), f.mul(a, db))
-    case 'div':
-      return f.div(f.sub(da, f.mul(y, db)), b)
-    case 'pow': {
-      const byBase = isConst(da, 0) ? zero : f.mul(da, f.mul(b, f.pow(a, f.sub(b, 1))))
-      const byExponent = isConst(db, 0) ? zero : f.mul(db, f.select(f.eq(a, 0), 0, f.mul(y, f.log(a))))
-      return f.add(byBase, byExponent)
-    }
-    case 'min':
-      return f.select(f.lt(b, a), db, da)
-    case 'max':
-      return f.select(f.lt(a, b), db, da)
-    case 'lt':
-    case 'le':
-    case 'gt':
-    case 'ge':
-    case 'eq':
-    case 'ne':
-    case 'and':
-    case 'or':
-      return zero
-  }
+/** Derivative by the argument a, given the value y. */
+const unaryDerivatives: Record<Exclude<UnaryFunction, Step>, (a: Expr, y: Expr) => Expr> = {
+  neg: () => f.const(-1),
+  abs: (a) => f.sub(f.gt(a, 0), f.lt(a, 0)),
+  sqrt: (_, y) => f.div(0.5, y),
+  exp: (_, y) => y,
+  log: (a) => f.div(1, a),
+  sin: (a) => f.cos(a),
+  cos: (a) => f.neg(f.sin(a)),
+  tanh: (_, y) => f.sub(1, f.square(y)),
+  erf: (a) => f.mul(2 / Math.sqrt(Math.PI), f.exp(f.neg(f.square(a)))),
+}
+
+/** Derivative given the arguments, their derivatives and the value y. */
+const binaryDerivatives: Record<
+  Exclude<BinaryFunction, Step>,
+  (a: Expr, b: Expr, da: Expr, db: Expr, y: Expr) => Expr
+> = {
+  add: (_, __, da, db) => f.add(da, db),
+  sub: (_, __, da, db) => f.sub(da, db),
+  mul: (a, b, da, db) => f.add(f.mul(da, b), f.mul(a, db)),
+  div: (_, b, da, db, y) => f.div(f.sub(da, f.mul(y, db)), b),
+  pow(a, b, da, db, y) {
+    const byBase = isConst(da, 0) ? zero : f.mul(da, f.mul(b, f.pow(a, f.sub(b, 1))))
+    const byExponent = isConst(db, 0) ? zero : f.mul(db, f.select(f.eq(a, 0), 0, f.mul(y, f.log(a))))
+    return f.add(byBase, byExponent)
+  },
+  min: (a, b, da, db) => f.select(f.lt(b, a), db, da),
+  max: (a, b, da, db) => f.select(f.lt(a, b), db, da),
 }

@@ -8,14 +8,14 @@
  */
 import { type DType, isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError } from '../errors.ts'
-import { derive, type Expr, f, inputsOf, substitute } from '../formula.ts'
+import { derive, type Expr, f, inputsOf, substitute, type Term } from '../formula.ts'
 import { broadcastStrides, walk } from '../layout.ts'
-import { apply, checkTensors, type Inputs, type Op, required, type Saved } from '../op.ts'
-import { broadcastShapes, checkNumber } from '../shape.ts'
+import { apply, checkTensors, type Op, required } from '../op.ts'
+import { broadcastShapes, checkNumber, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
 
-/** What dtypes a rule takes and gives. */
+/** What dtypes an op takes and gives. */
 type Kind =
   /** Numbers of one dtype to the same dtype. */
   | 'number'
@@ -26,49 +26,24 @@ type Kind =
   /** Truth values to bool. */
   | 'logical'
 
-/** An elementwise op. */
-export interface Rule {
-  readonly name: string
-  readonly kind: Kind
-  readonly arity: number
-  readonly formula: Expr
-  /** Derivative by operand i; operand number `arity` stands for the output. By symbolic differentiation if missing. */
-  readonly derivative?: ((i: number) => Expr) | undefined
-  /** By operand, made when first needed. */
-  readonly gradients: GradientRule[]
-}
-
-interface MapAttrs {
-  readonly rule: Rule
-  readonly params: readonly number[]
-  /** Dtype of the result where the kind leaves it open (casts). */
-  readonly out?: DType
-}
+/** A formula of tensors as an op; its attributes are the numbers that the formula takes beside them. */
+type Rule = Op<readonly number[]>
 
 /** The product of the incoming gradient and one derivative, as an op of its own. */
 interface GradientRule {
   /** undefined: the gradient passes unchanged. */
   readonly rule: Rule | undefined
-  /** Operands of the rule after the gradient; number `arity` is the output. */
+  /** Operands of the rule after the gradient; the number after the last operand is the output. */
   readonly reads: readonly number[]
 }
 
 const truthValues: ReadonlySet<string> = new Set(['lt', 'le', 'gt', 'ge', 'eq', 'ne', 'and', 'or'])
 
-function gradientRule(rule: Rule, i: number): GradientRule {
-  rule.gradients[i] ??= makeGradientRule(rule, i)
-  return rule.gradients[i]
-}
-
-function makeGradientRule(rule: Rule, i: number): GradientRule {
-  const d = rule.derivative?.(i) ?? derive(rule.formula, i)
+function gradientRule(name: string, d: Expr): GradientRule {
   if (d.kind === 'const' && d.value === 1) return { rule: undefined, reads: [] }
   const reads = [...inputsOf(d)].sort((a, b) => a - b)
   const formula = passGradient(substitute(d, (index) => f.input(1 + reads.indexOf(index))))
-  return {
-    rule: { name: `${rule.name} gradient`, kind: 'number', arity: 1 + reads.length, formula, gradients: [] },
-    reads,
-  }
+  return { rule: makeRule(`${name} gradient`, 'number', formula), reads }
 }
 
 /**
@@ -82,8 +57,7 @@ function passGradient(d: Expr): Expr {
   return f.mul(g, d)
 }
 
-function inferDType(rule: Rule, inputs: readonly Tensor[], out: DType | undefined): DType {
-  const { name, kind } = rule
+function inferDType(name: string, kind: Kind, inputs: readonly Tensor[]): DType {
   let dtype: DType | undefined
   inputs.forEach((x, i) => {
     const position = inputs.length === 1 ? 'x' : `input ${i}`
@@ -100,70 +74,121 @@ function inferDType(rule: Rule, inputs: readonly Tensor[], out: DType | undefine
     }
     dtype = x.dtype
   })
-  if (out !== undefined) return out
   if (kind === 'comparison' || kind === 'logical') return 'bool'
   if (dtype === undefined) throw new DTypeError(`${name}: expects numbers, got only bool; convert with to()`)
   return dtype
 }
 
-const mapOp = (rule: Rule): Op<MapAttrs> => ({
-  name: rule.name,
-  infer(inputs, { out }) {
-    const list = inputs.map((_, i) => required(rule.name, inputs, i))
-    return {
-      dtype: inferDType(rule, list, out),
-      shape:
-        list.length === 1
-          ? (list[0] as Tensor).shape
-          : broadcastShapes(
-              rule.name,
-              list.map((x) => x.shape),
-            ),
-    }
-  },
-  forward(inputs, { params }, meta, backend) {
+/** Forward pass of a formula over tensors that are repeated to the shape of the result. */
+const forward =
+  (formula: Expr): Rule['forward'] =>
+  (inputs, params, { shape, dtype }, backend) => {
     const list = inputs as readonly Tensor[]
     const { extents, strides } = walk(
-      meta.shape,
-      list.map((x) => broadcastStrides(x.shape, meta.shape)),
+      shape,
+      list.map((x) => broadcastStrides(x.shape, shape)),
     )
     const views = list.map((x, i) => ({ buffer: x.storage.buffer, offset: 0, strides: strides[i] ?? [] }))
-    return backend.map(rule.formula, views, params, extents, meta.dtype)
-  },
-  saves(_, needs) {
-    const reads = new Set(needs.flatMap((need, i) => (need ? gradientRule(rule, i).reads : [])))
-    const output = reads.delete(rule.arity)
-    return { inputs: [...reads], output }
-  },
-  backward: (g, saved) => mapGradient(rule, g, saved),
-})
+    return backend.map(formula, views, params, extents, dtype)
+  }
 
-function mapGradient(rule: Rule, g: Tensor, saved: Saved<MapAttrs>): (Tensor | undefined)[] {
-  const done: Map<string, Tensor> = new Map()
-  return saved.needs.map((need, i) => {
-    const meta = saved.metas[i]
-    if (!need || meta === undefined) return undefined
-    const { rule: step, reads } = gradientRule(rule, i)
-    const operands = reads.map((k) => (k === rule.arity ? saved.output : saved.input(k)))
-    const whole = step === undefined ? g : map(step, [g, ...operands], saved.attrs.params)
-    const key = String(meta.shape)
-    const former = step === undefined ? done.get(key) : undefined
-    const result = former ?? sumTo(whole, meta.shape)
-    if (step === undefined) done.set(key, result)
-    return result
-  })
+/** `derivative` gives the derivative by operand i; operand number `arity` in it stands for the output. */
+function makeRule(
+  name: string,
+  kind: Kind,
+  formula: Expr,
+  arity: number = Math.max(-1, ...inputsOf(formula)) + 1,
+  derivative: (i: number) => Expr = (i) => derive(formula, i),
+): Rule {
+  const gradients: GradientRule[] = []
+  const gradient = (i: number): GradientRule => {
+    gradients[i] ??= gradientRule(name, derivative(i))
+    return gradients[i]
+  }
+  return {
+    name,
+    infer(inputs) {
+      const list = inputs.map((_, i) => required(name, inputs, i))
+      const shapes = list.map((x) => x.shape)
+      return {
+        dtype: inferDType(name, kind, list),
+        shape: shapes.length === 1 ? (shapes[0] as Shape) : broadcastShapes(name, shapes),
+      }
+    },
+    forward: forward(formula),
+    saves(_, needs) {
+      const reads = new Set(needs.flatMap((need, i) => (need ? gradient(i).reads : [])))
+      const output = reads.delete(arity)
+      return { inputs: [...reads], output }
+    },
+    backward(g, { attrs, needs, metas, input, ...saved }) {
+      // Operands of one shape that the gradient reaches unchanged share its sum.
+      const unchanged: Map<string, Tensor> = new Map()
+      return metas.map((meta, i) => {
+        if (needs[i] !== true || meta === undefined) return undefined
+        const { rule, reads } = gradient(i)
+        if (rule !== undefined) {
+          const operands = reads.map((k) => (k === arity ? saved.output : input(k)))
+          return sumTo(apply(rule, [g, ...operands], attrs), meta.shape)
+        }
+        const key = String(meta.shape)
+        const result = unchanged.get(key) ?? sumTo(g, meta.shape)
+        unchanged.set(key, result)
+        return result
+      })
+    },
+  }
 }
 
-const ops: WeakMap<Rule, Op<MapAttrs>> = new WeakMap()
+/** An operand: a tensor, or a number of the other operand's dtype. At least one must be a tensor. */
+export type Operand = Tensor | number
 
-/** Runs an elementwise rule. */
-function map(rule: Rule, inputs: Inputs, params: readonly number[], out?: DType): Tensor {
-  let op = ops.get(rule)
-  if (op === undefined) {
-    op = mapOp(rule)
-    ops.set(rule, op)
+type Build = (...operands: Expr[]) => Expr
+type Derivative = (i: number, operands: readonly Expr[], y: Expr) => Expr
+
+/**
+ * An op from the formula of its operands. Those from number `tensors` on may be numbers, which become parameters of the
+ * formula; each way of mixing the two has a rule, made when it is first used.
+ */
+function operation(
+  name: string,
+  kind: Kind,
+  build: Build,
+  derivative?: Derivative,
+  tensors = 0,
+): (...operands: Operand[]) => Tensor {
+  const rules: Rule[] = []
+  const make = (numbers: number): Rule => {
+    const positions: number[] = []
+    let params = 0
+    const operands = Array.from({ length: build.length }, (_, i) =>
+      numbers & (1 << i) ? f.param(params++) : f.input(positions.push(i) - 1),
+    )
+    const y = f.input(positions.length)
+    return makeRule(
+      name,
+      kind,
+      build(...operands),
+      positions.length,
+      derivative && ((i) => derivative(positions[i] as number, operands, y)),
+    )
   }
-  return apply(op, inputs, out === undefined ? { rule, params } : { rule, params, out })
+  return (...operands) => {
+    const inputs: Tensor[] = []
+    const params: number[] = []
+    let numbers = 0
+    for (let i = 0; i < build.length; i++) {
+      const operand = operands[i] as Operand
+      if (typeof operand === 'number' && i >= tensors) {
+        params.push(operand)
+        numbers |= 1 << i
+      } else inputs.push(operand as Tensor)
+    }
+    if (inputs.length === 0) throw new ArgumentError(`${name}: expects at least one tensor, got two numbers`)
+    const rule = rules[numbers] ?? make(numbers)
+    rules[numbers] = rule
+    return apply(rule, inputs, params)
+  }
 }
 
 /** What makes up an elementwise op of one's own; see `elementwise`. */
@@ -190,213 +215,138 @@ export function elementwise(
   build: (...inputs: Expr[]) => Expr,
   options: ElementwiseOptions = {},
 ): (...inputs: Tensor[]) => Tensor {
-  const rule = makeRule(name, 'float', build, options.derivative)
+  const run = operation(name, 'float', build, options.derivative, build.length)
   return (...inputs) => {
-    if (inputs.length !== rule.arity) {
-      throw new ArgumentError(`${name}: expects ${rule.arity} tensors, got ${inputs.length}`)
+    if (inputs.length !== build.length) {
+      throw new ArgumentError(`${name}: expects ${build.length} tensors, got ${inputs.length}`)
     }
-    return map(rule, inputs, [])
-  }
-}
-
-function makeRule(
-  name: string,
-  kind: Kind,
-  build: (...inputs: Expr[]) => Expr,
-  derivative?: (i: number, inputs: readonly Expr[], y: Expr) => Expr,
-): Rule {
-  const arity = build.length
-  const inputs = Array.from({ length: arity }, (_, i) => f.input(i))
-  return {
-    name,
-    kind,
-    arity,
-    formula: build(...inputs),
-    derivative: derivative && ((i) => derivative(i, inputs, f.input(arity))),
-    gradients: [],
+    return run(...inputs)
   }
 }
 
 // --- one operand ---
 
-const p0: Expr = f.param(0)
-const p1: Expr = f.param(1)
+type Unary = (x: Tensor) => Tensor
 
-const logistic = (x: Expr): Expr => f.div(1, f.add(1, f.exp(f.neg(x))))
-const softplusOf = (x: Expr): Expr => f.select(f.gt(x, 20), x, f.log1p(f.exp(x)))
-const normalCdf = (x: Expr): Expr => f.mul(0.5, f.add(1, f.erf(f.mul(x, Math.SQRT1_2))))
-const clampTo = (x: Expr, low: number, high: number): Expr => f.min(f.max(x, low), high)
-
-function unaryRule(name: string, kind: Kind, build: (x: Expr) => Expr, derivative?: (x: Expr, y: Expr) => Expr): Rule {
-  return makeRule(name, kind, (x) => build(x), derivative && ((_, [x], y) => derivative(x as Expr, y)))
+/** An op of one tensor and, after it, numbers. `derivative` is by the tensor. */
+function unary<N extends number[]>(
+  name: string,
+  kind: Kind,
+  build: Build,
+  derivative?: (y: Expr, ...operands: Expr[]) => Expr,
+): (x: Tensor, ...numbers: N) => Tensor {
+  return operation(name, kind, build, derivative && ((_, operands, y) => derivative(y, ...operands)), 1)
 }
 
-const geluTanhInner = (x: Expr): Expr =>
-  f.tanh(f.mul(Math.sqrt(2 / Math.PI), f.add(x, f.mul(0.044715, f.mul(x, f.square(x))))))
-
-/** Rows of one operand. Functions of the same name below say what they are. */
-const unaryRules = {
-  neg: unaryRule('neg', 'number', f.neg),
-  abs: unaryRule('abs', 'number', f.abs),
-  sign: unaryRule('sign', 'number', (x) => f.sub(f.gt(x, 0), f.lt(x, 0))),
-  square: unaryRule('square', 'number', f.square, (x) => f.mul(2, x)),
-  reciprocal: unaryRule(
-    'reciprocal',
-    'float',
-    (x) => f.div(1, x),
-    (_, y) => f.neg(f.square(y)),
-  ),
-  sqrt: unaryRule('sqrt', 'float', f.sqrt, (_, y) => f.div(0.5, y)),
-  rsqrt: unaryRule(
-    'rsqrt',
-    'float',
-    (x) => f.div(1, f.sqrt(x)),
-    (_, y) => f.mul(-0.5, f.mul(y, f.square(y))),
-  ),
-  exp: unaryRule('exp', 'float', f.exp, (_, y) => y),
-  expm1: unaryRule('expm1', 'float', f.expm1, (_, y) => f.add(y, 1)),
-  log: unaryRule('log', 'float', f.log),
-  log1p: unaryRule('log1p', 'float', f.log1p, (x) => f.div(1, f.add(1, x))),
-  sin: unaryRule('sin', 'float', f.sin),
-  cos: unaryRule('cos', 'float', f.cos),
-  erf: unaryRule('erf', 'float', f.erf),
-  floor: unaryRule('floor', 'float', f.floor),
-  ceil: unaryRule('ceil', 'float', f.ceil),
-  round: unaryRule('round', 'float', f.round),
-  trunc: unaryRule('trunc', 'float', f.trunc),
-  tanh: unaryRule('tanh', 'float', f.tanh, (_, y) => f.sub(1, f.square(y))),
-  sigmoid: unaryRule('sigmoid', 'float', logistic, (_, y) => f.mul(y, f.sub(1, y))),
-  relu: unaryRule(
-    'relu',
-    'number',
-    (x) => f.max(x, 0),
-    (_, y) => f.gt(y, 0),
-  ),
-  relu6: unaryRule(
-    'relu6',
-    'number',
-    (x) => clampTo(x, 0, 6),
-    (_, y) => f.and(f.gt(y, 0), f.lt(y, 6)),
-  ),
-  silu: unaryRule(
-    'silu',
-    'float',
-    (x) => f.div(x, f.add(1, f.exp(f.neg(x)))),
-    (x) => f.mul(logistic(x), f.add(1, f.mul(x, f.sub(1, logistic(x))))),
-  ),
-  mish: unaryRule('mish', 'float', (x) => f.mul(x, f.tanh(softplusOf(x)))),
-  gelu: unaryRule(
-    'gelu',
-    'float',
-    (x) => f.mul(x, normalCdf(x)),
-    (x) => f.add(normalCdf(x), f.mul(x, f.mul(1 / Math.sqrt(2 * Math.PI), f.exp(f.mul(-0.5, f.square(x)))))),
-  ),
-  geluTanh: unaryRule('gelu', 'float', (x) => f.mul(f.mul(0.5, x), f.add(1, geluTanhInner(x)))),
-  hardsigmoid: unaryRule(
-    'hardsigmoid',
-    'float',
-    (x) => f.div(clampTo(f.add(x, 3), 0, 6), 6),
-    // PyTorch's gradient takes 1/6 in float32 whatever the dtype; so does this one, to give the same numbers.
-    (x) => f.select(f.and(f.gt(x, -3), f.lt(x, 3)), Math.fround(1 / 6), 0),
-  ),
-  hardswish: unaryRule(
-    'hardswish',
-    'float',
-    (x) => f.div(f.mul(x, clampTo(f.add(x, 3), 0, 6)), 6),
-    (x) => f.select(f.lt(x, -3), 0, f.select(f.le(x, 3), f.add(f.div(x, 3), 0.5), 1)),
-  ),
-  leakyRelu: unaryRule('leakyRelu', 'float', (x) => f.select(f.gt(x, 0), x, f.mul(x, p0))),
-  elu: unaryRule(
-    'elu',
-    'float',
-    (x) => f.select(f.gt(x, 0), x, f.mul(p0, f.expm1(x))),
-    (x, y) => f.select(f.gt(x, 0), 1, f.add(y, p0)),
-  ),
-  softplus: unaryRule(
-    'softplus',
-    'float',
-    (x) => f.div(f.select(f.gt(f.mul(x, p0), p1), f.mul(x, p0), f.log1p(f.exp(f.mul(x, p0)))), p0),
-    (x) => f.select(f.gt(f.mul(x, p0), p1), 1, logistic(f.mul(x, p0))),
-  ),
-  logicalNot: unaryRule('logicalNot', 'logical', f.not),
-  isnan: unaryRule('isnan', 'comparison', (x) => f.ne(x, x)),
-  clampMin: unaryRule(
-    'clamp',
-    'number',
-    (x) => f.max(x, p0),
-    (x) => f.ge(x, p0),
-  ),
-  clampMax: unaryRule(
-    'clamp',
-    'number',
-    (x) => f.min(x, p0),
-    (x) => f.le(x, p0),
-  ),
-  clampBoth: unaryRule(
-    'clamp',
-    'number',
-    (x) => f.min(f.max(x, p0), p1),
-    (x) => f.and(f.ge(x, p0), f.le(x, p1)),
-  ),
-  cast: unaryRule('to', 'number', (x) => x),
-} as const
+const logistic = (x: Expr): Expr => f.div(1, f.add(1, f.exp(f.neg(x))))
+const normalCdf = (x: Expr): Expr => f.mul(0.5, f.add(1, f.erf(f.mul(x, Math.SQRT1_2))))
+const clampTo = (x: Expr, low: Term, high: Term): Expr => f.min(f.max(x, low), high)
+/** log(1 + e^(beta x)), or beta x itself beyond the threshold, where they are equal. */
+const softplusOf = (x: Expr, threshold: Term): Expr => f.select(f.gt(x, threshold), x, f.log1p(f.exp(x)))
 
 /** -x */
-export const neg = (x: Tensor): Tensor => map(unaryRules.neg, [x], [])
+export const neg: Unary = unary('neg', 'number', f.neg)
 /** |x|; gradient 0 at 0. */
-export const abs = (x: Tensor): Tensor => map(unaryRules.abs, [x], [])
+export const abs: Unary = unary('abs', 'number', f.abs)
 /** -1, 0 or 1. */
-export const sign = (x: Tensor): Tensor => map(unaryRules.sign, [x], [])
+export const sign: Unary = unary('sign', 'number', (x) => f.sub(f.gt(x, 0), f.lt(x, 0)))
 /** x * x */
-export const square = (x: Tensor): Tensor => map(unaryRules.square, [x], [])
+export const square: Unary = unary('square', 'number', f.square, (_, x) => f.mul(2, x))
 /** 1 / x */
-export const reciprocal = (x: Tensor): Tensor => map(unaryRules.reciprocal, [x], [])
+export const reciprocal: Unary = unary(
+  'reciprocal',
+  'float',
+  (x) => f.div(1, x),
+  (y) => f.neg(f.square(y)),
+)
 /** Square root; NaN below 0. */
-export const sqrt = (x: Tensor): Tensor => map(unaryRules.sqrt, [x], [])
+export const sqrt: Unary = unary('sqrt', 'float', f.sqrt, (y) => f.div(0.5, y))
 /** 1 / sqrt(x) */
-export const rsqrt = (x: Tensor): Tensor => map(unaryRules.rsqrt, [x], [])
+export const rsqrt: Unary = unary(
+  'rsqrt',
+  'float',
+  (x) => f.div(1, f.sqrt(x)),
+  (y) => f.mul(-0.5, f.mul(y, f.square(y))),
+)
 /** e^x */
-export const exp = (x: Tensor): Tensor => map(unaryRules.exp, [x], [])
+export const exp: Unary = unary('exp', 'float', f.exp, (y) => y)
 /** e^x - 1, exact near 0. */
-export const expm1 = (x: Tensor): Tensor => map(unaryRules.expm1, [x], [])
+export const expm1: Unary = unary('expm1', 'float', f.expm1, (y) => f.add(y, 1))
 /** Natural logarithm. */
-export const log = (x: Tensor): Tensor => map(unaryRules.log, [x], [])
+export const log: Unary = unary('log', 'float', f.log)
 /** log(1 + x), exact near 0. */
-export const log1p = (x: Tensor): Tensor => map(unaryRules.log1p, [x], [])
+export const log1p: Unary = unary('log1p', 'float', f.log1p, (_, x) => f.div(1, f.add(1, x)))
 /** Sine of x in radians. */
-export const sin = (x: Tensor): Tensor => map(unaryRules.sin, [x], [])
+export const sin: Unary = unary('sin', 'float', f.sin)
 /** Cosine of x in radians. */
-export const cos = (x: Tensor): Tensor => map(unaryRules.cos, [x], [])
+export const cos: Unary = unary('cos', 'float', f.cos)
 /** Error function. */
-export const erf = (x: Tensor): Tensor => map(unaryRules.erf, [x], [])
+export const erf: Unary = unary('erf', 'float', f.erf)
 /** Largest integer not above x; gradient 0. */
-export const floor = (x: Tensor): Tensor => map(unaryRules.floor, [x], [])
+export const floor: Unary = unary('floor', 'float', f.floor)
 /** Smallest integer not below x; gradient 0. */
-export const ceil = (x: Tensor): Tensor => map(unaryRules.ceil, [x], [])
+export const ceil: Unary = unary('ceil', 'float', f.ceil)
 /** Nearest integer, halves to even; gradient 0. */
-export const round = (x: Tensor): Tensor => map(unaryRules.round, [x], [])
+export const round: Unary = unary('round', 'float', f.round)
 /** Integer part; gradient 0. */
-export const trunc = (x: Tensor): Tensor => map(unaryRules.trunc, [x], [])
+export const trunc: Unary = unary('trunc', 'float', f.trunc)
 /** Hyperbolic tangent. */
-export const tanh = (x: Tensor): Tensor => map(unaryRules.tanh, [x], [])
+export const tanh: Unary = unary('tanh', 'float', f.tanh, (y) => f.sub(1, f.square(y)))
 /** 1 / (1 + e^-x) */
-export const sigmoid = (x: Tensor): Tensor => map(unaryRules.sigmoid, [x], [])
+export const sigmoid: Unary = unary('sigmoid', 'float', logistic, (y) => f.mul(y, f.sub(1, y)))
 /** max(x, 0); gradient 0 at 0. */
-export const relu = (x: Tensor): Tensor => map(unaryRules.relu, [x], [])
+export const relu: Unary = unary(
+  'relu',
+  'number',
+  (x) => f.max(x, 0),
+  (y) => f.gt(y, 0),
+)
 /** min(max(x, 0), 6) */
-export const relu6 = (x: Tensor): Tensor => map(unaryRules.relu6, [x], [])
+export const relu6: Unary = unary(
+  'relu6',
+  'number',
+  (x) => clampTo(x, 0, 6),
+  (y) => f.and(f.gt(y, 0), f.lt(y, 6)),
+)
 /** x sigmoid(x), also called swish. Elfwing et al. 2017; Ramachandran et al. 2017. */
-export const silu = (x: Tensor): Tensor => map(unaryRules.silu, [x], [])
+export const silu: Unary = unary(
+  'silu',
+  'float',
+  (x) => f.div(x, f.add(1, f.exp(f.neg(x)))),
+  (_, x) => f.mul(logistic(x), f.add(1, f.mul(x, f.sub(1, logistic(x))))),
+)
 /** x tanh(softplus(x)). Misra 2019. */
-export const mish = (x: Tensor): Tensor => map(unaryRules.mish, [x], [])
+export const mish: Unary = unary('mish', 'float', (x) => f.mul(x, f.tanh(softplusOf(x, 20))))
 /** max(0, min(1, x / 6 + 1 / 2)). Howard et al., MobileNetV3, 2019. */
-export const hardsigmoid = (x: Tensor): Tensor => map(unaryRules.hardsigmoid, [x], [])
+export const hardsigmoid: Unary = unary(
+  'hardsigmoid',
+  'float',
+  (x) => f.div(clampTo(f.add(x, 3), 0, 6), 6),
+  // PyTorch's gradient takes 1/6 in float32 whatever the dtype; so does this one, to give the same numbers.
+  (_, x) => f.select(f.and(f.gt(x, -3), f.lt(x, 3)), Math.fround(1 / 6), 0),
+)
 /** x hardsigmoid(x). Howard et al., MobileNetV3, 2019. */
-export const hardswish = (x: Tensor): Tensor => map(unaryRules.hardswish, [x], [])
+export const hardswish: Unary = unary(
+  'hardswish',
+  'float',
+  (x) => f.div(f.mul(x, clampTo(f.add(x, 3), 0, 6)), 6),
+  (_, x) => f.select(f.lt(x, -3), 0, f.select(f.le(x, 3), f.add(f.div(x, 3), 0.5), 1)),
+)
 /** Truth value negated; takes and gives bool. */
-export const logicalNot = (x: Tensor): Tensor => map(unaryRules.logicalNot, [x], [])
+export const logicalNot: Unary = unary('logicalNot', 'logical', f.not)
 /** true where x is NaN. */
-export const isnan = (x: Tensor): Tensor => map(unaryRules.isnan, [x], [])
+export const isnan: Unary = unary('isnan', 'comparison', (x) => f.ne(x, x))
+
+const geluErf = unary(
+  'gelu',
+  'float',
+  (x) => f.mul(x, normalCdf(x)),
+  (_, x) => f.add(normalCdf(x), f.mul(x, f.mul(1 / Math.sqrt(2 * Math.PI), f.exp(f.mul(-0.5, f.square(x)))))),
+)
+const geluTanh = unary('gelu', 'float', (x) => {
+  const inner = f.mul(Math.sqrt(2 / Math.PI), f.add(x, f.mul(0.044715, f.mul(x, f.square(x)))))
+  return f.mul(f.mul(0.5, x), f.add(1, f.tanh(inner)))
+})
 
 /**
  * x Phi(x) with the normal distribution function Phi; `approximate: 'tanh'` uses the tanh formula instead of erf.
@@ -407,45 +357,59 @@ export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh
   if (approximate !== 'none' && approximate !== 'tanh') {
     throw new ArgumentError(`gelu: approximate expects 'none' or 'tanh', got ${String(approximate)}`)
   }
-  return map(approximate === 'tanh' ? unaryRules.geluTanh : unaryRules.gelu, [x], [])
+  return approximate === 'tanh' ? geluTanh(x) : geluErf(x)
 }
+
+const leakyReluOp = unary<[slope: number]>('leakyRelu', 'float', (x, slope) => f.select(f.gt(x, 0), x, f.mul(x, slope)))
 
 /** x where positive, else slope * x. `negativeSlope` 0.01 by default. */
 export function leakyRelu(x: Tensor, negativeSlope = 0.01): Tensor {
-  return map(unaryRules.leakyRelu, [x], [checkNumber('leakyRelu', 'negativeSlope', negativeSlope, -Infinity)])
+  return leakyReluOp(x, checkNumber('leakyRelu', 'negativeSlope', negativeSlope, -Infinity))
 }
+
+const eluOp = unary<[alpha: number]>(
+  'elu',
+  'float',
+  (x, alpha) => f.select(f.gt(x, 0), x, f.mul(alpha, f.expm1(x))),
+  (y, x, alpha) => f.select(f.gt(x, 0), 1, f.add(y, alpha)),
+)
 
 /** x where positive, else alpha * (e^x - 1). `alpha` 1 by default. Clevert et al. 2015. */
 export function elu(x: Tensor, alpha = 1): Tensor {
-  return map(unaryRules.elu, [x], [checkNumber('elu', 'alpha', alpha, -Infinity)])
+  return eluOp(x, checkNumber('elu', 'alpha', alpha, -Infinity))
 }
+
+const softplusOp = unary<[beta: number, threshold: number]>(
+  'softplus',
+  'float',
+  (x, beta, threshold) => f.div(softplusOf(f.mul(x, beta), threshold), beta),
+  (_, x, beta, threshold) => f.select(f.gt(f.mul(x, beta), threshold), 1, logistic(f.mul(x, beta))),
+)
 
 /** log(1 + e^(beta x)) / beta; x itself where beta x exceeds `threshold`. */
 export function softplus(x: Tensor, options: { readonly beta?: number; readonly threshold?: number } = {}): Tensor {
   const beta = checkNumber('softplus', 'beta', options.beta ?? 1, Number.MIN_VALUE)
-  return map(unaryRules.softplus, [x], [beta, checkNumber('softplus', 'threshold', options.threshold ?? 20, -Infinity)])
+  return softplusOp(x, beta, checkNumber('softplus', 'threshold', options.threshold ?? 20, -Infinity))
 }
+
+const clampOp = unary<[low: number, high: number]>('clamp', 'number', clampTo, (_, x, low, high) =>
+  f.and(f.ge(x, low), f.le(x, high)),
+)
 
 /** x limited to [min, max]; either may be missing. The gradient is 1 within, bounds included, and 0 outside. */
 export function clamp(x: Tensor, bounds: { readonly min?: number; readonly max?: number }): Tensor {
   const { min, max } = bounds ?? {}
-  if (min !== undefined) checkNumber('clamp', 'min', min, -Infinity)
-  if (max !== undefined) checkNumber('clamp', 'max', max, -Infinity)
-  if (min !== undefined && max !== undefined) return map(unaryRules.clampBoth, [x], [min, max])
-  if (min !== undefined) return map(unaryRules.clampMin, [x], [min])
-  if (max !== undefined) return map(unaryRules.clampMax, [x], [max])
-  throw new ArgumentError('clamp: bounds expects min, max or both, got neither')
+  if (min === undefined && max === undefined) {
+    throw new ArgumentError('clamp: bounds expects min, max or both, got neither')
+  }
+  const bound = (argument: string, value: number): number => checkNumber('clamp', argument, value, -Infinity)
+  return clampOp(x, bound('min', min ?? -Infinity), bound('max', max ?? Infinity))
 }
 
 const castOp: Op<DType> = {
   name: 'to',
   infer: (inputs, dtype) => ({ shape: required('to', inputs, 0).shape, dtype }),
-  forward: ([x], dtype, meta, backend) => {
-    const source = x as Tensor
-    const { extents, strides } = walk(meta.shape, [broadcastStrides(meta.shape, meta.shape)])
-    const view = { buffer: source.storage.buffer, offset: 0, strides: strides[0] ?? [] }
-    return backend.map(unaryRules.cast.formula, [view], [], extents, dtype)
-  },
+  forward: (inputs, _, meta, backend) => forward(f.input(0))(inputs, [], meta, backend),
   backward: (g, { metas }) => [apply(castOp, [g], metas[0]?.dtype ?? 'float32')],
 }
 
@@ -457,100 +421,48 @@ export function cast(x: Tensor, dtype: DType): Tensor {
 
 // --- two operands ---
 
-interface BinaryRows {
-  /** Tensor with tensor. */
-  readonly both: Rule
-  /** Tensor with number on the right, and on the left. */
-  readonly right: Rule
-  readonly left: Rule
-}
-
-function binaryRows(
-  name: string,
-  kind: Kind,
-  build: (a: Expr, b: Expr) => Expr,
-  derivative?: (i: number, inputs: readonly Expr[], y: Expr) => Expr,
-): BinaryRows {
-  return {
-    both: makeRule(name, kind, (a, b) => build(a, b), derivative),
-    right: makeRule(name, kind, (a) => build(a, p0), derivative && ((i, [a], y) => derivative(i, [a as Expr, p0], y))),
-    left: makeRule(
-      name,
-      kind,
-      (b) => build(p0, b),
-      derivative && ((i, [b], y) => derivative(i + 1, [p0, b as Expr], y)),
-    ),
-  }
-}
+type Binary = (a: Operand, b: Operand) => Tensor
 
 /** The larger or smaller one passes the whole gradient, equal ones half each, as in PyTorch. */
 const share =
-  (wins: typeof f.gt) =>
-  (i: number, [a, b]: readonly Expr[]): Expr => {
-    const [self, other] = i === 0 ? [a as Expr, b as Expr] : [b as Expr, a as Expr]
+  (wins: typeof f.gt): Derivative =>
+  (i, operands) => {
+    const [self, other] = [operands[i] as Expr, operands[1 - i] as Expr]
     return f.select(wins(self, other), 1, f.select(f.eq(self, other), 0.5, 0))
   }
 
 const orNaN = (b: Expr, value: Expr): Expr => f.select(f.ne(b, b), b, value)
 
-const binaryRules = {
-  add: binaryRows('add', 'number', f.add),
-  sub: binaryRows('sub', 'number', f.sub),
-  mul: binaryRows('mul', 'number', f.mul),
-  div: binaryRows('div', 'float', f.div),
-  pow: binaryRows('pow', 'float', f.pow),
-  maximum: binaryRows('maximum', 'number', (a, b) => orNaN(b, f.max(a, b)), share(f.gt)),
-  minimum: binaryRows('minimum', 'number', (a, b) => orNaN(b, f.min(a, b)), share(f.lt)),
-  lt: binaryRows('lt', 'comparison', f.lt),
-  le: binaryRows('le', 'comparison', f.le),
-  gt: binaryRows('gt', 'comparison', f.gt),
-  ge: binaryRows('ge', 'comparison', f.ge),
-  eq: binaryRows('eq', 'comparison', f.eq),
-  ne: binaryRows('ne', 'comparison', f.ne),
-  logicalAnd: binaryRows('logicalAnd', 'logical', f.and),
-  logicalOr: binaryRows('logicalOr', 'logical', f.or),
-} as const
-
-/** An operand: a tensor, or a number of the other operand's dtype. At least one must be a tensor. */
-export type Operand = Tensor | number
-
-function binary(rows: BinaryRows, a: Operand, b: Operand): Tensor {
-  if (typeof a === 'number') {
-    if (typeof b === 'number')
-      throw new ArgumentError(`${rows.both.name}: expects at least one tensor, got two numbers`)
-    return map(rows.left, [b], [a])
-  }
-  return typeof b === 'number' ? map(rows.right, [a], [b]) : map(rows.both, [a, b], [])
-}
-
 /** a + b with broadcasting. */
-export const add = (a: Operand, b: Operand): Tensor => binary(binaryRules.add, a, b)
+export const add: Binary = operation('add', 'number', f.add)
 /** a - b with broadcasting. */
-export const sub = (a: Operand, b: Operand): Tensor => binary(binaryRules.sub, a, b)
+export const sub: Binary = operation('sub', 'number', f.sub)
 /** a * b with broadcasting. */
-export const mul = (a: Operand, b: Operand): Tensor => binary(binaryRules.mul, a, b)
+export const mul: Binary = operation('mul', 'number', f.mul)
 /** a / b with broadcasting; float tensors only. */
-export const div = (a: Operand, b: Operand): Tensor => binary(binaryRules.div, a, b)
+export const div: Binary = operation('div', 'float', f.div)
 /** The larger of each pair; NaN where either is NaN. */
-export const maximum = (a: Operand, b: Operand): Tensor => binary(binaryRules.maximum, a, b)
+export const maximum: Binary = operation('maximum', 'number', (a, b) => orNaN(b, f.max(a, b)), share(f.gt))
 /** The smaller of each pair; NaN where either is NaN. */
-export const minimum = (a: Operand, b: Operand): Tensor => binary(binaryRules.minimum, a, b)
+export const minimum: Binary = operation('minimum', 'number', (a, b) => orNaN(b, f.min(a, b)), share(f.lt))
 /** a < b, as bool. */
-export const lt = (a: Operand, b: Operand): Tensor => binary(binaryRules.lt, a, b)
+export const lt: Binary = operation('lt', 'comparison', f.lt)
 /** a <= b, as bool. */
-export const le = (a: Operand, b: Operand): Tensor => binary(binaryRules.le, a, b)
+export const le: Binary = operation('le', 'comparison', f.le)
 /** a > b, as bool. */
-export const gt = (a: Operand, b: Operand): Tensor => binary(binaryRules.gt, a, b)
+export const gt: Binary = operation('gt', 'comparison', f.gt)
 /** a >= b, as bool. */
-export const ge = (a: Operand, b: Operand): Tensor => binary(binaryRules.ge, a, b)
+export const ge: Binary = operation('ge', 'comparison', f.ge)
 /** a == b, as bool. */
-export const eq = (a: Operand, b: Operand): Tensor => binary(binaryRules.eq, a, b)
+export const eq: Binary = operation('eq', 'comparison', f.eq)
 /** a != b, as bool. */
-export const ne = (a: Operand, b: Operand): Tensor => binary(binaryRules.ne, a, b)
+export const ne: Binary = operation('ne', 'comparison', f.ne)
 /** a and b, of bool tensors. */
-export const logicalAnd = (a: Tensor, b: Tensor): Tensor => binary(binaryRules.logicalAnd, a, b)
+export const logicalAnd: (a: Tensor, b: Tensor) => Tensor = operation('logicalAnd', 'logical', f.and)
 /** a or b, of bool tensors. */
-export const logicalOr = (a: Tensor, b: Tensor): Tensor => binary(binaryRules.logicalOr, a, b)
+export const logicalOr: (a: Tensor, b: Tensor) => Tensor = operation('logicalOr', 'logical', f.or)
+
+const powOp: Binary = operation('pow', 'float', f.pow)
 
 /** a to the power b with broadcasting; float tensors only. Powers 2, 0.5, -1 and -0.5 have kernels of their own. */
 export function pow(a: Operand, b: Operand): Tensor {
@@ -560,25 +472,19 @@ export function pow(a: Operand, b: Operand): Tensor {
     if (b === -1) return reciprocal(a)
     if (b === -0.5) return rsqrt(a)
   }
-  return binary(binaryRules.pow, a, b)
+  return powOp(a, b)
 }
 
 // --- three operands ---
 
-const selects = {
-  both: makeRule('where', 'number', (c, a, b) => f.select(f.ne(c, 0), a, b)),
-  right: makeRule('where', 'number', (c, a) => f.select(f.ne(c, 0), a, p0)),
-  left: makeRule('where', 'number', (c, b) => f.select(f.ne(c, 0), p0, b)),
-} as const
+const select = operation('where', 'number', (c, a, b) => f.select(f.ne(c, 0), a, b), undefined, 1)
 
 /** a where `condition` (bool) is true, else b, with broadcasting. */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   checkTensors('where', { condition })
   if (condition.dtype !== 'bool') throw new DTypeError(`where: condition expects bool, got ${condition.dtype}`)
-  if (typeof a === 'number') {
-    if (typeof b === 'number')
-      throw new ArgumentError('where: expects at least one tensor beside the condition, got two numbers')
-    return map(selects.left, [condition, b], [a])
+  if (typeof a === 'number' && typeof b === 'number') {
+    throw new ArgumentError('where: expects at least one tensor beside the condition, got two numbers')
   }
-  return typeof b === 'number' ? map(selects.right, [condition, a], [b]) : map(selects.both, [condition, a, b], [])
+  return select(condition, a, b)
 }

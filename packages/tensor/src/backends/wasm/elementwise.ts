@@ -1,6 +1,6 @@
 /** Elementwise kernels: `map` and `update`, compiled from their formulas once for each way of walking the operands. */
 import type { DType } from '../../dtype.ts'
-import { type Expr, formulaKey } from '../../formula.ts'
+import { type Expr, formulaKey, partsOf } from '../../formula.ts'
 import type { Buffer, View } from '../backend.ts'
 import { i32 } from './asm.ts'
 import type { Engine, Kernel, Kernels } from './engine.ts'
@@ -249,16 +249,5 @@ function inFloat32(formula: Expr, operands: readonly View[]): boolean {
 
 /** How many params a formula takes. */
 function paramsOf(e: Expr): number {
-  switch (e.kind) {
-    case 'param':
-      return e.index + 1
-    case 'unary':
-      return paramsOf(e.a)
-    case 'binary':
-      return Math.max(paramsOf(e.a), paramsOf(e.b))
-    case 'select':
-      return Math.max(paramsOf(e.condition), paramsOf(e.a), paramsOf(e.b))
-    default:
-      return 0
-  }
+  return e.kind === 'param' ? e.index + 1 : Math.max(0, ...partsOf(e).map(paramsOf))
 }

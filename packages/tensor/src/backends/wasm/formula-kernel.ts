@@ -3,7 +3,7 @@
  * the loops as what it depends on allows.
  */
 import type { DType } from '../../dtype.ts'
-import { type BinaryFunction, type Expr, formulaKey, type UnaryFunction } from '../../formula.ts'
+import { type BinaryFunction, type Expr, formulaKey, partsOf, type UnaryFunction } from '../../formula.ts'
 import {
   type FunctionBuilder,
   f32x4,
@@ -35,34 +35,38 @@ interface Lanes {
   mask?: Vector
 }
 
-const unaryCode: Record<Exclude<UnaryFunction, 'not'>, (b: FunctionBuilder, a: Vector) => Vector> = {
-  neg: (_, a) => f32x4.neg(a),
-  abs: (_, a) => f32x4.abs(a),
-  sqrt: (_, a) => f32x4.sqrt(a),
-  floor: (_, a) => f32x4.floor(a),
-  ceil: (_, a) => f32x4.ceil(a),
-  round: (_, a) => f32x4.nearest(a),
-  trunc: (_, a) => f32x4.trunc(a),
+type Code = (b: FunctionBuilder, ...args: Vector[]) => Vector
+
+/** An instruction as the code of a function. */
+const of =
+  (instruction: (...args: Vector[]) => Vector): Code =>
+  (_, ...args) =>
+    instruction(...args)
+
+const codes: Record<Exclude<UnaryFunction | BinaryFunction, 'not' | 'and' | 'or' | Comparison>, Code> = {
+  neg: of(f32x4.neg),
+  abs: of(f32x4.abs),
+  sqrt: of(f32x4.sqrt),
+  floor: of(f32x4.floor),
+  ceil: of(f32x4.ceil),
+  round: of(f32x4.nearest),
+  trunc: of(f32x4.trunc),
+  add: of(f32x4.add),
+  sub: of(f32x4.sub),
+  mul: of(f32x4.mul),
+  div: of(f32x4.div),
+  min: of(f32x4.pmin),
+  max: of(f32x4.pmax),
   exp,
   log,
   sin,
   cos,
   tanh,
   erf,
-}
-
-type NumberFunction = 'add' | 'sub' | 'mul' | 'div' | 'pow' | 'min' | 'max'
-type Comparison = 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne'
-
-const binaryCode: Record<NumberFunction, (b: FunctionBuilder, x: Vector, y: Vector) => Vector> = {
-  add: (_, x, y) => f32x4.add(x, y),
-  sub: (_, x, y) => f32x4.sub(x, y),
-  mul: (_, x, y) => f32x4.mul(x, y),
-  div: (_, x, y) => f32x4.div(x, y),
-  min: (_, x, y) => f32x4.pmin(x, y),
-  max: (_, x, y) => f32x4.pmax(x, y),
   pow,
 }
+
+type Comparison = 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne'
 
 /** Rough cost of a function in instructions. */
 const costs: Partial<Record<UnaryFunction | BinaryFunction, number>> = {
@@ -79,18 +83,9 @@ const costs: Partial<Record<UnaryFunction | BinaryFunction, number>> = {
 
 /** Rough cost of four elements of a formula in instructions. */
 export function costOf(e: Expr): number {
-  switch (e.kind) {
-    case 'input':
-      return 2
-    case 'unary':
-      return (costs[e.fn] ?? 1) + costOf(e.a)
-    case 'binary':
-      return (costs[e.fn] ?? 1) + costOf(e.a) + costOf(e.b)
-    case 'select':
-      return 1 + costOf(e.condition) + costOf(e.a) + costOf(e.b)
-    default:
-      return 0
-  }
+  if (e.kind === 'input') return 2
+  const own = 'fn' in e ? (costs[e.fn] ?? 1) : e.kind === 'select' ? 1 : 0
+  return partsOf(e).reduce((sum, part) => sum + costOf(part), own)
 }
 
 /** Loops that a value changes in: 0 none, 1 that over rows, 2 that within a row. */
@@ -133,18 +128,8 @@ export function emitFormulas(
     const known = new Map<string, { depth: Depth; lanes: Lanes }>()
 
     const depthOf = (e: Expr): Depth => {
-      switch (e.kind) {
-        case 'input':
-          return operands[e.index]!.step === 'repeat' ? 1 : 2
-        case 'unary':
-          return depthOf(e.a)
-        case 'binary':
-          return Math.max(depthOf(e.a), depthOf(e.b)) as Depth
-        case 'select':
-          return Math.max(depthOf(e.condition), depthOf(e.a), depthOf(e.b)) as Depth
-        default:
-          return 0
-      }
+      if (e.kind === 'input') return operands[e.index]!.step === 'repeat' ? 1 : 2
+      return Math.max(0, ...partsOf(e).map(depthOf)) as Depth
     }
     const float = (lanes: Lanes): Vector => {
       lanes.float ??= b.let(lanes.ints ? f32x4.fromI32(lanes.ints) : v128.and(lanes.mask as Vector, f32x4.const(1)))
@@ -197,7 +182,7 @@ export function emitFormulas(
           return { float: b.let(f32x4.splat(given[e.index]!)) }
         case 'unary': {
           const a = evaluate(e.a, ahead)
-          return e.fn === 'not' ? { mask: b.let(v128.not(mask(a))) } : { float: b.let(unaryCode[e.fn](b, float(a))) }
+          return e.fn === 'not' ? { mask: b.let(v128.not(mask(a))) } : { float: b.let(codes[e.fn](b, float(a))) }
         }
         case 'binary':
           return binary(e.fn, e.b, evaluate(e.a, ahead), evaluate(e.b, ahead))
@@ -230,16 +215,14 @@ export function emitFormulas(
           return { float: b.let(pow(b, a, float(y))) }
         }
         default:
-          return { float: b.let(binaryCode[fn](b, float(x), float(y))) }
+          return { float: b.let(codes[fn](b, float(x), float(y))) }
       }
     }
     /** Computes what changes in no deeper loop than `depth`. */
     const hoist = (e: Expr, depth: Depth): void => {
       if (e.kind === 'const') return
       if (depthOf(e) <= depth) evaluate(e, 0)
-      else if (e.kind === 'unary') hoist(e.a, depth)
-      else if (e.kind === 'binary') for (const child of [e.a, e.b]) hoist(child, depth)
-      else if (e.kind === 'select') for (const child of [e.condition, e.a, e.b]) hoist(child, depth)
+      else for (const part of partsOf(e)) hoist(part, depth)
     }
     const forget = (depth: Depth): void => {
       for (const [key, value] of known) if (value.depth >= depth) known.delete(key)
