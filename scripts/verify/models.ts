@@ -1,6 +1,7 @@
 /** `models/*.json`: structure, cost, logits and one training step of a network whose weights follow the fill rule. */
-import * as modern from '@convnets/models-modern'
-import { Conv2d, crossEntropy, Dropout, Dropout2d, DropPath, Linear, Module } from '@convnets/nn'
+import { classic, findModel, headLoss, type ImageOutput, mainLogits } from '@convnets/models-classic'
+import { modern } from '@convnets/models-modern'
+import { Conv2d, crossEntropy, Dropout, Dropout2d, DropPath, Linear, type Module } from '@convnets/nn'
 import { noGrad, Tensor, tensor, tidy } from '@convnets/tensor'
 import {
   type FilledInput,
@@ -15,27 +16,13 @@ import {
 } from '@convnets/testkit'
 import { type Arithmetic, type Case, fail, judge, type Outcome } from './case.ts'
 
-type Network = Module & { forward(x: Tensor): unknown }
-
-const families: readonly Readonly<Record<string, unknown>>[] = [modern]
+type Network = Module & { forward(x: Tensor): ImageOutput }
 
 function build(name: string, { backend, dtype }: Arithmetic): Network {
-  const make = families.map((family) => (Object.hasOwn(family, name) ? family[name] : undefined)).find(Boolean)
-  if (typeof make !== 'function') throw new Error(`no package has a model called ${name}`)
   if (backend === undefined) throw new Error('there is no such backend in this version')
-  const model: unknown = make()
-  if (!(model instanceof Module)) throw new Error(`${name} should give a Module`)
-  return model.to(backend).to(dtype) as Network
-}
-
-/** Main head first, then the auxiliary heads that networks of the Inception line have in training. */
-function heads(output: unknown): Tensor[] {
-  const list = Array.isArray(output) ? output : [output]
-  return list.map((head) => {
-    if (!(head instanceof Tensor))
-      throw new Error(`forward should give a tensor or an array of them, got ${String(head)}`)
-    return head
-  })
+  return findModel<ImageOutput>(name, { from: [classic, modern] })()
+    .to(backend)
+    .to(dtype)
 }
 
 function input({ name, shape }: FilledInput, salt: string, { backend, dtype }: Arithmetic): Tensor {
@@ -101,9 +88,9 @@ function compareLogits(golden: ModelGolden, model: Network, arithmetic: Arithmet
       if (!(error <= tolerance)) deviations.push(`${name} ${error.toExponential(1)}`)
     }
     const x = input(golden.input, golden.salt, arithmetic)
-    const [y] = heads(hooked(children.keys(), watch, () => noGrad(() => model.forward(x))))
-    if (y === undefined || String(y.shape) !== String(golden.output.shape)) {
-      return fail(`logits of shape (${golden.output.shape.join(', ')}) expected, got (${y?.shape.join(', ')})`)
+    const y = mainLogits(hooked(children.keys(), watch, () => noGrad(() => model.forward(x))))
+    if (String(y.shape) !== String(golden.output.shape)) {
+      return fail(`logits of shape (${golden.output.shape.join(', ')}) expected, got (${y.shape.join(', ')})`)
     }
     const values = y.dataSync()
     const sampled = golden.output.values.map((_, i) => values[i * golden.output.stride] ?? Number.NaN)
@@ -140,10 +127,9 @@ function compareStep(golden: ModelGolden, step: TrainingStepGolden, model: Netwo
   const loss = tidy(() => {
     const x = input(step.input, golden.salt, arithmetic)
     const target = tensor(step.target, { dtype: 'int32', ...(arithmetic.backend && { backend: arithmetic.backend }) })
-    const losses = heads(model.forward(x)).map((logits) =>
-      crossEntropy(logits, target, { labelSmoothing: step.labelSmoothing }),
-    )
-    const total = losses.reduce((sum, aux) => sum.add(aux.mul(step.auxWeight ?? 0)))
+    const { labelSmoothing, auxWeight } = step
+    const ofHead = (logits: Tensor): Tensor => crossEntropy(logits, target, { labelSmoothing })
+    const total = headLoss(model.forward(x), ofHead, auxWeight === undefined ? {} : { auxWeight })
     total.backward()
     return total.item()
   })
