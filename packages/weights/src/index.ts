@@ -1,7 +1,20 @@
-export { type WeightSource, writeFileAtomic } from './files.ts'
-export { type Loadable, type LoadOptions, loadWeights, type Saveable, saveWeights } from './load.ts'
+export { type Sink, writeFileAtomic } from './atomic.ts'
+export type { FileDType } from './dtypes.ts'
+export type { WeightEntry, WeightsFile, WeightsFormat } from './entry.ts'
+export type { MapKeys } from './layouts/choose.ts'
+export { type Layout, layouts } from './layouts/layouts.ts'
+export { type LoadOptions, loadWeights, saveWeights, type WithState } from './load.ts'
+export type { LocateOptions, WeightSource } from './locate.ts'
+export { type Checkpoint, type OpenOptions, openCheckpoint, openWeights, type ParseOptions } from './open.ts'
+export type { PickleLimits } from './pickle/limits.ts'
+export { type LoadReport, type Mismatch, WeightsMismatchError } from './plan.ts'
+export type { CheckpointValue } from './pytorch/checkpoint.ts'
+export { type ReadWeights, type ReadWeightsOptions, readWeights } from './read.ts'
+export type { CacheOptions } from './remote/cache.ts'
+export { DownloadError } from './remote/error.ts'
+export type { RemoteWeights, WeightsTable } from './remote/names.ts'
+export type { DownloadProgress, TransferOptions } from './remote/transfer.ts'
 export {
-  type FileDType,
   parseSafetensors,
   type SafetensorsEntry,
   type SafetensorsFile,

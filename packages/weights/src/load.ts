@@ -1,43 +1,96 @@
 /** Weights into models and out of them. */
-import type { Tensor } from '@convnets/tensor'
-import { readSource, sourceName, type WeightSource, writeFileAtomic } from './files.ts'
-import { readSafetensors, type StateDict, type WriteOptions, writeSafetensors } from './state.ts'
+import type { Shape, Tensor } from '@convnets/tensor'
+import { writeFileAtomic } from './atomic.ts'
+import { decode, mayOverflow, tensorDType, type Values } from './decode.ts'
+import { elementCount } from './dtypes.ts'
+import type { WeightEntry, WeightsFile } from './entry.ts'
+import { chooseOffer, type MapKeys } from './layouts/choose.ts'
+import type { WeightSource } from './locate.ts'
+import { type OpenOptions, openWeights } from './open.ts'
+import { compare, type LoadReport, type Offered, onlyClassifiersDiffer, WeightsMismatchError } from './plan.ts'
+import { type WriteOptions, writeSafetensors } from './state.ts'
 
-/** What can be loaded: `Module` of `@convnets/nn`, or anything that copies a state dict into itself and reports on it. */
-export interface Loadable<Report> {
-  loadStateDict(dict: StateDict, options: { strict: boolean }): Report
-}
-
-/** What can be saved: `Module` of `@convnets/nn`, or anything with a state dict. */
-export interface Saveable {
+/** What weights can be loaded into and saved from: `Module` of `@convnets/nn`, or anything with a state dict. */
+export interface WithState {
+  /** Its own tensors by checkpoint key. */
   stateDict(): ReadonlyMap<string, Tensor>
 }
 
 /** How weights are loaded. */
-export interface LoadOptions {
-  /** Throw for keys that are missing or unexpected (default true). Shapes that differ are always an error or reported. */
+export interface LoadOptions extends OpenOptions {
+  /** Throw for keys that are missing or unexpected and for shapes that differ (default true); else load what fits. */
   readonly strict?: boolean
-  readonly signal?: AbortSignal
+  /**
+   * The model's name for a key of the file, or undefined to leave it out. Default `'auto'`: the file's own keys if they
+   * fit, else those of the first known layout that fits (`layouts`); `'none'` for the file's own in any case.
+   */
+  readonly mapKeys?: MapKeys
+  /**
+   * Leave the model's classifier alone where the file has one for another number of classes (default false), as for fine
+   * tuning. It is then reported as mismatched.
+   */
+  readonly allowClassifierMismatch?: boolean
+}
+
+const named = (file: WeightsFile, key: string): string => `${file.file}: tensor ${JSON.stringify(key)}`
+
+/** Values of an entry as the model is to see them. */
+async function valuesOf(
+  file: WeightsFile,
+  entry: WeightEntry,
+  { from, shape, skipRows = 0 }: Offered,
+): Promise<Values> {
+  const values = decode(entry.dtype, await entry.read(), named(file, from))
+  return skipRows === 0 ? values : values.subarray(values.length - elementCount(shape)!)
 }
 
 /**
- * Loads a safetensors file into a model and gives the model's report (`{ missing, unexpected, mismatched }` for a
- * `Module`). The source is a path, a URL (a file's, or one that is fetched without cache or checksum), or bytes.
+ * Loads a file of weights into a model, whatever its format: a path, a URL, bytes, a name on a hub (`hf:timm/resnet50.a1_in1k`,
+ * `torchvision:ResNet50_Weights.IMAGENET1K_V2`) or a row of a model's table (`resnet50.weights.IMAGENET1K_V2`).
  *
- * Rejects with `FormatError` for a file that is not whole, with Node's own error for one that cannot be read, and with
- * what the model throws under `strict`. The model is only touched after the whole file has been read and checked.
+ * Tensors go from the file into the model one by one, so a file of any size needs no second copy in memory. Before the
+ * first one, names, shapes, dtypes and all checksums are checked. Rejects with `FormatError` for a file that is not whole,
+ * `WeightsMismatchError` (which names all keys) for one that does not fit under `strict`, `DTypeError` for values that the
+ * model cannot hold, `DownloadError` where the network does not give the file, and with Node's own error for a file that
+ * cannot be read; the model is as it was then.
  */
-export async function loadWeights<Report>(
-  model: Loadable<Report>,
+export async function loadWeights(
+  model: WithState,
   source: WeightSource,
-  { strict = true, signal }: LoadOptions = {},
-): Promise<Report> {
-  const bytes = await readSource(source, signal)
-  const { tensors } = readSafetensors(bytes, { file: sourceName(source) })
+  options: LoadOptions = {},
+): Promise<LoadReport> {
+  const { strict = true, mapKeys = 'auto', allowClassifierMismatch = false, signal } = options
+  const file = await openWeights(source, options)
   try {
-    return model.loadStateDict(tensors, { strict })
+    const own = model.stateDict()
+    const shapes = new Map<string, Shape>([...own].map(([key, tensor]) => [key, tensor.shape]))
+    const { offer, layout } = chooseOffer(shapes, file.entries, mapKeys)
+    const report: LoadReport = { ...compare(shapes, offer), ...(layout !== undefined && { layout }) }
+    const { missing, unexpected, mismatched } = report
+    const tolerated = allowClassifierMismatch && onlyClassifiersDiffer(mismatched)
+    const problems = missing.length + unexpected.length + (tolerated ? 0 : mismatched.length)
+    if (strict && problems > 0) throw new WeightsMismatchError(file.file, report)
+
+    const skipped = new Set(mismatched.map(({ key }) => key))
+    const pairs: { target: Tensor; entry: WeightEntry; offered: Offered }[] = []
+    for (const [key, offered] of offer) {
+      const target = own.get(key)
+      if (target === undefined || skipped.has(key)) continue
+      const entry = file.entries.get(offered.from)!
+      tensorDType(entry.dtype, named(file, offered.from))
+      // Asks for the storage, so that a tensor that was freed is an error here and not halfway through.
+      void target.storage
+      pairs.push({ target, entry, offered })
+    }
+    await file.verify(signal)
+    for (const { entry, offered } of pairs) {
+      if (mayOverflow.has(entry.dtype)) await valuesOf(file, entry, offered)
+    }
+    signal?.throwIfAborted()
+    for (const { target, entry, offered } of pairs) target.assign_(await valuesOf(file, entry, offered))
+    return report
   } finally {
-    for (const loaded of tensors.values()) loaded.dispose()
+    await file.close()
   }
 }
 
@@ -46,7 +99,7 @@ export async function loadWeights<Report>(
  * one. The folder must exist. Metadata are `format: pt` unless given (keys, shapes and meaning are PyTorch's, and some
  * readers insist on being told); `dtype: 'F16'` or `'BF16'` halves the file.
  */
-export async function saveWeights(model: Saveable, path: string | URL, options: WriteOptions = {}): Promise<void> {
+export async function saveWeights(model: WithState, path: string | URL, options: WriteOptions = {}): Promise<void> {
   const metadata = options.metadata ?? new Map([['format', 'pt']])
   await writeFileAtomic(path, await writeSafetensors(model.stateDict(), { ...options, metadata }))
 }

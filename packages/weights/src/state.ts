@@ -1,46 +1,12 @@
 /** State dicts as safetensors: which tensor dtype a file's element type becomes, and the way back. */
-import { ArgumentError, type Backend, type DType, DTypeError, isFloat, type Tensor, tensor } from '@convnets/tensor'
-import { bfloat16ToFloat32, float16ToFloat32, MAX_FLOAT16, toBfloat16Bits, toFloat16Bits } from './half.ts'
-import { type FileDType, parseSafetensors, type SafetensorsEntry, serializeSafetensors } from './safetensors.ts'
+import { ArgumentError, type Backend, type DType, isFloat, type Tensor, tensor } from '@convnets/tensor'
+import { decode, tensorDType, type Values } from './decode.ts'
+import type { FileDType } from './dtypes.ts'
+import { MAX_FLOAT16, toBfloat16Bits, toFloat16Bits } from './half.ts'
+import { parseSafetensors, type SafetensorsEntry, serializeSafetensors } from './safetensors.ts'
 
 /** A state dict: tensors by checkpoint key. */
 export type StateDict = Map<string, Tensor>
-
-type Values = Float32Array | Float64Array | Int32Array | Uint8Array
-
-/** The elements of an entry in an array of their own, which may lie at any address of the file. */
-function elements<T>(bytes: Uint8Array, array: new (buffer: ArrayBuffer) => T): T {
-  return new array(new Uint8Array(bytes).buffer)
-}
-
-/** 64-bit integers as 32-bit ones. Throws `DTypeError` for a value that does not fit. */
-function narrow(bytes: Uint8Array, what: string): Int32Array {
-  const wide = elements(bytes, BigInt64Array)
-  const values = new Int32Array(wide.length)
-  for (let i = 0; i < wide.length; i++) {
-    values[i] = Number(wide[i])
-    if (BigInt(values[i]!) !== wide[i]) {
-      throw new DTypeError(`${what} of I64 expects values that fit into int32, got ${wide[i]} at flat index ${i}`)
-    }
-  }
-  return values
-}
-
-interface Decoder {
-  readonly dtype: DType
-  readonly decode: (bytes: Uint8Array, what: string) => Values
-}
-
-const decoders: Readonly<Record<FileDType, Decoder>> = {
-  F64: { dtype: 'float64', decode: (bytes) => elements(bytes, Float64Array) },
-  F32: { dtype: 'float32', decode: (bytes) => elements(bytes, Float32Array) },
-  F16: { dtype: 'float32', decode: (bytes) => float16ToFloat32(elements(bytes, Uint16Array)) },
-  BF16: { dtype: 'float32', decode: (bytes) => bfloat16ToFloat32(elements(bytes, Uint16Array)) },
-  I64: { dtype: 'int32', decode: narrow },
-  I32: { dtype: 'int32', decode: (bytes) => elements(bytes, Int32Array) },
-  U8: { dtype: 'uint8', decode: (bytes) => bytes },
-  BOOL: { dtype: 'bool', decode: (bytes) => bytes.map((byte) => (byte === 0 ? 0 : 1)) },
-}
 
 const fileDTypeOf: Readonly<Record<DType, FileDType>> = {
   float64: 'F64',
@@ -61,8 +27,8 @@ export interface ReadOptions {
 /**
  * Reads the bytes of a safetensors file into tensors that the caller owns, in the order of their data.
  *
- * F16 and BF16 become float32 (exactly), I64 becomes int32 if every value fits, BOOL takes any non-zero byte for true;
- * F64, F32, I32 and U8 stay what they are. Throws `FormatError` for a file that breaks the rules (see
+ * F16 and BF16 become float32 (exactly), integers of other widths int32 if every value fits, BOOL takes any non-zero byte
+ * for true; F64, F32, I32 and U8 stay what they are. Throws `FormatError` for a file that breaks the rules (see
  * `parseSafetensors`) and `DTypeError` for 64-bit integers that do not fit; no tensor is left behind then.
  */
 export function readSafetensors(
@@ -73,9 +39,12 @@ export function readSafetensors(
   const tensors: StateDict = new Map()
   try {
     for (const [name, { dtype: fileDType, shape, bytes }] of entries) {
-      const { dtype, decode } = decoders[fileDType]
-      const values = decode(bytes, `${file}: tensor ${JSON.stringify(name)}`)
-      tensors.set(name, tensor(values, { shape: [...shape], dtype, ...(backend && { backend }) }))
+      const what = `${file}: tensor ${JSON.stringify(name)}`
+      const dtype = tensorDType(fileDType, what)
+      tensors.set(
+        name,
+        tensor(decode(fileDType, bytes, what), { shape: [...shape], dtype, ...(backend && { backend }) }),
+      )
     }
   } catch (error) {
     for (const made of tensors.values()) made.dispose()

@@ -243,10 +243,24 @@ describe('corruption', () => {
 })
 
 describe('serializeSafetensors', () => {
-  const dtypes: readonly FileDType[] = ['F64', 'F32', 'F16', 'BF16', 'I64', 'I32', 'U8', 'BOOL']
-  const sizes: Readonly<Record<FileDType, number>> = { F64: 8, F32: 4, F16: 2, BF16: 2, I64: 8, I32: 4, U8: 1, BOOL: 1 }
+  const sizes: Readonly<Record<FileDType, number>> = {
+    F64: 8,
+    F32: 4,
+    F16: 2,
+    BF16: 2,
+    I64: 8,
+    I32: 4,
+    U8: 1,
+    BOOL: 1,
+    U64: 8,
+    C64: 8,
+    U32: 4,
+    U16: 2,
+    I16: 2,
+    I8: 1,
+  }
   const entry: fc.Arbitrary<SafetensorsEntry> = fc
-    .tuple(fc.constantFrom(...dtypes), fc.array(fc.nat(4), { maxLength: 4 }))
+    .tuple(fc.constantFrom(...(Object.keys(sizes) as FileDType[])), fc.array(fc.nat(4), { maxLength: 4 }))
     .map(([dtype, shape]) => {
       const length = shape.reduce((product, dim) => product * dim, sizes[dtype])
       return { dtype, shape, bytes: Uint8Array.from({ length }, (_, i) => (i * 37) & 255) }
