@@ -1,5 +1,5 @@
 import { init } from '@convnets/nn'
-import { Generator, ones, reference, seeded, type Tensor, tensor, zeros } from '@convnets/tensor'
+import { erf, Generator, ones, rand, reference, seeded, type Tensor, tensor, zeros } from '@convnets/tensor'
 import { describe, expect, test } from 'vitest'
 import { values } from './values.ts'
 
@@ -78,6 +78,25 @@ describe('initialisers', () => {
     expect([Math.min(...moved) >= -1, Math.max(...moved) <= 3]).toEqual([true, true])
     // Variance of a normal cut off at +- one standard deviation: std^2 (1 - 2 phi(1) / (2 Phi(1) - 1)).
     expectMoments(moved, { mean: 1, std: 2 * Math.sqrt(0.2911251) }, true)
+  })
+
+  test('truncatedNormal_ is the inverse of the distribution function, far into the tails', () => {
+    // Phi(z) must be the uniform number that was drawn for z: 2 Phi(z) - 1 = erf(z / sqrt(2)).
+    const options = { dtype: 'float64', backend: reference } as const
+    const shape = [4000]
+    const z = init.truncatedNormal_(zeros(shape, options), { low: -9, high: 9, generator: new Generator(1) })
+    const drawn = values(
+      rand(shape, { ...options, generator: new Generator(1) })
+        .mul(2)
+        .sub(1),
+    )
+    const reached = values(erf(z.div(Math.SQRT2)))
+    drawn.forEach((u, i) => {
+      // Relative to the distance from the nearest end, which is what a tail consists of.
+      expect(Math.abs((reached[i] ?? Number.NaN) - u) / (1 - Math.abs(u))).toBeLessThan(2e-5)
+      expect(Math.abs((reached[i] ?? Number.NaN) - u)).toBeLessThan(5e-7)
+    })
+    expect(Math.min(...drawn.map((u) => 1 - Math.abs(u)))).toBeLessThan(1e-3)
   })
 
   test.each([[[6, 10]], [[10, 6]], [[8, 2, 2, 2]], [[5, 5]]])(

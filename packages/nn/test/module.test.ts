@@ -95,6 +95,17 @@ describe('what a module finds in its fields', () => {
     expect(module.b.weight).toBe(module.a.weight)
   })
 
+  test('a module in two places is one module and two sets of keys', () => {
+    class Shared extends Fields {
+      a = new Linear(1, 1, { bias: false })
+      b = { again: this.a }
+    }
+    const module = new Shared()
+    expect([...module.stateDict().keys()]).toEqual(['a.weight', 'b.again.weight'])
+    expect([...module.namedModules().keys()]).toEqual(['', 'a'])
+    expect(module.parameterCount()).toBe(1)
+  })
+
   test('private fields are not looked at, undefined ones are skipped', () => {
     class Hidden extends Fields {
       readonly #weight = parameter(ones([1]))
