@@ -179,6 +179,7 @@ describe('convolution and its gradients', () => {
     { ...square(1, 28, 32, 64, 3), groups: 4 },
     square(2, 28, 64, 32, 1),
     square(40, 7, 64, 64, 3),
+    square(1, 16, 128, 208, 3),
   ]
 
   it('are adjoint to each other on images of many bands and blocks', () => {

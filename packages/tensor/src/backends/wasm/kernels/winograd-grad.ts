@@ -19,8 +19,8 @@ import { emitLine, emitLines, lines, planeBytes, pointers } from './winograd-tra
 /** Bytes of the planes of a block, of both operands. */
 const blockBytes = 393216
 const stripBytes = 32768
-/** Bytes that the sums of all chunks may take; there are at least four chunks all the same. */
-const sumBytes = 4e6
+/** Bytes that the sums of all chunks may take, if there is more than one. */
+const sumBytes = 6e6
 
 export function winogradWeightGradient(engine: Engine, x: number, g: number, out: number, spec: ConvSpec): void {
   const { fma } = engine
@@ -53,12 +53,15 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
   const gPlan = planStrips(gWindows, Number.POSITIVE_INFINITY, plan.bandRows)
   const bandTiles = plan.bandRows * across
   const bands = spec.batch * plan.bands
-  const chunks = Math.min(bands, 16, Math.max(4, Math.floor(sumBytes / (144 * inChannels * outChannels))))
+  const chunks = Math.min(bands, 16, Math.max(1, Math.floor(sumBytes / (144 * inChannels * outChannels))))
+  // Where there are few chunks, the output channels are split too; 12 is a multiple of the rows of all tiles.
+  const blockOut = Math.min(outChannels, roundUp(Math.ceil(outChannels / Math.ceil(8 / chunks)), 12))
+  const splits = Math.ceil(outChannels / blockOut)
   const blockBands = Math.min(Math.ceil(bands / chunks), Math.max(1, Math.floor(perBlock / bandTiles)))
   const capacity = blockCapacity(blockBands * bandTiles)
   const inPlane = planeBytes(capacity, paddedIn)
-  const outPlane = planeBytes(capacity, outChannels)
-  const key = `winogradGrad ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${plan.copied} ${gPlan.copied}`
+  const outPlane = planeBytes(capacity, blockOut)
+  const key = `winogradGrad ${rows} ${columns} ${inChannels} ${outChannels} ${splits} ${capacity} ${plan.copied} ${gPlan.copied}`
   const kernel = engine.kernel(key, (module) => {
     module.func('run', ints(32), (b, x, g, sums, bands, chunks, blockBands, across, scratch, perThread, ...rest) => {
       const args = rest.slice(0, stripArgs)
@@ -84,10 +87,14 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
           b.add(rowAt, i32.shl(pitch, 2))
         })
       }
-      eachUnit(b, from, to, (chunk) => {
+      eachUnit(b, from, to, (unit) => {
+        const chunk = b.let(i32.divU(unit, splits))
+        const firstOut = b.let(i32.mul(i32.remU(unit, splits), blockOut))
+        const outs = b.let(i32.sub(outChannels, firstOut))
+        b.if(i32.gtU(outs, blockOut), () => b.set(outs, blockOut))
         const first = b.let(chunkStart(chunk, bands, chunks))
         const end = b.let(chunkStart(i32.add(chunk, 1), bands, chunks))
-        const target = b.let(i32.add(sums, i32.mul(chunk, 36 * plane)))
+        const target = b.let(i32.add(sums, i32.add(i32.mul(chunk, 36 * plane), i32.mul(firstOut, paddedIn * 4))))
         const block = b.let(first)
         b.for(block, end, blockBands, () => {
           const last = b.let(i32.add(block, blockBands))
@@ -113,11 +120,11 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
             const band = emitStrip(b, gPlan.copied, gWindows, gArgs, number, g, strip)
             tiles(
               band.rows,
-              band.start,
+              b.let(i32.add(band.start, i32.shl(firstOut, 2))),
               band.pitch,
               () => {
-                emitGradTransform(b, fma, outChannels, at, band.pitch, own, planes, outPlane)
-                b.add(planes, outChannels * 4)
+                emitGradTransform(b, fma, outChannels, outs, at, band.pitch, own, planes, outPlane)
+                b.add(planes, blockOut * 4)
               },
               16 * outChannels,
             )
@@ -126,7 +133,8 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
           emitSums(
             b,
             tile,
-            { paddedIn, outChannels, inPlane, outPlane, plane },
+            { paddedIn, blockOut, inPlane, outPlane, plane },
+            outs,
             count,
             inPlanes,
             outPlanes,
@@ -144,18 +152,19 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
   engine.parallel(
     kernel,
     [x, g, sums, bands, chunks, blockBands, across, scratch, perThread, ...plan.args, ...gPlan.args],
-    chunks,
-    Math.ceil((grainWork * chunks) / work),
+    chunks * splits,
+    Math.ceil((grainWork * chunks * splits) / work),
   )
   addChunks(engine, sums, 9 * plane, chunks)
   finish(engine, sums, out, inChannels, outChannels, paddedIn, plane)
 }
 
-/** The transform of a 4 x 4 tile of the gradient into the planes. */
+/** The transform of `channels` channels of a 4 x 4 tile of the gradient into the planes; pixels have `pixel` channels. */
 function emitGradTransform(
   b: FunctionBuilder,
   fma: boolean,
-  channels: number,
+  pixel: number,
+  channels: Local<'i32'>,
   tile: Local<'i32'>,
   pitch: Local<'i32'>,
   scratch: Value<'i32'>,
@@ -165,7 +174,7 @@ function emitGradTransform(
   const { outputGrad } = lines(fma)
   const [channel, at, to] = [b.local('i32'), b.local('i32'), b.local('i32')]
   b.set(channel, 0)
-  b.for(channel, channels * 4, 16, () => {
+  b.for(channel, i32.shl(channels, 2), 16, () => {
     const rows = pointers(b, i32.add(tile, channel), pitch, 4)
     b.set(at, scratch)
     emitLines(b, 4, () => {
@@ -176,7 +185,7 @@ function emitGradTransform(
         (i) => [rows[i]!, 0],
         (i, value) => b.emit(v128.store(at, value, i * 64)),
       )
-      for (const row of rows) b.add(row, channels * 4)
+      for (const row of rows) b.add(row, pixel * 4)
       b.add(at, 16)
     })
     b.set(at, scratch)
@@ -197,7 +206,7 @@ function emitGradTransform(
 
 interface Sums {
   readonly paddedIn: number
-  readonly outChannels: number
+  readonly blockOut: number
   readonly inPlane: number
   readonly outPlane: number
   readonly plane: number
@@ -207,7 +216,8 @@ interface Sums {
 function emitSums(
   b: FunctionBuilder,
   tile: Tile,
-  { paddedIn, outChannels, inPlane, outPlane, plane }: Sums,
+  { paddedIn, blockOut, inPlane, outPlane, plane }: Sums,
+  outs: Local<'i32'>,
   count: Local<'i32'>,
   inPlanes: Local<'i32'>,
   outPlanes: Local<'i32'>,
@@ -226,7 +236,7 @@ function emitSums(
     b.set(column, 0)
     b.for(column, paddedIn * 4, columns * 4, () => {
       b.set(row, 0)
-      b.for(row, outChannels, rows, () => {
+      b.for(row, outs, rows, () => {
         b.set(a, i32.add(left, i32.shl(row, 2)))
         b.set(p, i32.add(right, column))
         b.set(c, i32.add(i32.add(target, column), i32.mul(row, paddedIn * 4)))
@@ -236,7 +246,7 @@ function emitSums(
           () => tile.clear(),
           () => tile.load(place),
         )
-        tile.multiply([a], p, count, outChannels * 4, paddedIn * 4)
+        tile.multiply([a], p, count, blockOut * 4, paddedIn * 4)
         tile.store(place)
       })
     })
