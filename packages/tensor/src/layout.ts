@@ -14,12 +14,12 @@ export function memoryOrder(rank: number): readonly number[] {
 }
 
 /** Extents in memory order. */
-export function memoryExtents(shape: Shape): number[] {
+function memoryExtents(shape: Shape): number[] {
   return memoryOrder(shape.length).map((axis) => at(shape, axis))
 }
 
 /** Place in memory order (0 = outermost) of a logical axis. */
-export function memoryPlace(rank: number, axis: number): number {
+function memoryPlace(rank: number, axis: number): number {
   return memoryOrder(rank).indexOf(axis)
 }
 

@@ -22,20 +22,20 @@ export interface Meta {
 export type Inputs = readonly (Tensor | undefined)[]
 
 /** Result of a forward pass; `extra` are outputs that carry no gradient (statistics, indices), saved for the gradient. */
-export interface Forward {
+interface Forward {
   readonly output: Buffer
   readonly extra: readonly (Meta & { readonly buffer: Buffer })[]
 }
 
 /** What the gradient reads besides shapes; everything else is freed as soon as its user lets go of it. */
-export interface Saves {
+interface Saves {
   /** Positions of inputs. */
   readonly inputs?: readonly number[]
   readonly output?: boolean
 }
 
 /** What a gradient has at hand. */
-export interface Saved<A> {
+interface Saved<A> {
   readonly attrs: A
   /** Shapes and dtypes of all inputs. */
   readonly metas: readonly (Meta | undefined)[]

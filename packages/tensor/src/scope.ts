@@ -5,7 +5,7 @@
 import { ArgumentError } from './errors.ts'
 
 /** Something with memory to free: a tensor, or what the tape saved of one. */
-export interface Disposable {
+interface Disposable {
   dispose(): void
 }
 

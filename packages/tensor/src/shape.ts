@@ -152,7 +152,7 @@ export function pair(op: string, argument: string, value: Pair, min: number): [n
 export type Padding = Pair | readonly [top: number, right: number, bottom: number, left: number] | 'same'
 
 /** Cells of padding before and after along one axis for TensorFlow's SAME. */
-export function samePadding(input: number, kernel: number, stride: number, dilation: number): [number, number] {
+function samePadding(input: number, kernel: number, stride: number, dilation: number): [number, number] {
   const total = Math.max(0, (Math.ceil(input / stride) - 1) * stride + (kernel - 1) * dilation + 1 - input)
   return [Math.floor(total / 2), total - Math.floor(total / 2)]
 }

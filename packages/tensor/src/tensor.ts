@@ -4,8 +4,9 @@ import type { Backend } from './backends/backend.ts'
 import { Storage, TensorCore } from './core.ts'
 import { type DType, dtypes, isDType, type TypedArray } from './dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts'
-import { logicalStrides, rowMajorInMemory } from './layout.ts'
+import { logicalStrides, rowMajorInMemory, viewOf } from './layout.ts'
 import { expand } from './ops/broadcast.ts'
+import { copyCells } from './ops/copy.ts'
 import * as e from './ops/elementwise.ts'
 import { gather, indexSelect } from './ops/gather.ts'
 import { matmul } from './ops/matmul.ts'
@@ -21,7 +22,7 @@ export type NestedArray = number | boolean | readonly NestedArray[]
 /**
  * Copies elements between two orders of the same logical shape: with strides `from` in the source, `to` in the target.
  */
-export function reorder(
+function reorder(
   source: TypedArray,
   from: readonly number[],
   target: TypedArray,
@@ -120,8 +121,8 @@ export class Tensor extends TensorCore {
       if (source.dtype !== this.dtype)
         throw new DTypeError(`assign_: source expects ${this.dtype}, got ${source.dtype}`)
       if (source.backend === this.backend) {
-        const whole = (t: Tensor) => ({ buffer: t.storage.buffer, offset: 0, strides: [1] })
-        if (this.size > 0 && source.storage !== this.storage) this.backend.copy(whole(source), whole(this), [this.size])
+        const view = (t: Tensor) => viewOf(t.storage.buffer, t.shape)
+        if (source.storage !== this.storage) copyCells(this.backend, this.shape, view(source), view(this))
         this.storage.buffer.version++
       } else this.backend.write(this.storage.buffer, source.backend.readSync(source.storage.buffer))
       return this
