@@ -1,10 +1,11 @@
 /** Repeating axes and its transpose, summing over them: what broadcasting does, forward and in the gradient. */
 import type { Buffer } from '../backends/backend.ts'
 import { DTypeError, ShapeError } from '../errors.ts'
-import { broadcastStrides, reductionSteps, walk } from '../layout.ts'
+import { broadcastStrides, reductionSteps } from '../layout.ts'
 import { apply, checkTensors, type Op } from '../op.ts'
-import { checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
+import { checkShape, type Shape, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import { copyOf } from './copy.ts'
 import { reshape } from './reshape.ts'
 
 export interface ReduceAttrs {
@@ -31,11 +32,7 @@ export const reduceOp = (name: string): Op<ReduceAttrs> => ({
       if (buffer !== undefined) backend.free(buffer)
       buffer = next
     }
-    if (buffer !== undefined) return buffer
-    const copy = backend.fill(meta.dtype, sizeOf(meta.shape), 0)
-    const whole = (b: Buffer) => ({ buffer: b, offset: 0, strides: [1] })
-    if (copy.length > 0) backend.copy(whole(input.storage.buffer), whole(copy), [copy.length])
-    return copy
+    return buffer ?? copyOf(input, meta, backend)
   },
   backward: (g, { metas }) => [expand(g, metas[0]?.shape ?? [])],
 })
@@ -67,18 +64,8 @@ const expandOp: Op<Shape> = {
     }
     return { shape, dtype: input.dtype }
   },
-  forward([x], shape, meta, backend) {
-    const input = x as Tensor
-    const out = backend.fill(meta.dtype, sizeOf(shape), 0)
-    if (out.length === 0) return out
-    const { extents, strides } = walk(shape, [broadcastStrides(input.shape, shape), broadcastStrides(shape, shape)])
-    backend.copy(
-      { buffer: input.storage.buffer, offset: 0, strides: strides[0] ?? [] },
-      { buffer: out, offset: 0, strides: strides[1] ?? [] },
-      extents,
-    )
-    return out
-  },
+  forward: ([x], shape, meta, backend) =>
+    copyOf(x as Tensor, meta, backend, { from: { strides: broadcastStrides((x as Tensor).shape, shape) } }),
   backward: (g, { metas }) => [sumTo(g, metas[0]?.shape ?? [])],
 }
 

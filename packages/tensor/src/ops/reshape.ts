@@ -3,7 +3,7 @@
  * where they do not (rank-4 tensors are channels-last in memory).
  */
 import { ShapeError } from '../errors.ts'
-import { logicalStrides, memoryOrder, reshapesFreely, walk } from '../layout.ts'
+import { logicalStrides, memoryOrder, reshapesFreely } from '../layout.ts'
 import { apply, applyView, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
 import {
@@ -19,6 +19,7 @@ import {
   stridesOf,
 } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import { copyOf } from './copy.ts'
 
 /**
  * Copies between two memory orders of the same elements in logical order: one side is row-major by `shape`, the other
@@ -29,20 +30,10 @@ const reshapeOp: Op<Shape> = {
   infer: ([x], shape) => ({ shape, dtype: (x as Tensor).dtype }),
   forward([x], shape, meta, backend) {
     const input = x as Tensor
-    const out = backend.fill(meta.dtype, input.size, 0)
-    if (input.size === 0) return out
     // At most one side is rank 4 here (see `reshape`): its shape gives the loops, the other side is row-major.
-    const loops = input.rank === 4 ? input.shape : shape
-    const ordered = logicalStrides(loops)
-    const rowMajor = stridesOf(loops)
-    const fromOrdered = input.rank === 4
-    const { extents, strides } = walk(loops, fromOrdered ? [ordered, rowMajor] : [rowMajor, ordered])
-    backend.copy(
-      { buffer: input.storage.buffer, offset: 0, strides: strides[0] ?? [] },
-      { buffer: out, offset: 0, strides: strides[1] ?? [] },
-      extents,
-    )
-    return out
+    const extents = input.rank === 4 ? input.shape : shape
+    const rowMajor = { strides: stridesOf(extents) }
+    return copyOf(input, meta, backend, { extents, [input.rank === 4 ? 'to' : 'from']: rowMajor })
   },
   backward: (g, { metas }) => [reshape(g, metas[0]?.shape ?? [])],
 }
@@ -91,17 +82,8 @@ const permuteOp: Op<readonly number[]> = {
   name: 'permute',
   infer: ([x], dims) => ({ shape: dims.map((axis) => at((x as Tensor).shape, axis)), dtype: (x as Tensor).dtype }),
   forward([x], dims, meta, backend) {
-    const input = x as Tensor
-    const out = backend.fill(meta.dtype, input.size, 0)
-    if (input.size === 0) return out
-    const from = logicalStrides(input.shape)
-    const { extents, strides } = walk(meta.shape, [dims.map((axis) => at(from, axis)), logicalStrides(meta.shape)])
-    backend.copy(
-      { buffer: input.storage.buffer, offset: 0, strides: strides[0] ?? [] },
-      { buffer: out, offset: 0, strides: strides[1] ?? [] },
-      extents,
-    )
-    return out
+    const strides = logicalStrides((x as Tensor).shape)
+    return copyOf(x as Tensor, meta, backend, { from: { strides: dims.map((axis) => at(strides, axis)) } })
   },
   backward: (g, { attrs }) => {
     const inverse = new Array<number>(attrs.length)

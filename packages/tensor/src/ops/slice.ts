@@ -1,11 +1,12 @@
 /** Cutting and joining: slice, pad, cat, stack, split, flip. Each is one strided copy, and so is its gradient. */
-import type { Buffer, View } from '../backends/backend.ts'
+import type { Buffer } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
-import { logicalStrides, walk } from '../layout.ts'
+import { logicalStrides, viewOf } from '../layout.ts'
 import { apply, checkDType, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkAxes, checkAxis, checkInteger, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import { copyCells, copyOf } from './copy.ts'
 import { reshape, unsqueeze } from './reshape.ts'
 
 /** A box inside a tensor: element i along an axis is start + i * step. */
@@ -25,24 +26,11 @@ function boxStrides(shape: Shape, { starts, steps }: Box): { offset: number; str
   }
 }
 
-function copyBox(extents: Shape, from: View, to: View, copy: (from: View, to: View, extents: number[]) => void): void {
-  if (sizeOf(extents) === 0) return
-  const loops = walk(extents, [from.strides, to.strides])
-  copy({ ...from, strides: loops.strides[0] ?? [] }, { ...to, strides: loops.strides[1] ?? [] }, loops.extents)
-}
-
 const sliceOp: Op<Box> = {
   name: 'slice',
   infer: ([x], { extents }) => ({ shape: extents, dtype: (x as Tensor).dtype }),
-  forward([x], box, meta, backend) {
-    const input = x as Tensor
-    const out = backend.fill(meta.dtype, sizeOf(meta.shape), 0)
-    const from = { buffer: input.storage.buffer, ...boxStrides(input.shape, box) }
-    copyBox(meta.shape, from, { buffer: out, offset: 0, strides: logicalStrides(meta.shape) }, (a, b, e) =>
-      backend.copy(a, b, e),
-    )
-    return out
-  },
+  forward: ([x], box, meta, backend) =>
+    copyOf(x as Tensor, meta, backend, { from: boxStrides((x as Tensor).shape, box) }),
   backward: (g, { attrs, metas }) => [apply(placeOp, [g], { box: attrs, shape: metas[0]?.shape ?? [], value: 0 })],
 }
 
@@ -58,14 +46,8 @@ interface Place {
 const placeOp: Op<Place> = {
   name: 'pad',
   infer: ([x], { shape }) => ({ shape, dtype: (x as Tensor).dtype }),
-  forward([x], { box, shape, value }, meta, backend) {
-    const input = x as Tensor
-    const out = backend.fill(meta.dtype, sizeOf(shape), value)
-    const to = { buffer: out, ...boxStrides(shape, box) }
-    const from = { buffer: input.storage.buffer, offset: 0, strides: logicalStrides(input.shape) }
-    copyBox(input.shape, from, to, (a, b, e) => backend.copy(a, b, e))
-    return out
-  },
+  forward: ([x], { box, shape, value }, meta, backend) =>
+    copyOf(x as Tensor, meta, backend, { extents: box.extents, to: boxStrides(shape, box), value }),
   backward: (g, { attrs }) => [apply(sliceOp, [g], attrs.box)],
 }
 
@@ -196,9 +178,8 @@ const catOp: Op<number> = {
     const strides = logicalStrides(meta.shape)
     let start = 0
     for (const x of inputs as readonly Tensor[]) {
-      const from = { buffer: x.storage.buffer, offset: 0, strides: logicalStrides(x.shape) }
       const to = { buffer: out, offset: start * at(strides, axis), strides }
-      copyBox(x.shape, from, to, (a, b, e) => backend.copy(a, b, e))
+      copyCells(backend, x.shape, viewOf(x.storage.buffer, x.shape), to)
       start += at(x.shape, axis)
     }
     return out
@@ -283,18 +264,13 @@ const flipOp: Op<readonly number[]> = {
   name: 'flip',
   infer: ([x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
   forward([x], axes, meta, backend) {
-    const input = x as Tensor
-    const out = backend.fill(meta.dtype, input.size, 0)
-    const box: Box = {
-      starts: input.shape.map((extent, axis) => (axes.includes(axis) ? extent - 1 : 0)),
-      steps: input.shape.map((_, axis) => (axes.includes(axis) ? -1 : 1)),
-      extents: input.shape,
-    }
-    const from = { buffer: input.storage.buffer, ...boxStrides(input.shape, box) }
-    copyBox(input.shape, from, { buffer: out, offset: 0, strides: logicalStrides(input.shape) }, (a, b, e) =>
-      backend.copy(a, b, e),
-    )
-    return out
+    const { shape } = x as Tensor
+    const from = boxStrides(shape, {
+      starts: shape.map((extent, axis) => (axes.includes(axis) ? extent - 1 : 0)),
+      steps: shape.map((_, axis) => (axes.includes(axis) ? -1 : 1)),
+      extents: shape,
+    })
+    return copyOf(x as Tensor, meta, backend, { from })
   },
   backward: (g, { attrs }) => [apply(flipOp, [g], attrs)],
 }
