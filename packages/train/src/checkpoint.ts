@@ -75,7 +75,6 @@ export function decodeCheckpoint(bytes: Uint8Array, file: string): Checkpoint {
   try {
     if (metadata.get('format') !== FORMAT) throw wrong(file, `a checkpoint (format ${FORMAT})`, metadata.get('format'))
     const state = parse(metadata.get('state') ?? '', file)
-    if (state.version !== VERSION) throw wrong(file, `version ${VERSION}`, state.version)
     const under = (prefix: string): Map<string, Tensor> =>
       new Map(
         [...tensors].flatMap(([key, tensor]) =>
@@ -102,11 +101,36 @@ interface SavedState {
 }
 
 function parse(text: string, file: string): SavedState {
+  let state: SavedState
   try {
-    return JSON.parse(text, unwrap)
+    state = JSON.parse(text, unwrap)
   } catch (cause) {
     throw new FormatError({ file, offset: 8, expected: 'the state of a run as JSON', got: 'something else', cause })
   }
+  if (state?.version !== VERSION) throw wrong(file, `version ${VERSION}`, state?.version)
+  const { run, optimizer, ema } = state
+  const isRun =
+    run?.loader !== undefined &&
+    [run.epoch, run.batch, run.loader.batches].every((count) => Number.isSafeInteger(count) && count >= 0) &&
+    run.step === run.epoch * run.loader.batches + run.batch &&
+    [run.seconds, run.trainingSeconds, run.samples, run.generator?.seed, run.generator?.offset].every(
+      Number.isFinite,
+    ) &&
+    isMeter(run.meter) &&
+    isList(run.history, ({ epoch, train }) => Number.isSafeInteger(epoch) && typeof train?.loss === 'number') &&
+    isList(optimizer?.groups, Boolean) &&
+    isList(optimizer.parameters, (parameter) => isList(parameter?.slots, (slot) => typeof slot === 'string')) &&
+    (ema === undefined || Number.isSafeInteger(ema?.updates))
+  if (!isRun) throw wrong(file, 'the state of a run', 'something else')
+  return state
+}
+
+const isList = <T>(list: readonly T[] | undefined, fits: (item: T) => boolean): boolean =>
+  Array.isArray(list) && list.every((item) => fits(item))
+
+function isMeter(meter: MeterState | undefined): boolean {
+  if (meter === undefined || !isList(meter.correct, Number.isFinite)) return false
+  return [meter.loss, meter.samples, meter.classified].every(Number.isFinite)
 }
 
 function wrong(file: string, expected: string, got: unknown): FormatError {

@@ -48,7 +48,7 @@ export interface Judgement<Output, B extends TrainingBatch> {
 }
 
 /** The logits in an output. */
-export function logitsOf<Output>(
+function logitsOf<Output>(
   output: Output,
   logits: ((output: Output) => Tensor | undefined) | undefined,
 ): Tensor | undefined {

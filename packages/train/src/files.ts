@@ -12,7 +12,7 @@ const CHECKPOINT = 'checkpoint.safetensors'
 const megabytes = (bytes: number): string => `${Math.max(0.1, bytes / 1e6).toFixed(1)} MB`
 
 /** A weights file: safetensors under the model's own keys. */
-export async function weightsFile(tensors: ReadonlyMap<string, Tensor>): Promise<Uint8Array> {
+async function weightsFile(tensors: ReadonlyMap<string, Tensor>): Promise<Uint8Array> {
   return await writeSafetensors(tensors, { metadata: new Map([['format', 'pt']]) })
 }
 

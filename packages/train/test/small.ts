@@ -26,7 +26,7 @@ export class SmallNet extends Module {
 export const smallNet = (seed = 1): SmallNet => seeded(seed, () => new SmallNet())
 
 /** Pictures of 6 x 6 pixels of three classes: rows, columns and noise. */
-export function smallData(count: number, seed: number): Dataset {
+function smallData(count: number, seed: number): Dataset {
   const generator = new Generator(seed)
   return arrayDataset(
     Array.from({ length: count }, (_, i) => {

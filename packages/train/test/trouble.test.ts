@@ -3,7 +3,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EMA, SGD } from '@convnets/optim'
-import { ArgumentError, FormatError, isGradEnabled, memory, ShapeError, type Tensor, wasm } from '@convnets/tensor'
+import {
+  ArgumentError,
+  ConvnetsError,
+  FormatError,
+  isGradEnabled,
+  memory,
+  ShapeError,
+  type Tensor,
+  wasm,
+} from '@convnets/tensor'
 import {
   evaluate,
   type FitOptions,
@@ -252,6 +261,28 @@ describe('checkpoints of something else', () => {
       expect(error, `cut at ${length}`).toBeInstanceOf(FormatError)
     }
     expect([run.state(), memory(wasm).tensors]).toEqual(before)
+  })
+
+  test('a flipped bit in the state of the run is a typed error, or a run like any other', async () => {
+    const out = await made()
+    const bytes = (await out.read('checkpoint.safetensors')) as Uint8Array
+    const [from, to] = [8, 8 + Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true))]
+    let refused = 0
+    const run = small('sgd', 1)
+    for (let i = 0; i < 250; i++) {
+      const at = from + Math.floor((i * (to - from)) / 250)
+      const changed = bytes.slice()
+      changed[at] = (changed[at] as number) ^ (1 << (i % 7))
+      const folder = { ...out, read: async () => changed }
+      const error = await run.run({ out: folder, resume: 'auto', signal: AbortSignal.abort() }).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (error === undefined) continue
+      refused++
+      expect(error, `bit ${i % 7} of byte ${at}`).toBeInstanceOf(ConvnetsError)
+    }
+    expect(refused).toBeGreaterThan(100)
   })
 
   test('resume false begins anew over an old run', async () => {
