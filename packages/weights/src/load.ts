@@ -1,6 +1,5 @@
-/** Weights into models and out of them. */
+/** Weights into models. */
 import type { Shape, Tensor } from '@convnets/tensor'
-import { writeFileAtomic } from './atomic.ts'
 import { decode, mayOverflow, tensorDType, type Values } from './decode.ts'
 import { elementCount } from './dtypes.ts'
 import type { WeightEntry, WeightsFile } from './entry.ts'
@@ -8,7 +7,6 @@ import { chooseOffer, type MapKeys } from './layouts/choose.ts'
 import type { WeightSource } from './locate.ts'
 import { type OpenOptions, openWeights } from './open.ts'
 import { compare, type LoadReport, type Offered, onlyClassifiersDiffer, WeightsMismatchError } from './plan.ts'
-import { type WriteOptions, writeSafetensors } from './state.ts'
 
 /** What weights can be loaded into and saved from: `Module` of `@convnets/nn`, or anything with a state dict. */
 export interface WithState {
@@ -92,14 +90,4 @@ export async function loadWeights(
   } finally {
     await file.close()
   }
-}
-
-/**
- * Saves a model's state dict as a safetensors file, atomically: the path holds the old file or the new one, never half of
- * one. The folder must exist. Metadata are `format: pt` unless given (keys, shapes and meaning are PyTorch's, and some
- * readers insist on being told); `dtype: 'F16'` or `'BF16'` halves the file.
- */
-export async function saveWeights(model: WithState, path: string | URL, options: WriteOptions = {}): Promise<void> {
-  const metadata = options.metadata ?? new Map([['format', 'pt']])
-  await writeFileAtomic(path, await writeSafetensors(model.stateDict(), { ...options, metadata }))
 }

@@ -61,6 +61,12 @@ export interface WriteOptions {
   readonly dtype?: 'F16' | 'BF16'
 }
 
+/** Throws `ArgumentError` for what is no 16-bit format. */
+export function checkHalf(op: string, dtype: unknown): void {
+  if (dtype === undefined || dtype === 'F16' || dtype === 'BF16') return
+  throw new ArgumentError(`${op}: dtype expects 'F16' or 'BF16', got ${JSON.stringify(dtype)}`)
+}
+
 /** Finite values beyond the range of binary16 would turn into infinities, and a network into NaN. */
 function checkRange(values: Float32Array | Float64Array, what: string): void {
   const i = values.findIndex((value) => Number.isFinite(value) && Math.abs(value) >= MAX_FLOAT16 + 16)
@@ -71,17 +77,26 @@ function checkRange(values: Float32Array | Float64Array, what: string): void {
   }
 }
 
-function encode(name: string, source: Tensor, values: Values, half: 'F16' | 'BF16' | undefined): SafetensorsEntry {
-  const { shape } = source
-  let dtype = fileDTypeOf[source.dtype]
+/** The element type that a tensor's values are stored as. */
+export function storedAs(dtype: DType, half: 'F16' | 'BF16' | undefined): FileDType {
+  return half && isFloat(dtype) ? half : fileDTypeOf[dtype]
+}
+
+/** A tensor's values as they are stored. Throws `ArgumentError` for values beyond the range of F16. */
+export function storedBytes(
+  op: string,
+  name: string,
+  dtype: DType,
+  values: Values,
+  half: 'F16' | 'BF16' | undefined,
+): Uint8Array {
   let stored: ArrayBufferView = values
-  if (half && isFloat(source.dtype)) {
+  if (half && isFloat(dtype)) {
     const floats = values as Float32Array | Float64Array
-    if (half === 'F16') checkRange(floats, `writeSafetensors: tensor ${JSON.stringify(name)}`)
+    if (half === 'F16') checkRange(floats, `${op}: tensor ${JSON.stringify(name)}`)
     stored = half === 'F16' ? toFloat16Bits(floats) : toBfloat16Bits(floats)
-    dtype = half
   }
-  return { dtype, shape, bytes: new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength) }
+  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength)
 }
 
 /**
@@ -95,11 +110,18 @@ export async function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   { metadata, dtype }: WriteOptions = {},
 ): Promise<Uint8Array> {
-  if (dtype !== undefined && dtype !== 'F16' && dtype !== 'BF16') {
-    throw new ArgumentError(`writeSafetensors: dtype expects 'F16' or 'BF16', got ${JSON.stringify(dtype)}`)
-  }
+  checkHalf('writeSafetensors', dtype)
   const sources = [...tensors]
   const values = await Promise.all(sources.map(([, source]) => source.data()))
-  const entries = new Map(sources.map(([name, source], i) => [name, encode(name, source, values[i]!, dtype)]))
+  const entries = new Map(
+    sources.map(([name, source], i): [string, SafetensorsEntry] => [
+      name,
+      {
+        dtype: storedAs(source.dtype, dtype),
+        shape: source.shape,
+        bytes: storedBytes('writeSafetensors', name, source.dtype, values[i]!, dtype),
+      },
+    ]),
+  )
   return serializeSafetensors(entries, metadata ? { metadata } : {})
 }

@@ -1,15 +1,17 @@
-/** Which layout's keys a file has, seen from the model it is to be loaded into. */
+/** Which layout's names a file has, seen from the model it is to be loaded into. */
 import { ArgumentError, type Shape } from '@convnets/tensor'
+import { elementCount } from '../dtypes.ts'
 import type { WeightEntry } from '../entry.ts'
 import { compare, type Offer, type Offered } from '../plan.ts'
-import { type Layout, layouts } from './layouts.ts'
+import { type Layout, layouts, type Rename } from './layouts.ts'
 
 /** How keys of a file become keys of a model; see `LoadOptions.mapKeys`. */
 export type MapKeys = 'auto' | 'none' | ((key: string) => string | undefined)
 
 type Entries = ReadonlyMap<string, Pick<WeightEntry, 'shape'>>
 
-function rename(entries: Entries, name: (key: string) => string | undefined): Map<string, Offered> {
+/** What is offered under new names. Throws `ArgumentError` if two keys get the same. */
+function rename(entries: Entries, name: Rename): Map<string, Offered> {
   const offer = new Map<string, Offered>()
   for (const [from, { shape }] of entries) {
     const key = name(from)
@@ -32,22 +34,67 @@ function commonPrefix(keys: Iterable<string>): string | undefined {
   return prefix && rest.every((key) => key.startsWith(prefix)) ? prefix : undefined
 }
 
-/** The offer with shapes adapted where a layout has the same numbers in another shape, or one class more. */
-function adapt(offer: Offer, own: ReadonlyMap<string, Shape>, { flattens, background }: Layout): Offer {
-  const size = (shape: Shape): number => shape.reduce((product, dim) => product * dim, 1)
-  return new Map(
-    [...offer].map(([key, offered]): [string, Offered] => {
-      const want = own.get(key)
-      const { shape } = offered
-      if (!want || String(want) === String(shape)) return [key, offered]
-      if (flattens?.test(key) && size(want) === size(shape)) return [key, { ...offered, shape: want }]
-      const oneMore = shape[0] === (want[0] ?? 0) + 1 && String(shape.slice(1)) === String(want.slice(1))
-      return background?.test(key) && oneMore ? [key, { ...offered, shape: want, skipRows: 1 }] : [key, offered]
-    }),
-  )
+/** A way to read keys: a layout, or none, behind a prefix. */
+interface Reading {
+  readonly layout: Layout | undefined
+  readonly prefix: string
+  /** Common names by keys; keys without one are left out. */
+  readonly common: ReadonlyMap<string, string>
 }
 
-/** Decides what is offered to the model: by `mapKeys`, or by the first layout that leaves nothing missing. */
+/** All ways to read keys: as they are, by each layout that they may be of, and all of that without their prefix. */
+function* readings(keys: ReadonlySet<string>, prefixes: readonly string[]): Generator<Reading> {
+  for (const prefix of prefixes) {
+    const inner = new Set([...keys].map((key) => key.slice(prefix.length)))
+    for (const layout of [undefined, ...layouts]) {
+      const translate: Rename | undefined = layout ? layout.match(inner) : (key) => key
+      if (!translate) continue
+      const common = new Map<string, string>()
+      for (const key of keys) {
+        const name = translate(key.slice(prefix.length))
+        if (name !== undefined) common.set(key, name)
+      }
+      // A layout that gives two keys one name is not that of these keys.
+      if (new Set(common.values()).size === common.size) yield { layout, prefix, common }
+    }
+  }
+}
+
+/** The tensors of a file by the keys of a model, both read in some way. */
+function match(entries: Entries, file: Reading, own: ReadonlyMap<string, Shape>, model: Reading): Offer {
+  const keys = new Map([...model.common].map(([key, common]) => [common, key]))
+  const flattens = [file.layout?.flattens, model.layout?.flattens]
+  const offer = new Map<string, Offered>()
+  for (const [from, { shape }] of entries) {
+    const common = file.common.get(from)
+    if (common === undefined) continue
+    const key = keys.get(common)
+    const want = key === undefined ? undefined : own.get(key)
+    const reshaped =
+      want !== undefined &&
+      flattens.some((pattern) => pattern?.test(common)) &&
+      elementCount(want) === elementCount(shape)
+    offer.set(key ?? from, { from, shape: reshaped ? want : shape })
+  }
+  return offer
+}
+
+/** Names for a background that TensorFlow's ImageNet classifiers have in front of the 1000 classes. */
+const BACKGROUND = 'background class left out'
+const CLASSES = 1000
+
+/** The offer without the background class, if the classifiers of all that differ have one. */
+function withoutBackground(own: ReadonlyMap<string, Shape>, offer: Offer): Offer | undefined {
+  const { mismatched } = compare(own, offer)
+  const isBackground = (expected: Shape, got: Shape): boolean =>
+    expected[0] === CLASSES && got[0] === CLASSES + 1 && String(expected.slice(1)) === String(got.slice(1))
+  if (mismatched.length === 0 || !mismatched.every(({ expected, got }) => isBackground(expected, got))) return undefined
+  const adapted = new Map(offer)
+  for (const { key, expected } of mismatched) adapted.set(key, { ...offer.get(key)!, shape: expected, skipRows: 1 })
+  return adapted
+}
+
+/** Decides what is offered to the model: by `mapKeys`, or by the reading of both sides' keys that leaves least over. */
 export function chooseOffer(
   own: ReadonlyMap<string, Shape>,
   entries: Entries,
@@ -57,38 +104,30 @@ export function chooseOffer(
   if (mapKeys !== 'auto' && mapKeys !== 'none') {
     throw new ArgumentError(`loadWeights: mapKeys expects 'auto', 'none' or a function, got ${String(mapKeys)}`)
   }
-  const offer = rename(entries, (key) => key)
   const misfit = (candidate: Offer): number => {
     const { missing, unexpected, mismatched } = compare(own, candidate)
     return missing.length + unexpected.length + mismatched.length
   }
+  const offer = rename(entries, (key) => key)
   let best: { offer: Offer; layout?: string } = { offer }
   let least = misfit(offer)
   if (mapKeys === 'none' || least === 0) return best
+  const consider = (candidate: Offer, labels: readonly (string | undefined)[]): void => {
+    const count = misfit(candidate)
+    if (count >= least) return
+    best = { offer: candidate, layout: labels.filter(Boolean).join(', ') }
+    least = count
+  }
   const keys = new Set(entries.keys())
   const prefix = commonPrefix(keys)
-  const unwrapped: readonly string[] = prefix === undefined ? [''] : ['', prefix]
-  for (const start of unwrapped) {
-    const inner = new Set([...keys].map((key) => key.slice(start.length)))
-    const candidates: readonly (Layout | undefined)[] = [
-      undefined,
-      ...layouts.filter((layout) => layout.matches(inner)),
-    ]
-    for (const layout of candidates) {
-      const names = new Map<string, string>()
-      for (const key of keys) {
-        const name = layout ? layout.rename(key.slice(start.length)) : key.slice(start.length)
-        if (name !== undefined) names.set(key, name)
-      }
-      // A layout that gives two keys one name is not this file's.
-      if (new Set(names.values()).size < names.size) continue
-      const plain = rename(entries, (key) => names.get(key))
-      const candidate = layout ? adapt(plain, own, layout) : plain
-      const count = misfit(candidate)
-      if (count >= least) continue
-      const label = [start && `prefix ${start}`, layout?.name].filter(Boolean).join(', ')
-      best = { offer: candidate, layout: label }
-      least = count
+  const models = [...readings(new Set(own.keys()), [''])]
+  for (const file of readings(keys, prefix === undefined ? [''] : ['', prefix])) {
+    for (const model of models) {
+      const candidate = match(entries, file, own, model)
+      const labels = [file.prefix && `prefix ${file.prefix}`, (file.layout ?? model.layout)?.name]
+      consider(candidate, labels)
+      const adapted = withoutBackground(own, candidate)
+      if (adapted) consider(adapted, [...labels, BACKGROUND])
     }
   }
   return best

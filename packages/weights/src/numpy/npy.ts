@@ -43,7 +43,7 @@ export interface NpyArray {
 
 /** The keys in the order in which NumPy writes them; spaces and the last comma are free. */
 const HEADER =
-  /^\{\s*'descr'\s*:\s*'([<>|=])([a-zA-Z]\d{1,4})'\s*,\s*'fortran_order'\s*:\s*(True|False)\s*,\s*'shape'\s*:\s*\(([0-9, ]{0,1000})\)\s*,?\s*\}\s*$/
+  /^\{\s*'descr'\s*:\s*'([<>|=])([a-zA-Z]\d{0,4})'\s*,\s*'fortran_order'\s*:\s*(True|False)\s*,\s*'shape'\s*:\s*\(([0-9, ]{0,1000})\)\s*,?\s*\}\s*$/
 
 /** Reads the header at the beginning of `bytes`, of an array that takes `size` bytes with it. Throws `FormatError`. */
 export function parseNpyHeader(bytes: Uint8Array, size: number, file: string, base = 0): NpyArray {
