@@ -8,10 +8,10 @@
  */
 import { type DType, isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError } from '../errors.ts'
-import { derive, type Expr, f, inputsOf, substitute, type Term } from '../formula.ts'
+import { derive, type Expr, f, formulaKey, inputsOf, substitute, type Term } from '../formula.ts'
 import { broadcastStrides, walk } from '../layout.ts'
 import { apply, checkTensors, type Op, required } from '../op.ts'
-import { broadcastShapes, checkNumber, type Shape } from '../shape.ts'
+import { broadcastShapes, checkNumber, type Shape, sameShape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
 
@@ -100,10 +100,14 @@ function makeRule(
   arity: number = Math.max(-1, ...inputsOf(formula)) + 1,
   derivative: (i: number) => Expr = (i) => derive(formula, i),
 ): Rule {
-  const gradients: GradientRule[] = []
+  const gradients: { readonly key: string; readonly by: GradientRule }[] = []
   const gradient = (i: number): GradientRule => {
-    gradients[i] ??= gradientRule(name, derivative(i))
-    return gradients[i]
+    if (gradients[i] === undefined) {
+      const d = derivative(i)
+      const key = formulaKey(d)
+      gradients[i] = { key, by: gradients.find((other) => other?.key === key)?.by ?? gradientRule(name, d) }
+    }
+    return gradients[i].by
   }
   return {
     name,
@@ -122,18 +126,17 @@ function makeRule(
       return { inputs: [...reads], output }
     },
     backward(g, { attrs, needs, metas, input, ...saved }) {
-      // Operands of one shape that the gradient reaches unchanged share its sum.
-      const unchanged: Map<string, Tensor> = new Map()
+      // Operands of one shape and one derivative, as those of relu(a + b), share its product with the gradient.
+      const done: { readonly by: GradientRule; readonly shape: Shape; readonly result: Tensor }[] = []
       return metas.map((meta, i) => {
         if (needs[i] !== true || meta === undefined) return undefined
-        const { rule, reads } = gradient(i)
-        if (rule !== undefined) {
-          const operands = reads.map((k) => (k === arity ? saved.output : input(k)))
-          return sumTo(apply(rule, [g, ...operands], attrs), meta.shape)
-        }
-        const key = String(meta.shape)
-        const result = unchanged.get(key) ?? sumTo(g, meta.shape)
-        unchanged.set(key, result)
+        const by = gradient(i)
+        const same = done.find(({ by: other, shape }) => other === by && sameShape(shape, meta.shape))
+        if (same !== undefined) return same.result
+        const operands = by.reads.map((k) => (k === arity ? saved.output : input(k)))
+        const whole = by.rule === undefined ? g : apply(by.rule, [g, ...operands], attrs)
+        const result = sumTo(whole, meta.shape)
+        done.push({ by, shape: meta.shape, result })
         return result
       })
     },

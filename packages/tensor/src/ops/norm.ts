@@ -9,13 +9,14 @@
  */
 import type { NormExtents } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
+import { f } from '../formula.ts'
 import { isGradEnabled } from '../grad-mode.ts'
 import { apply, checkDType, checkFloat, checkTensors, type Op, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, checkNumber, checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
-import { add, div, mul, pow, rsqrt, square, sub } from './elementwise.ts'
+import { add, div, elementwise, mul, pow, rsqrt, square, sub } from './elementwise.ts'
 import { mean as meanOf } from './reduce.ts'
 import { reshape } from './reshape.ts'
 import { narrow, pad } from './slice.ts'
@@ -220,6 +221,10 @@ export function batchNormTraining(
   })
 }
 
+/** (x - mean) scale and (x - mean) scale + bias, in one pass. */
+const scaled = elementwise('batchNorm', (x, mean, scale) => f.mul(f.sub(x, mean), scale))
+const shifted = elementwise('batchNorm', (x, mean, scale, bias) => f.add(f.mul(f.sub(x, mean), scale), bias))
+
 /**
  * Batch norm of x (N, C, ...) by given statistics (C), as in inference: (x - mean) / sqrt(variance + eps) weight + bias.
  * Gradients flow to x, weight and bias, and to the statistics where they require one.
@@ -242,8 +247,8 @@ export function batchNormInference(
     const inverse = rsqrt(add(variance, eps))
     const scale = weight === undefined ? inverse : mul(weight, inverse)
     const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])
-    const y = mul(sub(x, perChannel(mean)), perChannel(scale))
-    return bias === undefined ? y : add(y, perChannel(bias))
+    const statistics = [perChannel(mean), perChannel(scale)] as const
+    return bias === undefined ? scaled(x, ...statistics) : shifted(x, ...statistics, perChannel(bias))
   })
 }
 
