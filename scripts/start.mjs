@@ -29,7 +29,10 @@ function convnets(...args) {
     })
     child.on('close', (code, signal) => {
       if (code === 0) return done()
-      if (code === 130 || code === 143) console.error(`Here that is: npm start -- ${['--resume', ...words].join(' ')}`)
+      if (code === 130 || code === 143) {
+        const again = ['--resume', ...words.filter((word) => word !== '--resume')]
+        console.error(`Here that is: npm start -- ${again.join(' ')}`)
+      }
       process.exit(code ?? (signal === 'SIGINT' ? 130 : 1))
     })
   })

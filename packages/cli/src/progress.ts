@@ -57,7 +57,7 @@ function bar({ stderr, colors }: Context): ProgressView {
   const made = new SingleBar({
     stream: stderr as NodeJS.WritableStream,
     format: (_, { progress }, { text }: { text: string }) => {
-      const size = Math.max(8, Math.min(30, (stderr.columns ?? 80) - text.length - 2))
+      const size = Math.max(8, Math.min(30, (stderr.columns || 80) - text.length - 2))
       const full = Math.round(progress * size)
       return `${colors.cyan('━'.repeat(full))}${colors.dim('─'.repeat(size - full))} ${text}`
     },

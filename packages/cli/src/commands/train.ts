@@ -138,6 +138,12 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>, c
 
   const schedule = makeSchedule(settings, loaders.train.length)
   const progress = createProgress(context, quiet)
+  // At once, since whoever asks again ends the process as it is, and the terminal would be left without its cursor.
+  const onAbort = (): void => {
+    progress.stop()
+    stderr.write('Stopping after this step and saving; Ctrl-C again ends at once.\n')
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
   let result: FitResult
   try {
     result = await fit(model, {
@@ -150,10 +156,13 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>, c
       out,
       resume: resume ? out : false,
       signal,
-      onProgress: (standing) => progress.batch(standing),
+      onProgress: (standing) => {
+        if (!signal.aborted) progress.batch(standing)
+      },
       onEpoch: (record) => progress.epoch(record),
     })
   } finally {
+    signal.removeEventListener('abort', onAbort)
     progress.stop()
   }
   if (result.stopped === 'aborted') throw interruption(context, result, out)
