@@ -151,7 +151,7 @@ export const f: Builders = {
 }
 
 /** Whether two formulas are the same tree. */
-export function sameExpr(a: Expr, b: Expr): boolean {
+function sameExpr(a: Expr, b: Expr): boolean {
   return a === b || formulaKey(a) === formulaKey(b)
 }
 

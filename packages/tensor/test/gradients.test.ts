@@ -11,7 +11,7 @@ import { describe, expect, it } from 'vitest'
 import { memory, reference } from '../src/index.ts'
 
 /** Central differences take two runs per element, so large cases are left to the comparison of backends. */
-const LARGEST = 150
+const LARGEST = 120
 
 const sizeOf = (inputs: { size: number }[]): number => inputs.reduce((sum, { size }) => sum + size, 0)
 
