@@ -37,6 +37,13 @@ const slice = 50
 /** A thread that finishes nothing for this long, in milliseconds, or for this many of the longest chunks is lost. */
 const lossTime = 1000
 const lossChunks = 10
+/**
+ * While the process computes, its threads are taken to be alive and time counts this much less: on a busy machine a
+ * thread may get little of a core. Not for ever, as it may be others' threads that compute.
+ */
+const patienceWhileBusy = 60
+/** Share of a sleep that must have been computed in the process to say that it is busy. */
+const busyShare = 0.01
 /** Crews that never came up before threads are given up. */
 const maxFailures = 3
 
@@ -244,13 +251,18 @@ export class Pool {
       for (let i = 0; i < spinLooks; i++) if (Atomics.load(words, word.done) >= claimed) return
     } while (performance.now() < end)
     Atomics.store(words, word.joining, 1)
-    let left = lossSlices(longest)
+    const allowance = Math.max(lossTime, longest * lossChunks)
+    let left = allowance
+    let computed = processTime()
     for (let done = Atomics.load(words, word.done); done < claimed; ) {
       const woken = Atomics.wait(words, word.done, done, slice)
       const now = Atomics.load(words, word.done)
-      left = now === done && woken === 'timed-out' ? left - 1 : lossSlices(longest)
+      const before = computed
+      computed = processTime()
+      const busy = computed - before > slice * busyShare
+      left = now === done && woken === 'timed-out' ? left - (busy ? slice / patienceWhileBusy : slice) : allowance
       done = now
-      if (left === 0) {
+      if (left <= 0) {
         crew.terminate()
         this.#crew = null
         throw new BackendError('wasm: a thread died while it ran a kernel; the threads are started anew')
@@ -265,6 +277,9 @@ function jobKey({ id }: Kernel, units: number): number {
   return id * 2 ** 31 + units
 }
 
-function lossSlices(longest: number): number {
-  return Math.ceil(Math.max(lossTime, longest * lossChunks) / slice)
+/** Milliseconds that all threads of the process have computed; always 0 where the host does not tell. */
+function processTime(): number {
+  if (typeof process !== 'object' || typeof process.cpuUsage !== 'function') return 0
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
