@@ -1,8 +1,26 @@
 /** The modules of Inception-ResNet v1 and v2: Inception branches inside of residual blocks. */
 import { AvgPool2d, Conv2d, DropPath, type Layer, MaxPool2d, Module } from '@convnets/nn'
-import { checkInteger, checkNumber, type Tensor } from '@convnets/tensor'
-import { addRelu } from './add-relu.ts'
+import { checkInteger, checkNumber, type Expr, elementwise, f, type Tensor } from '@convnets/tensor'
 import { Branches, branch, concat, halve, type InceptionOptions } from './branches.ts'
+
+type Sum = (branch: Tensor, x: Tensor) => Tensor
+
+const sums: Map<string, Sum> = new Map()
+
+/** scale * branch + x, or the ReLU of it, in one pass over memory; the gradient needs the output alone. */
+function scaledSum(scale: number, relu: boolean): Sum {
+  const key = `${scale} ${relu}`
+  const known = sums.get(key)
+  if (known !== undefined) return known
+  const sum = (branch: Expr, x: Expr): Expr => f.add(f.mul(scale, branch), x)
+  const made: Sum = relu
+    ? elementwise('scaledAddRelu', (branch, x) => f.max(sum(branch, x), 0), {
+        derivative: (i, _, y) => (i === 0 ? f.mul(scale, f.gt(y, 0)) : f.gt(y, 0)),
+      })
+    : elementwise('scaledAdd', sum)
+  sums.set(key, made)
+  return made
+}
 
 export interface InceptionResidualOptions extends InceptionOptions {
   /** Factor of the residual branch. Default 1; the published networks have 0.17, 0.1 and 0.2, and 1 in the last block. */
@@ -58,8 +76,7 @@ abstract class InceptionResidual extends Module {
     const { attention, dropPath, scale } = this
     const up = this.conv2d.forward(concat(x, this.#branches))
     const gated = dropPath.forward(attention === undefined ? up : attention.forward(up))
-    const scaled = scale === 1 ? gated : gated.mul(scale)
-    return this.relu ? addRelu(scaled, x) : scaled.add(x)
+    return scaledSum(scale, this.relu)(gated, x)
   }
 }
 
