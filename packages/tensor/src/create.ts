@@ -202,14 +202,18 @@ export function onesLike(x: Tensor): Tensor {
   return full(x.shape, 1, { dtype: x.dtype, backend: x.backend })
 }
 
-/** int32 (or `dtype`) numbers start, start + step, ... below (above, for a negative step) end. */
+/**
+ * Numbers start, start + step, ... below (above, for a negative step) end: int32 where all three are integers, else
+ * float32, unless `dtype` says otherwise.
+ */
 export function arange(start: number, end: number, step = 1, options: TensorOptions = {}): Tensor {
   if (!Number.isFinite(start) || !Number.isFinite(end) || !Number.isFinite(step) || step === 0) {
     throw new ArgumentError(`arange: expects finite numbers and a step other than 0, got ${start}, ${end}, ${step}`)
   }
   const length = Math.max(0, Math.ceil((end - start) / step))
   const values = Array.from({ length }, (_, i) => start + i * step)
-  return tensor(values, { dtype: 'int32', ...options, shape: [length] })
+  const dtype = [start, end, step].every(Number.isInteger) ? 'int32' : 'float32'
+  return tensor(values, { dtype, ...options, shape: [length] })
 }
 
 export interface RandomOptions extends TensorOptions {

@@ -203,6 +203,8 @@ function cases(backend: t.Backend, other: t.Backend): Record<string, Case[]> {
       [() => t.add(truth, truth), DTypeError, /add: expects numbers, got only bool; convert with to\(\)/],
       [() => t.add(1, 2), ArgumentError, /add: expects at least one tensor, got two numbers/],
       [() => t.add(matrix, wrong('1')), ArgumentError, /add: input 1 expects a Tensor, got a string/],
+      [() => t.mul(whole, 0.5), DTypeError, /mul: expects whole numbers with int32, got 0.5; convert with to\(\)/],
+      [() => t.clamp(whole, { min: 0.5 }), DTypeError, /clamp: expects whole numbers with int32, got 0.5/],
       [() => t.mul(wrong(null), matrix), ArgumentError, /mul: input 0 expects a Tensor, got null/],
       [() => t.sub(matrix, wrong(undefined)), ArgumentError, /sub: input 1 expects a Tensor, got undefined/],
       [() => t.maximum(matrix, gone), DisposedError, freed],

@@ -9,7 +9,7 @@
 import { type DType, isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError } from '../errors.ts'
 import { derive, type Expr, f, formulaKey, inputsOf, substitute, type Term } from '../formula.ts'
-import { broadcastStrides, walk } from '../layout.ts'
+import { broadcastWalk } from '../layout.ts'
 import { apply, checkTensors, type Op, required } from '../op.ts'
 import { broadcastShapes, checkNumber, type Shape, sameShape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -84,9 +84,9 @@ const forward =
   (formula: Expr): Rule['forward'] =>
   (inputs, params, { shape, dtype }, backend) => {
     const list = inputs as readonly Tensor[]
-    const { extents, strides } = walk(
+    const { extents, strides } = broadcastWalk(
+      list.map((x) => x.shape),
       shape,
-      list.map((x) => broadcastStrides(x.shape, shape)),
     )
     const views = list.map((x, i) => ({ buffer: x.storage.buffer, offset: 0, strides: strides[i] ?? [] }))
     return backend.map(formula, views, params, extents, dtype)
@@ -111,11 +111,16 @@ function makeRule(
   }
   return {
     name,
-    infer(inputs) {
+    infer(inputs, params) {
       const list = inputs.map((_, i) => required(name, inputs, i))
       const shapes = list.map((x) => x.shape)
+      const dtype = inferDType(name, kind, list)
+      const fraction = params.find((value) => !Number.isInteger(value))
+      if (kind === 'number' && !isFloat(dtype) && fraction !== undefined) {
+        throw new DTypeError(`${name}: expects whole numbers with ${dtype}, got ${fraction}; convert with to()`)
+      }
       return {
-        dtype: inferDType(name, kind, list),
+        dtype,
         shape: shapes.length === 1 ? (shapes[0] as Shape) : broadcastShapes(name, shapes),
       }
     },
