@@ -34,12 +34,13 @@ export function detect(start: Uint8Array): Detected {
   if (begins(start, '\x93NUMPY')) return 'npy'
   const refusal = refusals.find(([text, at]) => begins(start, text, at))
   if (refusal) return { refused: refusal[2] }
-  // A header's length comes first, and its header is an object: this is no text, whose eighth byte is not 0.
-  if (start.length >= 8 && start[7] === 0) return 'safetensors'
-  const first = start.find((byte) => byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)
-  if (first === 0x7b) return 'json'
+  // The length of a header comes first, and the header is an object.
+  if (start.length >= 9 && start[7] === 0 && start[8] === 0x7b) return 'safetensors'
   if (start[0] === 0x80 && start[1] !== undefined && start[1] <= 5) {
     return { refused: 'a pickle that torch.save did not write' }
   }
-  return start.length < 8 ? 'safetensors' : { refused: 'bytes of no such format' }
+  const first = start.find((byte) => byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09)
+  if (first === 0x7b) return 'json'
+  // What is left can only be said to be no whole safetensors file, or nothing at all.
+  return start.length < 8 || start[7] === 0 ? 'safetensors' : { refused: 'bytes of no such format' }
 }

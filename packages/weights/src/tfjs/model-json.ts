@@ -136,7 +136,7 @@ export async function openTfjs({ source, sibling }: Located): Promise<WeightsFil
   const manifest = members(await readJson(source))?.get('weightsManifest')
   if (manifest === undefined) return undefined
   const fail: Fail = (expected, got) => {
-    const shown = JSON.stringify(got) ?? String(got)
+    const shown = got === undefined ? 'none' : JSON.stringify(got)
     throw new FormatError({ file: source.name, offset: 0, expected, got: shown.slice(0, 200) })
   }
   const files: ByteSource[] = []
