@@ -7,7 +7,7 @@
  * convolutions where the paper has 5x5, 2x2 windows in the last pooling. `googlenet_2014` is the paper's, as in Caffe:
  * true 5x5, local response normalisation, no batch norm. Keys of both are torchvision's.
  *
- * (N, 3, H, W) to (N, 1000); 224 pixels, other sizes from 15 too. In training mode with auxiliary classifiers it gives
+ * (N, 3, H, W) to (N, 1000); 224 pixels, other sizes from 15 too (`googlenet_2014`: 31). In training mode with auxiliary classifiers it gives
  * `{ logits, aux, auxWeight }`.
  */
 import {
@@ -51,6 +51,8 @@ export interface GoogLeNetConfig {
   readonly wide: 3 | 5
   /** Window of the pooling in front of the last two modules. */
   readonly lastPool: 2 | 3
+  /** Smallest height and width of images. */
+  readonly smallest: number
   /** How auxiliary classifiers pool; see `InceptionV1Aux`. */
   readonly auxPool: 'adaptive' | 'sliding'
   /** Dropout in front of the classifier. */
@@ -73,6 +75,7 @@ const variants: Readonly<Record<'googlenet' | 'googlenet_2014', Variant>> = {
     batchNorm: true,
     wide: 3,
     lastPool: 2,
+    smallest: 15,
     auxPool: 'adaptive',
     dropout: 0.2,
     init: 'torchvision',
@@ -87,6 +90,7 @@ const variants: Readonly<Record<'googlenet' | 'googlenet_2014', Variant>> = {
     batchNorm: false,
     wide: 5,
     lastPool: 3,
+    smallest: 31,
     auxPool: 'sliding',
     dropout: 0.4,
     init: 'caffe',
@@ -206,7 +210,7 @@ export class GoogLeNet extends AuxImageModel {
 
   /** Feature maps, and logits of the auxiliary heads where `heads` asks for them. */
   #run(x: Tensor, heads: boolean): { readonly maps: Tensor; readonly aux: readonly Tensor[] } {
-    checkImages(x, { model: this.config.name, channels: this.conv1.inChannels, smallest: 15 })
+    checkImages(x, { model: this.config.name, channels: this.conv1.inChannels, smallest: this.config.smallest })
     const images = this.transformInput ? fromImagenetStatistics(x) : x
     let y = this.maxpool1.forward(this.conv1.forward(images))
     y = this.conv3.forward(this.conv2.forward(this.norm1 === undefined ? y : this.norm1.forward(y)))

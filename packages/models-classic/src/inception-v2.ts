@@ -7,7 +7,7 @@
  * have biases and whose modules 4c and 4d have 128 channels behind the pooling; `inception_v2` has the paper's 96 and no
  * biases. Keys of both are Caffe's, as in pretrained-models.pytorch.
  *
- * (N, 3, H, W) to (N, 1000); 224 pixels, other sizes from 11 too.
+ * (N, 3, H, W) to (N, 1000); 224 pixels, other sizes from 31 too.
  */
 import {
   type ConvNormAct,
@@ -64,7 +64,7 @@ const variants: Readonly<Record<'bninception' | 'inception_v2', Variant>> = {
       }),
     ),
   },
-  inception_v2: { pool4: 96, bias: false, params: 11_194_984, macs: 0, weights: {} },
+  inception_v2: { pool4: 96, bias: false, params: 11_194_984, macs: 2_018_851_840, weights: {} },
 }
 
 type Row = InceptionV2Widths & Pick<InceptionV2Options, 'stride' | 'pooling'>
@@ -172,7 +172,7 @@ export class BNInception extends ImageModel {
 
   forwardFeatures(x: Tensor): Tensor {
     const [seven, reduce, three] = this.#stem
-    checkImages(x, { model: this.config.name, channels: seven.inChannels, smallest: 11 })
+    checkImages(x, { model: this.config.name, channels: seven.inChannels, smallest: 31 })
     const narrow = this.#pools[0].forward(seven.forward(x))
     let y = this.#pools[1].forward(three.forward(reduce.forward(narrow)))
     for (const module of this.#modules.values()) y = module.forward(y)

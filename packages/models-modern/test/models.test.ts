@@ -13,8 +13,8 @@ import {
   tensor,
   tidy,
 } from '@convnets/tensor'
+import { hollow } from '@convnets/testkit'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { hollow } from './hollow.ts'
 
 /** Multiply-accumulates of convolutions and linear layers, counted by hooks. */
 function countMacs(model: ImageModel, [height, width]: readonly [number, number], channels: number): number {

@@ -33,3 +33,4 @@ export {
   type GradientCheckOptions,
   type TensorFunction,
 } from './gradient.ts'
+export { hollow } from './hollow.ts'

@@ -1,4 +1,4 @@
-/** A backend that keeps lengths and computes nothing: a network of any size runs on it in no time, for its shapes. */
+/** A backend that keeps lengths and computes nothing. */
 import type { Backend, Buffer, ConvSpec, DType, InterpolateSpec, PoolSpec } from '@convnets/tensor'
 import { BackendError } from '@convnets/tensor'
 
@@ -15,6 +15,10 @@ const nothing = (): never => {
   throw new BackendError('hollow: has no numbers to read')
 }
 
+/**
+ * A backend without numbers: every result has its shape and dtype and no memory, so that a network of any size is built and
+ * run in no time, for its parameters, shapes and multiply-accumulates. Reading values is a `BackendError`.
+ */
 export const hollow: Backend = {
   name: 'hollow',
   fill: make,
