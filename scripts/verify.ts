@@ -4,7 +4,7 @@
  */
 import { runVerify } from './verify/command.ts'
 
-process.exitCode = runVerify(process.argv.slice(2), {
+process.exitCode = await runVerify(process.argv.slice(2), {
   out: (line) => void process.stdout.write(`${line}\n`),
   error: (line) => void process.stderr.write(`${line}\n`),
 })

@@ -20,7 +20,7 @@ export interface Outcome {
 /** Something to compare; nothing is computed before `run`. */
 export interface Case {
   readonly id: string
-  readonly run: () => Outcome
+  readonly run: () => Outcome | Promise<Outcome>
 }
 
 /** One golden file, read: its cases on one backend. */
@@ -55,9 +55,9 @@ export function judge(measures: readonly Measure[]): Outcome {
 }
 
 /** The case with what it throws made a failure. */
-export function attempt({ run }: Case): Outcome {
+export async function attempt({ run }: Case): Promise<Outcome> {
   try {
-    return run()
+    return await run()
   } catch (error) {
     return fail(error instanceof Error ? error.message : String(error))
   }

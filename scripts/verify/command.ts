@@ -75,7 +75,7 @@ function readCall(args: string[]): Call | undefined {
 
 const backends = { reference, wasm, gpu: undefined } as const
 
-function verify(call: Call, print: (line: string) => void): number {
+async function verify(call: Call, print: (line: string) => void): Promise<number> {
   if (call.threads !== undefined) setThreads(call.threads)
   if (call.precision !== undefined) setPrecision(call.precision)
   const precision = getPrecision()
@@ -89,7 +89,7 @@ function verify(call: Call, print: (line: string) => void): number {
   for (const { file, cases, arithmetic: on } of sources(call.folder, arithmetic, call.backend)) {
     for (const one of cases) {
       if (![one.id, file, `${file} ${one.id}`].some((name) => call.only.test(name))) continue
-      const outcome = attempt(one)
+      const outcome = await attempt(one)
       if (outcome.passed) passed++
       else failed++
       print(`${outcome.passed ? 'ok    ' : 'FAILED'} ${on.name.padEnd(9)} ${file} ${one.id}: ${outcome.text}`)
@@ -107,10 +107,10 @@ export interface Terminal {
 }
 
 /** Runs the command with its arguments. Gives the exit code: 1 where a case failed, 2 for a wrong call. */
-export function runVerify(args: string[], { out, error }: Terminal): number {
+export async function runVerify(args: string[], { out, error }: Terminal): Promise<number> {
   try {
     const call = readCall(args)
-    if (call !== undefined) return verify(call, out)
+    if (call !== undefined) return await verify(call, out)
     out(usage)
     return 0
   } catch (problem) {

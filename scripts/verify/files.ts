@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { type Arithmetic, type Case, fail, type Source } from './case.ts'
+import { checkpointCases } from './checkpoints.ts'
 import { modelCases } from './models.ts'
 import { opCases } from './ops.ts'
 import { trainingCases } from './training.ts'
@@ -39,7 +40,8 @@ function unsupported(text: string, what: string): Case[] {
   return names.map((id) => ({ id, run: () => fail(`${what} are not supported yet`) }))
 }
 
-function casesOf(kind: Kind, text: string, file: string, arithmetic: Arithmetic, first: boolean): Case[] {
+function casesOf(kind: Kind, path: string, file: string, arithmetic: Arithmetic, first: boolean): Case[] {
+  const text = readFileSync(path, 'utf8')
   switch (kind) {
     case 'ops':
       return opCases(text, file, arithmetic)
@@ -50,7 +52,7 @@ function casesOf(kind: Kind, text: string, file: string, arithmetic: Arithmetic,
     case 'transforms':
       return unsupported(text, 'image transforms')
     case 'expected':
-      return unsupported(text, 'checkpoints in PyTorch format')
+      return checkpointCases(text, path, arithmetic)
   }
 }
 
@@ -77,7 +79,7 @@ export function* sources(
       const on = arithmetic(name)
       let cases: Case[]
       try {
-        cases = casesOf(kind, readFileSync(path, 'utf8'), file, on, i === 0)
+        cases = casesOf(kind, path, file, on, i === 0)
       } catch (error) {
         const { message } = error as Error
         cases = [{ id: 'file', run: () => fail(message) }]
