@@ -1,26 +1,41 @@
 import type { TypedArray } from '../../dtype.ts'
 import { ArgumentError } from '../../errors.ts'
-import { blockSize, count, locate, type Strided } from './strided.ts'
-
-const offsets = new Uint32Array(blockSize)
-const otherOffsets = new Uint32Array(blockSize)
+import { inBlocks, type Strided, type Way } from './strided.ts'
 
 /** Copies `source` to `target`, element by element over `extents`. */
 export function copy(source: Strided, target: Strided, extents: readonly number[]): void {
-  const total = count(extents)
-  for (let from = 0; from < total; from += blockSize) {
-    const length = Math.min(blockSize, total - from)
-    locate(source.offset, source.strides, extents, from, length, offsets)
-    locate(target.offset, target.strides, extents, from, length, otherOffsets)
-    for (let i = 0; i < length; i++) target.data[otherOffsets[i]!] = source.data[offsets[i]!]!
-  }
+  inBlocks(extents, [source, target], (_, length, [from, to]) => {
+    for (let i = 0; i < length; i++) target.data[to![i]!] = source.data[from![i]!]!
+  })
 }
 
 /** Throws an `ArgumentError` that names `op` unless `index` points into an axis of `size` elements. */
-export function checkIndex(op: string, index: number, size: number): void {
+function checkIndex(op: string, index: number, size: number): void {
   if (index < 0 || index >= size) {
     throw new ArgumentError(`${op}: index expects values from 0 to ${size - 1}, got ${index}`)
   }
+}
+
+/**
+ * Where the elements lie that an index picks: `visit` is given the element's number in a walk over `extents` and its
+ * place on `way`, moved along the axis by the index.
+ */
+export function forEachPicked(
+  op: string,
+  way: Way,
+  index: Strided,
+  axisStride: number,
+  axisSize: number,
+  extents: readonly number[],
+  visit: (i: number, place: number) => void,
+): void {
+  inBlocks(extents, [way, index], (from, length, [places, indices]) => {
+    for (let i = 0; i < length; i++) {
+      const at = index.data[indices![i]!]!
+      checkIndex(op, at, axisSize)
+      visit(from + i, places![i]! + at * axisStride)
+    }
+  })
 }
 
 /** out[i] = source[offset + sum(i_d * strides_d) + index[i] * axisStride], dense over `extents`. */
@@ -32,17 +47,9 @@ export function gather(
   extents: readonly number[],
   out: TypedArray,
 ): void {
-  const total = count(extents)
-  for (let from = 0; from < total; from += blockSize) {
-    const length = Math.min(blockSize, total - from)
-    locate(source.offset, source.strides, extents, from, length, offsets)
-    locate(index.offset, index.strides, extents, from, length, otherOffsets)
-    for (let i = 0; i < length; i++) {
-      const at = index.data[otherOffsets[i]!]!
-      checkIndex('gather', at, axisSize)
-      out[from + i] = source.data[offsets[i]! + at * axisStride]!
-    }
-  }
+  forEachPicked('gather', source, index, axisStride, axisSize, extents, (i, place) => {
+    out[i] = source.data[place]!
+  })
 }
 
 /** out[sum(i_d * strides_d) + index[i] * axisStride] += values[i], after `out` has been set to zero. */
@@ -56,15 +63,7 @@ export function scatterAdd(
   out: TypedArray,
 ): void {
   out.fill(0)
-  const total = count(extents)
-  for (let from = 0; from < total; from += blockSize) {
-    const length = Math.min(blockSize, total - from)
-    locate(0, strides, extents, from, length, offsets)
-    locate(index.offset, index.strides, extents, from, length, otherOffsets)
-    for (let i = 0; i < length; i++) {
-      const at = index.data[otherOffsets[i]!]!
-      checkIndex('scatterAdd', at, axisSize)
-      out[offsets[i]! + at * axisStride]! += values[from + i]!
-    }
-  }
+  forEachPicked('scatterAdd', { offset: 0, strides }, index, axisStride, axisSize, extents, (i, place) => {
+    out[place]! += values[i]!
+  })
 }

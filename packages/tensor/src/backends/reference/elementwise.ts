@@ -1,7 +1,7 @@
 import type { TypedArray } from '../../dtype.ts'
 import type { BinaryFunction, Expr, UnaryFunction } from '../../formula.ts'
 import { erf, pow, roundHalfEven } from './functions.ts'
-import { blockSize, count, locate, type Strided } from './strided.ts'
+import { blockSize, count, inBlocks, type Strided } from './strided.ts'
 
 const unaryFunctions: Record<UnaryFunction, (a: number) => number> = {
   neg: (a) => -a,
@@ -124,8 +124,6 @@ function compile(
   return { inputs, results: formulas.map(visit), steps }
 }
 
-const offsets = new Uint32Array(blockSize)
-
 /**
  * out[i] = formula(operands[0][i], ..., params), dense over `extents`. `truth`: store 1 where the value is not 0.
  * Arithmetic rounds to float32 if a float32 operand and no float64 one takes part.
@@ -138,25 +136,23 @@ export function map(
   out: TypedArray,
   truth: boolean,
 ): void {
-  const total = count(extents)
   const { inputs, steps, results } = compile(
     [formula],
     operands.map((operand) => operand.data),
     params,
-    Math.min(total, blockSize),
+    Math.min(count(extents), blockSize),
   )
   const result = results[0]!
-  for (let from = 0; from < total; from += blockSize) {
-    const length = Math.min(blockSize, total - from)
-    for (const [k, { data, offset, strides }] of operands.entries()) {
+  inBlocks(extents, operands, (from, length, places) => {
+    for (const [k, { data }] of operands.entries()) {
       const input = inputs[k]!
-      locate(offset, strides, extents, from, length, offsets)
-      for (let i = 0; i < length; i++) input[i] = data[offsets[i]!]!
+      const place = places[k]!
+      for (let i = 0; i < length; i++) input[i] = data[place[i]!]!
     }
     for (const step of steps) step(length)
     if (truth) for (let i = 0; i < length; i++) out[from + i] = result[i] !== 0 ? 1 : 0
     else for (let i = 0; i < length; i++) out[from + i] = result[i]!
-  }
+  })
 }
 
 /** targets[t][i] = formulas[t](targets..., others..., params) in place; all formulas read the values from before. */

@@ -2,8 +2,8 @@
 
 import { dtypes } from '../../../dtype.ts'
 import type { View } from '../../backend.ts'
-import { checkIndex } from '../../reference/copy.ts'
-import { blockSize, count, locate } from '../../reference/strided.ts'
+import { forEachPicked } from '../../reference/copy.ts'
+import { count, type Way } from '../../reference/strided.ts'
 import { f32x4, i32, ints, memory } from '../asm.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { alongRow, least } from './rows.ts'
@@ -34,35 +34,23 @@ function pieceOf(
   return { length, axis }
 }
 
-const offsets = new Uint32Array(blockSize)
-const indexOffsets = new Uint32Array(blockSize)
-
 /** Writes to the workspace, as bytes, where each piece lies in the indexed array; checks the index. */
 function pieces(
   engine: Engine,
   op: string,
-  offset: number,
-  strides: readonly number[],
+  way: Way,
   index: View,
   axisStride: number,
   axisSize: number,
   extents: readonly number[],
   bytes: number,
 ): number {
-  const total = count(extents)
-  const table = engine.workspace(total * 4)
-  const numbers = engine.array(index.buffer)
+  const table = engine.workspace(count(extents) * 4)
+  const indices = { ...index, data: engine.array(index.buffer) }
   const out = engine.heap.i32
-  for (let from = 0; from < total; from += blockSize) {
-    const length = Math.min(blockSize, total - from)
-    locate(offset, strides, extents, from, length, offsets)
-    locate(index.offset, index.strides, extents, from, length, indexOffsets)
-    for (let i = 0; i < length; i++) {
-      const at = numbers[indexOffsets[i]!]!
-      checkIndex(op, at, axisSize)
-      out[(table >>> 2) + from + i] = (offsets[i]! + at * axisStride) * bytes
-    }
-  }
+  forEachPicked(op, way, indices, axisStride, axisSize, extents, (i, place) => {
+    out[(table >>> 2) + i] = place * bytes
+  })
   return table
 }
 
@@ -77,8 +65,7 @@ export function gatherKernels(engine: Engine, plain: Pick<Kernels, Method>): Pic
       if (piece < leastBytes) return plain.gather(source, index, axisStride, axisSize, extents)
       const outer = extents.slice(0, axis)
       const out = engine.alloc(dtype, count(extents))
-      const { offset, strides } = source
-      const table = pieces(engine, 'gather', offset, strides, index, axisStride, axisSize, outer, bytes)
+      const table = pieces(engine, 'gather', source, index, axisStride, axisSize, outer, bytes)
       const kernel = engine.kernel('gather', (m) => {
         m.func('run', ints(6), (b, source, table, out, piece, from, to) => {
           eachUnit(b, from, to, (unit) => {
@@ -103,7 +90,7 @@ export function gatherKernels(engine: Engine, plain: Pick<Kernels, Method>): Pic
       }
       const outer = extents.slice(0, axis)
       const out = engine.alloc('float32', length)
-      const table = pieces(engine, 'scatterAdd', 0, strides, index, axisStride, axisSize, outer, 4)
+      const table = pieces(engine, 'scatterAdd', { offset: 0, strides }, index, axisStride, axisSize, outer, 4)
       engine.array(out).fill(0)
       // A unit is a tile of all pieces: whoever adds to an element adds everything to it, in order.
       const kernel = engine.kernel('scatter-add', (m) => {
