@@ -7,7 +7,10 @@ export type TypedArray = Float32Array | Float64Array | Int32Array | Uint8Array
 interface DTypeInfo {
   /** Bytes per element. */
   readonly bytes: number
-  readonly array: new (source: number | ArrayLike<number>) => TypedArray
+  readonly array: {
+    new (source: number | ArrayLike<number>): TypedArray
+    new (buffer: ArrayBufferLike, offset: number, length: number): TypedArray
+  }
   /** Whether gradients may flow through tensors of this dtype. */
   readonly float: boolean
 }

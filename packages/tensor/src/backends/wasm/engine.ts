@@ -12,6 +12,23 @@ import { Pool } from './pool.ts'
 /** Everything of the contract that is a method. */
 export type Kernels = Omit<Backend, 'name'>
 
+/** Methods that may leave a call to the plain loops by giving undefined. */
+type Attempts<K extends keyof Kernels> = {
+  [N in K]: (...args: Parameters<Kernels[N]>) => ReturnType<Kernels[N]> | undefined
+}
+
+/** Methods for float32 operands that are not empty; what they do not take runs the loops of `plain`. */
+export function forFloat32<K extends keyof Kernels>(plain: Pick<Kernels, K>, methods: Attempts<K>): Pick<Kernels, K> {
+  type Call = (first: Buffer, ...rest: unknown[]) => unknown
+  const calls = (Object.keys(methods) as K[]).map((name) => {
+    const [fast, slow] = [methods[name], plain[name]] as unknown as [Call, Call]
+    const call: Call = (first, ...rest) =>
+      (first.dtype === 'float32' && first.length > 0 ? fast(first, ...rest) : undefined) ?? slow(first, ...rest)
+    return [name, call]
+  })
+  return Object.fromEntries(calls) as Pick<Kernels, K>
+}
+
 /** A buffer in the heap. */
 export class WasmBuffer implements Buffer {
   readonly dtype: DType
@@ -63,18 +80,15 @@ function hasRelaxedSimd(): boolean {
   return WebAssembly.validate(code)
 }
 
+/** Everything is made when it is first asked for: an engine that is never used reserves no memory. */
 export class Engine {
-  readonly heap: Heap
-  readonly pool: Pool
-  /**
-   * Whether kernels may use the fused multiply-add of relaxed SIMD. Constant over the life of the engine, as it rounds
-   * differently from a product and a sum.
-   */
-  readonly fma: boolean
   /** `fast` allows algorithms that change the last digits: Winograd convolution, about 1e-5 of the largest value. */
   precision: 'fast' | 'strict' = 'fast'
+  readonly #options: EngineOptions
+  #heap: Heap | undefined
+  #pool: Pool | undefined
+  #fma: boolean | undefined
   readonly #kernels = new Map<string, Kernel>()
-  readonly #imported: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
   #bytes = 0
   #buffers = 0
   #peak = 0
@@ -83,10 +97,26 @@ export class Engine {
   #depth = 0
 
   constructor(options: EngineOptions = {}) {
-    this.heap = new Heap(options)
-    this.pool = new Pool(this.heap, options.threads)
-    this.fma = hasRelaxedSimd()
-    this.#imported = { initial: 1, maximum: 65536, shared: this.heap.shared }
+    this.#options = options
+  }
+
+  get heap(): Heap {
+    this.#heap ??= new Heap(this.#options)
+    return this.#heap
+  }
+
+  get pool(): Pool {
+    this.#pool ??= new Pool(this.heap, this.#options.threads)
+    return this.#pool
+  }
+
+  /**
+   * Whether kernels may use the fused multiply-add of relaxed SIMD. Constant over the life of the engine, as it rounds
+   * differently from a product and a sum.
+   */
+  get fma(): boolean {
+    this.#fma ??= hasRelaxedSimd()
+    return this.#fma
   }
 
   // --- buffers ---
@@ -130,16 +160,7 @@ export class Engine {
   array(buffer: Buffer): TypedArray {
     const own = this.own(buffer)
     const memory = this.heap.buffer
-    switch (own.dtype) {
-      case 'float32':
-        return new Float32Array(memory, own.ptr, own.length)
-      case 'float64':
-        return new Float64Array(memory, own.ptr, own.length)
-      case 'int32':
-        return new Int32Array(memory, own.ptr, own.length)
-      default:
-        return new Uint8Array(memory, own.ptr, own.length)
-    }
+    return new dtypes[own.dtype].array(memory, own.ptr, own.length)
   }
 
   /**
@@ -182,10 +203,20 @@ export class Engine {
     this.#peak = this.#bytes
   }
 
+  /** Methods as backend calls; see `guard`. */
+  guarded(methods: Kernels): Kernels {
+    const calls = Object.entries(methods).map(([name, method]) => [
+      name,
+      this.guard(method as (...args: unknown[]) => unknown),
+    ])
+    return Object.fromEntries(calls) as unknown as Kernels
+  }
+
   /** `method` as a backend call: its workspace is given back at the end and, if it throws, also what it allocated. */
   guard<A extends readonly unknown[], R>(method: (...args: A) => R): (...args: A) => R {
     return (...args) => {
-      const mark = this.heap.mark()
+      const { heap } = this
+      const mark = heap.mark()
       const made = this.#made.length
       this.#depth++
       try {
@@ -195,7 +226,7 @@ export class Engine {
         throw error
       } finally {
         this.#depth--
-        this.heap.release(mark)
+        heap.release(mark)
         if (this.#depth === 0) this.#made.length = 0
       }
     }
@@ -215,7 +246,7 @@ export class Engine {
     let code: Uint8Array<ArrayBuffer>
     let instance: WebAssembly.Instance
     try {
-      code = m.encode(this.#imported)
+      code = m.encode({ initial: 1, maximum: 65536, shared: this.heap.shared })
       instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory: this.heap.memory } })
     } catch (cause) {
       throw new BackendError(`wasm: kernel ${key} does not compile: ${message(cause)}`, { cause })

@@ -42,72 +42,19 @@ function kernelsOf(engine: Engine): Kernels {
   }
 }
 
-let engine: Engine | undefined
+const engine = /* @__PURE__ */ new Engine()
 
-/** The engine, made at its first use: importing the backend reserves no memory and compiles nothing. */
+/** The engine of the backend. */
 export function wasmEngine(): Engine {
-  engine ??= new Engine()
   return engine
 }
 
-function createWasmBackend(): Backend {
-  let kernels: Kernels | undefined
-  const first = (): Kernels => {
-    if (kernels) return kernels
-    const engine = wasmEngine()
-    const table = kernelsOf(engine)
-    kernels = Object.fromEntries(
-      Object.entries(table).map(([name, method]) => [name, engine.guard(method as (...args: unknown[]) => unknown)]),
-    ) as unknown as Kernels
-    // From now on, calls take no detour.
-    Object.assign(backend, kernels)
-    return kernels
-  }
-  /** The method, looked up when it is first called. */
-  const late = <K extends keyof Kernels>(name: K): Kernels[K] =>
-    ((...args: unknown[]) => (first()[name] as (...args: unknown[]) => unknown)(...args)) as unknown as Kernels[K]
-
-  const backend: Backend = {
-    name: 'wasm',
-    fill: late('fill'),
-    upload: late('upload'),
-    read: late('read'),
-    readSync: late('readSync'),
-    write: late('write'),
-    free: late('free'),
-    memory: late('memory'),
-    resetPeak: late('resetPeak'),
-    map: late('map'),
-    update: late('update'),
-    copy: late('copy'),
-    gather: late('gather'),
-    scatterAdd: late('scatterAdd'),
-    random: late('random'),
-    reduce: late('reduce'),
-    argReduce: late('argReduce'),
-    topk: late('topk'),
-    matmul: late('matmul'),
-    conv2d: late('conv2d'),
-    conv2dInputGrad: late('conv2dInputGrad'),
-    conv2dWeightGrad: late('conv2dWeightGrad'),
-    avgPool: late('avgPool'),
-    avgPoolGrad: late('avgPoolGrad'),
-    maxPool: late('maxPool'),
-    maxPoolGrad: late('maxPoolGrad'),
-    interpolate: late('interpolate'),
-    interpolateGrad: late('interpolateGrad'),
-    normalize: late('normalize'),
-    normalizeGrad: late('normalizeGrad'),
-    softmax: late('softmax'),
-    softmaxGrad: late('softmaxGrad'),
-    crossEntropy: late('crossEntropy'),
-    crossEntropyGrad: late('crossEntropyGrad'),
-  }
-  return backend
-}
-
 /** The default backend. Nothing is made or compiled before its first use. */
-export const wasm: Backend = /* @__PURE__ */ createWasmBackend()
+export const wasm: Backend = /* @__PURE__ */ createBackend()
+
+function createBackend(): Backend {
+  return { name: 'wasm', ...engine.guarded(kernelsOf(engine)) }
+}
 
 /**
  * Sets the number of threads that kernels of the wasm backend use, the calling one included; by default one per core,
@@ -115,12 +62,12 @@ export const wasm: Backend = /* @__PURE__ */ createWasmBackend()
  * is one thread whatever is set. Throws an `ArgumentError` unless `threads` is an integer from 1 to 64.
  */
 export function setThreads(threads: number): void {
-  wasmEngine().pool.threads = threads
+  engine.pool.threads = threads
 }
 
 /** The number of threads that kernels of the wasm backend use, the calling one included. */
 export function getThreads(): number {
-  return wasmEngine().pool.threads
+  return engine.pool.threads
 }
 
 /**
@@ -132,10 +79,10 @@ export function setPrecision(precision: 'fast' | 'strict'): void {
   if (precision !== 'fast' && precision !== 'strict') {
     throw new ArgumentError(`setPrecision: precision expects 'fast' or 'strict', got '${precision}'`)
   }
-  wasmEngine().precision = precision
+  engine.precision = precision
 }
 
 /** What `setPrecision` has chosen. */
 export function getPrecision(): 'fast' | 'strict' {
-  return wasmEngine().precision
+  return engine.precision
 }

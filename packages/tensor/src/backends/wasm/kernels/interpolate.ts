@@ -1,7 +1,7 @@
 /** Separable weighted sums over windows: resampling, average pooling, and the gradients of both. */
 import type { InterpolateSpec, Samples } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32 } from '../asm.ts'
-import type { Engine, Kernels } from '../engine.ts'
+import { type Engine, forFloat32, type Kernels } from '../engine.ts'
 import { type Band, runWindows, transposed, type Window, type WindowPlan } from './windows.ts'
 
 type Method = 'interpolate' | 'interpolateGrad'
@@ -63,19 +63,17 @@ function planOf(spec: InterpolateSpec): WindowPlan {
 
 /** The resampling of the wasm backend; `plain` serves dtypes other than float32. */
 export function interpolateKernels(engine: Engine, plain: Pick<Kernels, Method>): Pick<Kernels, Method> {
-  return {
+  return forFloat32(plain, {
     interpolate(x, spec) {
-      if (x.dtype !== 'float32') return plain.interpolate(x, spec)
       const plan = planOf(spec)
       const out = engine.alloc('float32', spec.batch * plan.rows.length * plan.columns.length * spec.channels)
       resample(engine, plan, engine.ptr(x), out.ptr)
       return out
     },
     interpolateGrad(g, spec) {
-      if (g.dtype !== 'float32') return plain.interpolateGrad(g, spec)
       const out = engine.alloc('float32', spec.batch * spec.height * spec.width * spec.channels)
       resample(engine, adjoint(planOf(spec)), engine.ptr(g), out.ptr)
       return out
     },
-  }
+  })
 }

@@ -1,7 +1,7 @@
 /** Normalisation and its gradients; here batch, instance and group norm, whose statistics run down the columns. */
 import type { Buffer, NormExtents } from '../../backend.ts'
 import { f32x4, i32, type Local } from '../asm.ts'
-import type { Engine, Kernels } from '../engine.ts'
+import { type Engine, forFloat32, type Kernels } from '../engine.ts'
 import {
   type ColumnKernel,
   type Columns,
@@ -149,9 +149,8 @@ export function normKernels(
   engine: Engine,
   plain: Pick<Kernels, 'normalize' | 'normalizeGrad'>,
 ): Pick<Kernels, 'normalize' | 'normalizeGrad'> {
-  return {
+  return forFloat32(plain, {
     normalize(x, weight, bias, extents, eps) {
-      if (x.dtype !== 'float32' || x.length === 0) return plain.normalize(x, weight, bias, extents, eps)
       const [a, , c] = extents
       const output = engine.alloc('float32', x.length)
       const mean = engine.alloc('float32', a * c)
@@ -161,9 +160,6 @@ export function normKernels(
       return { output, mean, variance }
     },
     normalizeGrad(g, x, weight, mean, variance, extents, eps) {
-      if (x.dtype !== 'float32' || x.length === 0) {
-        return plain.normalizeGrad(g, x, weight, mean, variance, extents, eps)
-      }
       const size = extents[2] * extents[3]
       const grads = {
         x: engine.alloc('float32', x.length),
@@ -174,7 +170,7 @@ export function normKernels(
       backward(engine, g, x, weight, mean, variance, extents, eps, grads)
       return grads
     },
-  }
+  })
 }
 
 function normalizeColumns(

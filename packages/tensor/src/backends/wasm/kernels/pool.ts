@@ -1,7 +1,7 @@
 /** Pooling and its gradients. */
 import type { PoolSpec, Windows } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, i32x4, v128 } from '../asm.ts'
-import type { Engine, Kernels } from '../engine.ts'
+import { type Engine, forFloat32, type Kernels } from '../engine.ts'
 import { adjoint, resample } from './interpolate.ts'
 import { type Band, runWindows, type Window, type WindowPlan } from './windows.ts'
 
@@ -59,32 +59,28 @@ export function poolKernels(engine: Engine, plain: Pick<Kernels, Method>): Pick<
   const pooled = ({ batch, channels, rows, columns }: PoolSpec): number =>
     batch * rows.starts.length * columns.starts.length * channels
   const full = ({ batch, channels, height, width }: PoolSpec): number => batch * height * width * channels
-  return {
+  return forFloat32(plain, {
     avgPool(x, spec) {
-      if (x.dtype !== 'float32') return plain.avgPool(x, spec)
       const out = engine.alloc('float32', pooled(spec))
       resample(engine, planOf(spec), engine.ptr(x), out.ptr)
       return out
     },
     avgPoolGrad(g, spec) {
-      if (g.dtype !== 'float32') return plain.avgPoolGrad(g, spec)
       const out = engine.alloc('float32', full(spec))
       resample(engine, adjoint(planOf(spec)), engine.ptr(g), out.ptr)
       return out
     },
     maxPool(x, spec) {
-      if (x.dtype !== 'float32') return plain.maxPool(x, spec)
       const output = engine.alloc('float32', pooled(spec))
       const indices = engine.alloc('int32', pooled(spec))
       runWindows(engine, 'maxima', maxima, planOf(spec), [engine.ptr(x)], [output.ptr, indices.ptr])
       return { output, indices }
     },
     maxPoolGrad(g, indices, spec) {
-      if (g.dtype !== 'float32') return plain.maxPoolGrad(g, indices, spec)
       const out = engine.alloc('float32', full(spec))
       const sources = [engine.ptr(g), engine.ptr(indices)]
       runWindows(engine, 'maxima gradient', maximaGrad, adjoint(planOf(spec)), sources, [out.ptr])
       return out
     },
-  }
+  })
 }

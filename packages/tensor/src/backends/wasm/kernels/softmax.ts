@@ -1,8 +1,8 @@
 /** Softmax and cross-entropy, with their gradients. */
-import type { Buffer, CrossEntropySpec } from '../../backend.ts'
+import type { Buffer, CrossEntropySpec, Rows } from '../../backend.ts'
 import { checkClasses } from '../../reference/softmax.ts'
 import { type FunctionBuilder, f32, f32x4, i32, ints, type Local, memory, v128 } from '../asm.ts'
-import type { Engine, Kernels } from '../engine.ts'
+import { type Engine, forFloat32, type Kernels } from '../engine.ts'
 import { exp, log } from '../math.ts'
 import { type Axis, type AxisCode, alongAxis, grainElements, rowAxis } from './axis.ts'
 import type { Strip, Vector } from './rows.ts'
@@ -167,40 +167,34 @@ function crossEntropy(
 
 /** Softmax and cross-entropy of the wasm backend; `plain` serves dtypes other than float32. */
 export function softmaxKernels(engine: Engine, plain: Pick<Kernels, Method>): Pick<Kernels, Method> {
-  const isOurs = (logits: Buffer, target: Buffer, spec: CrossEntropySpec): boolean => {
-    if (logits.dtype !== 'float32' || (target.dtype !== 'int32' && target.dtype !== 'float32')) return false
+  const isOurs = (target: Buffer, spec: CrossEntropySpec): boolean => {
     if (target.dtype === 'int32') checkClasses(engine.array(target) as Int32Array, spec)
-    return spec.classes > 0
+    return spec.classes > 0 && (target.dtype === 'int32' || target.dtype === 'float32')
   }
-  return {
-    softmax(x, rows, log) {
-      if (x.dtype !== 'float32' || x.length === 0) return plain.softmax(x, rows, log)
-      const out = engine.alloc('float32', x.length)
-      const [key, code] = log ? (['log softmax', logSoftmaxCode] as const) : (['softmax', softmaxCode] as const)
-      alongAxis(engine, key, code, rows, engine.ptr(x), 0, out.ptr)
-      return out
-    },
-    softmaxGrad(g, y, rows, log) {
-      if (y.dtype !== 'float32' || y.length === 0) return plain.softmaxGrad(g, y, rows, log)
-      const out = engine.alloc('float32', y.length)
-      const [key, code] = log
-        ? (['log softmax gradient', logSoftmaxGradCode] as const)
-        : (['softmax gradient', softmaxGradCode] as const)
-      alongAxis(engine, key, code, rows, engine.ptr(g), engine.ptr(y), out.ptr)
-      return out
-    },
+  const along = (key: string, code: AxisCode, rows: Rows, x: Buffer, y?: Buffer): Buffer => {
+    const out = engine.alloc('float32', x.length)
+    alongAxis(engine, key, code, rows, engine.ptr(x), y ? engine.ptr(y) : 0, out.ptr)
+    return out
+  }
+  return forFloat32(plain, {
+    softmax: (x, rows, log) =>
+      log ? along('log softmax', logSoftmaxCode, rows, x) : along('softmax', softmaxCode, rows, x),
+    softmaxGrad: (g, y, rows, log) =>
+      log
+        ? along('log softmax gradient', logSoftmaxGradCode, rows, g, y)
+        : along('softmax gradient', softmaxGradCode, rows, g, y),
     crossEntropy(logits, target, weight, spec) {
-      if (!isOurs(logits, target, spec)) return plain.crossEntropy(logits, target, weight, spec)
+      if (!isOurs(target, spec)) return
       const loss = engine.alloc('float32', spec.rows)
       const rowWeight = engine.alloc('float32', spec.rows)
       crossEntropy(engine, false, logits, target, weight, spec, null, loss, rowWeight)
       return { loss, rowWeight }
     },
     crossEntropyGrad(g, logits, target, weight, spec) {
-      if (!isOurs(logits, target, spec)) return plain.crossEntropyGrad(g, logits, target, weight, spec)
+      if (!isOurs(target, spec)) return
       const out = engine.alloc('float32', logits.length)
       crossEntropy(engine, true, logits, target, weight, spec, g, out, null)
       return out
     },
-  }
+  })
 }
