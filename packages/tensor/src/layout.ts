@@ -4,13 +4,18 @@
  * extents and strides that backends take.
  */
 import type { Buffer, Rows, View } from './backends/backend.ts'
-import { at, type Shape, sizeOf, stridesOf } from './shape.ts'
+import { mergeLoops, type Walk } from './loops.ts'
+import { at, type Shape, sameShape, sizeOf, stridesOf } from './shape.ts'
 
-const channelsLast: readonly number[] = [0, 2, 3, 1]
+/** Orders by rank, as far as they have been asked for: channels-last at rank 4, row-major else. */
+const orders: (readonly number[])[] = []
+orders[4] = [0, 2, 3, 1]
 
 /** Logical axis at each place in memory, outermost first. */
 export function memoryOrder(rank: number): readonly number[] {
-  return rank === 4 ? channelsLast : Array.from({ length: rank }, (_, i) => i)
+  const order = orders[rank] ?? Array.from({ length: rank }, (_, i) => i)
+  orders[rank] = order
+  return order
 }
 
 /** Extents in memory order. */
@@ -40,42 +45,29 @@ export function broadcastStrides(shape: Shape, target: Shape): number[] {
   return target.map((_, i) => (i < lead || at(shape, i - lead) === 1 ? 0 : at(strides, i - lead)))
 }
 
-/** A walk over several strided operands at once, merged into as few loops as possible. */
-export interface Walk {
-  readonly extents: number[]
-  /** Strides of each operand, by loop. */
-  readonly strides: number[][]
-}
-
 /**
- * Loops over a logical shape in the memory order of a dense tensor of that shape. Loops that every operand walks
- * as one (stride of the outer = extent * stride of the inner) are merged, extents of 1 dropped.
+ * Loops over a logical shape in the memory order of a dense tensor of that shape, merged into as few as possible:
+ * extents and strides, outermost first.
  */
-export function walk(shape: Shape, strides: readonly (readonly number[])[]): Walk {
-  const extents: number[] = []
-  const merged: number[][] = strides.map(() => [])
-  for (const axis of memoryOrder(shape.length)) {
-    const extent = at(shape, axis)
-    if (extent === 1) continue
-    const last = extents.length - 1
-    const joins = last >= 0 && strides.every((s, k) => at(at2(merged, k), last) === extent * at(s, axis))
-    if (joins) extents[last] = at(extents, last) * extent
-    else extents.push(extent)
-    strides.forEach((s, k) => {
-      const list = at2(merged, k)
-      if (joins) list[last] = at(s, axis)
-      else list.push(at(s, axis))
-    })
-  }
-  if (extents.length === 0) {
-    extents.push(1)
-    for (const list of merged) list.push(1)
-  }
-  return { extents, strides: merged }
+export function walk(
+  shape: Shape,
+  strides: readonly (readonly number[])[],
+): { extents: number[]; strides: number[][] } {
+  const loops = mergeLoops(shape, strides, memoryOrder(shape.length))
+  if (loops.extents.length === 0) return { extents: [1], strides: strides.map(() => [1]) }
+  for (const list of loops.strides) list.reverse()
+  return { extents: loops.extents.reverse(), strides: loops.strides }
 }
 
-function at2(lists: number[][], i: number): number[] {
-  return lists[i] as number[]
+/** Loops over tensors of `shapes`, repeated to `target`. */
+export function broadcastWalk(shapes: readonly Shape[], target: Shape): Walk {
+  if (shapes.every((shape) => shape === target || sameShape(shape, target))) {
+    return { extents: [sizeOf(target)], strides: shapes.map(() => [1]) }
+  }
+  return walk(
+    target,
+    shapes.map((shape) => broadcastStrides(shape, target)),
+  )
 }
 
 /** Whether a dense tensor of `from` read in logical order lies in memory as one of `to` does: reshaping is free. */

@@ -1,9 +1,11 @@
 /** Moving elements without computing: `copy` in all its strided forms, and `fill`. */
 import { type DType, dtypes } from '../../dtype.ts'
+import { mergeLoops } from '../../loops.ts'
 import type { Buffer, View } from '../backend.ts'
-import { type FunctionBuilder, i32, i32x4, i64, type Local, memory, type Value, v128 } from './asm.ts'
+import { type FunctionBuilder, i32, i32x4, i64, ints, type Local, memory, type Value, v128 } from './asm.ts'
 import type { Engine, Kernel, Kernels } from './engine.ts'
-import { forEachStep, longestLoop, mergeLoops } from './merge.ts'
+import { transpose4 } from './kernels/pack.ts'
+import { forEachStep, longestLoop } from './merge.ts'
 
 /** Bytes that are copied as one row where all is one run. */
 const runBytes = 65536
@@ -18,37 +20,31 @@ const tile = 64
 /** Rows of runs. Arguments: source, target, bytes of a run, bytes from row to row of both, first row and end. */
 function runsKernel(engine: Engine): Kernel {
   return engine.kernel('copy runs', (m) =>
-    m.func(
-      'run',
-      ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
-      (b, source, target, bytes, fromRow, toRow, from, to) => {
-        b.set(source, i32.add(source, i32.mul(fromRow, from)))
-        b.set(target, i32.add(target, i32.mul(toRow, from)))
-        const at = b.local('i32')
-        const last = b.let(i32.sub(bytes, 16))
-        b.for(b.let(from), to, 1, () => {
-          b.block((done) => {
-            b.if(i32.geU(bytes, longRun), () => {
-              b.emit(memory.copy(target, source, bytes))
-              done()
-            })
-            b.set(at, 0)
-            b.if(i32.geU(bytes, 16), () => {
-              b.for(at, last, 16, () => b.emit(v128.store(i32.add(target, at), v128.load(i32.add(source, at)))))
-              // The last vector overlaps the one before if the bytes are no multiple of 16.
-              b.emit(v128.store(i32.add(target, last), v128.load(i32.add(source, last))))
-              done()
-            })
-            b.for(at, i32.and(bytes, -4), 4, () =>
-              b.emit(i32.store(i32.add(target, at), i32.load(i32.add(source, at)))),
-            )
-            b.for(at, bytes, 1, () => b.emit(i32.store8(i32.add(target, at), i32.load8U(i32.add(source, at)))))
+    m.func('run', ints(7), (b, source, target, bytes, fromRow, toRow, from, to) => {
+      b.add(source, i32.mul(fromRow, from))
+      b.add(target, i32.mul(toRow, from))
+      const at = b.local('i32')
+      const last = b.let(i32.sub(bytes, 16))
+      b.for(b.let(from), to, 1, () => {
+        b.block((done) => {
+          b.if(i32.geU(bytes, longRun), () => {
+            b.emit(memory.copy(target, source, bytes))
+            done()
           })
-          b.set(source, i32.add(source, fromRow))
-          b.set(target, i32.add(target, toRow))
+          b.set(at, 0)
+          b.if(i32.geU(bytes, 16), () => {
+            b.for(at, last, 16, () => b.emit(v128.store(i32.add(target, at), v128.load(i32.add(source, at)))))
+            // The last vector overlaps the one before if the bytes are no multiple of 16.
+            b.emit(v128.store(i32.add(target, last), v128.load(i32.add(source, last))))
+            done()
+          })
+          b.for(at, i32.and(bytes, -4), 4, () => b.emit(i32.store(i32.add(target, at), i32.load(i32.add(source, at)))))
+          b.for(at, bytes, 1, () => b.emit(i32.store8(i32.add(target, at), i32.load8U(i32.add(source, at)))))
         })
-      },
-    ),
+        b.add(source, fromRow)
+        b.add(target, toRow)
+      })
+    }),
   )
 }
 
@@ -64,27 +60,23 @@ function moveElement(b: FunctionBuilder, size: number, target: Value<'i32'>, sou
  */
 function elementsKernel(engine: Engine, size: number): Kernel {
   return engine.kernel(`copy elements ${size}`, (m) =>
-    m.func(
-      'run',
-      ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'],
-      (b, source, target, count, fromStep, toStep, fromRow, toRow, from, to) => {
-        b.set(source, i32.add(source, i32.mul(fromRow, from)))
-        b.set(target, i32.add(target, i32.mul(toRow, from)))
-        const [p, q, left] = [b.local('i32'), b.local('i32'), b.local('i32')]
-        b.for(b.let(from), to, 1, () => {
-          b.set(p, source)
-          b.set(q, target)
-          b.set(left, count)
-          b.repeat(left, () => {
-            moveElement(b, size, q, p)
-            b.set(p, i32.add(p, fromStep))
-            b.set(q, i32.add(q, toStep))
-          })
-          b.set(source, i32.add(source, fromRow))
-          b.set(target, i32.add(target, toRow))
+    m.func('run', ints(9), (b, source, target, count, fromStep, toStep, fromRow, toRow, from, to) => {
+      b.add(source, i32.mul(fromRow, from))
+      b.add(target, i32.mul(toRow, from))
+      const [p, q, left] = [b.local('i32'), b.local('i32'), b.local('i32')]
+      b.for(b.let(from), to, 1, () => {
+        b.set(p, source)
+        b.set(q, target)
+        b.set(left, count)
+        b.repeat(left, () => {
+          moveElement(b, size, q, p)
+          b.add(p, fromStep)
+          b.add(q, toStep)
         })
-      },
-    ),
+        b.add(source, fromRow)
+        b.add(target, toRow)
+      })
+    }),
   )
 }
 
@@ -97,25 +89,15 @@ function transposeBlock(
   toStep: Value<'i32'>,
 ): void {
   const p = b.let(source)
-  const rows: Local<'v128'>[] = []
-  for (let i = 0; i < 4; i++) {
-    rows.push(b.let(v128.load(p)))
-    if (i < 3) b.set(p, i32.add(p, fromStep))
-  }
-  const pair = (i: number, j: number, lanes: readonly number[]): Local<'v128'> =>
-    b.let(v128.shuffle32(rows[i]!, rows[j]!, lanes))
-  const [low01, high01] = [pair(0, 1, [0, 4, 1, 5]), pair(0, 1, [2, 6, 3, 7])]
-  const [low23, high23] = [pair(2, 3, [0, 4, 1, 5]), pair(2, 3, [2, 6, 3, 7])]
-  const columns = [
-    v128.shuffle32(low01, low23, [0, 1, 4, 5]),
-    v128.shuffle32(low01, low23, [2, 3, 6, 7]),
-    v128.shuffle32(high01, high23, [0, 1, 4, 5]),
-    v128.shuffle32(high01, high23, [2, 3, 6, 7]),
-  ]
+  const rows = [0, 1, 2, 3].map(() => {
+    const row = b.let(v128.load(p))
+    b.add(p, fromStep)
+    return row
+  })
   const q = b.let(target)
-  for (const [i, column] of columns.entries()) {
+  for (const column of transpose4(b, rows)) {
     b.emit(v128.store(q, column))
-    if (i < 3) b.set(q, i32.add(q, toStep))
+    b.add(q, toStep)
   }
 }
 
@@ -125,9 +107,8 @@ function transposeBlock(
  * bytes from matrix to matrix of both, tiles of b in a matrix, first tile and end.
  */
 function transposeKernel(engine: Engine): Kernel {
-  const types = ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'] as const
   return engine.kernel('copy transposed', (m) =>
-    m.func('run', types, (b, source, target, fromStep, toStep, A, B, fromNext, toNext, tiles, from, to) => {
+    m.func('run', ints(11), (b, source, target, fromStep, toStep, A, B, fromNext, toNext, tiles, from, to) => {
       const [row, column, begin, end] = [b.local('i32'), b.local('i32'), b.local('i32'), b.local('i32')]
       const [p, q] = [b.local('i32'), b.local('i32')]
       /** The last block of four overlaps the one before if the count is no multiple of 4. */
@@ -166,10 +147,49 @@ function transposeKernel(engine: Engine): Kernel {
   )
 }
 
+/**
+ * Transposes matrices of 32-bit elements, of at least 4 by 4: `steps` are the bytes from b to b in the source and from
+ * a to a in the target, `nexts` those from matrix to matrix.
+ */
+function transpose(
+  engine: Engine,
+  pointers: readonly [source: number, target: number],
+  steps: readonly [number, number],
+  a: number,
+  b: number,
+  matrices = 1,
+  nexts: readonly [number, number] = [0, 0],
+): void {
+  const tiles = Math.ceil(b / tile)
+  const args = [...pointers, ...steps, a, b, ...nexts, tiles]
+  engine.parallel(transposeKernel(engine), args, matrices * tiles, grainBytes / (tile * a * 8))
+}
+
+/** to (columns, rows) = the transpose of from (rows, columns) of 32-bit elements; pitches are those from row to row. */
+export function transposeMatrix(
+  engine: Engine,
+  from: number,
+  to: number,
+  rows: number,
+  columns: number,
+  fromPitch: number = columns,
+  toPitch: number = rows,
+): void {
+  // Found again by way of the strides, but sooner.
+  if (rows >= 4 && columns >= 4) transpose(engine, [from, to], [fromPitch * 4, toPitch * 4], columns, rows)
+  else {
+    const strides = [
+      [fromPitch, 1],
+      [1, toPitch],
+    ]
+    copyStrided(engine, 4, [from, to], [rows, columns], strides)
+  }
+}
+
 /** Writes the same 8 bytes over and over. Arguments: address, the bytes as two integers, first vector and end. */
 function fillKernel(engine: Engine): Kernel {
   return engine.kernel('fill', (m) =>
-    m.func('run', ['i32', 'i32', 'i32', 'i32', 'i32'], (b, target, low, high, from, to) => {
+    m.func('run', ints(5), (b, target, low, high, from, to) => {
       const pattern = b.let(i32x4.replace(i32x4.replace(i32x4.splat(low), 1, high), 3, high))
       const end = b.let(i32.add(target, i32.shl(to, 4)))
       b.for(b.let(i32.add(target, i32.shl(from, 4))), end, 16, (p) => b.emit(v128.store(p, pattern)))
@@ -177,77 +197,83 @@ function fillKernel(engine: Engine): Kernel {
   )
 }
 
-export function copies(engine: Engine): Pick<Kernels, 'copy' | 'fill'> {
-  /** One run of bytes. */
-  function copyRun(source: number, target: number, bytes: number): void {
-    const rows = Math.floor(bytes / runBytes)
-    const done = rows * runBytes
-    if (rows > 0) {
-      engine.parallel(runsKernel(engine), [source, target, runBytes, runBytes, runBytes], rows, grainBytes / runBytes)
-    }
-    if (bytes > done) engine.run(runsKernel(engine), source + done, target + done, bytes - done, 0, 0, 0, 1)
+/** One run of bytes. */
+function copyRun(engine: Engine, source: number, target: number, bytes: number): void {
+  const rows = Math.floor(bytes / runBytes)
+  const done = rows * runBytes
+  if (rows > 0) {
+    engine.parallel(runsKernel(engine), [source, target, runBytes, runBytes, runBytes], rows, grainBytes / runBytes)
   }
+  if (bytes > done) engine.run(runsKernel(engine), source + done, target + done, bytes - done, 0, 0, 0, 1)
+}
 
-  function copy(source: View, target: View, extents: readonly number[]): void {
-    if (extents.includes(0)) return
-    const size = dtypes[source.buffer.dtype].bytes
-    const walk = mergeLoops(extents, [source.strides, target.strides])
-    const [from, to] = walk.strides as [readonly number[], readonly number[]]
-    const sizes = [size, size]
-    const pointers = [engine.ptr(source.buffer, source.offset), engine.ptr(target.buffer, target.offset)]
-    const at = (): [number, number] => pointers as [number, number]
-    const rest = (...done: readonly number[]): number[] =>
-      walk.extents.map((_, d) => d).filter((d) => !done.includes(d))
-    const extent = (d: number): number => walk.extents[d] ?? 1
-    const bytes = (own: readonly number[], d: number): number => (own[d] ?? 0) * size
+/**
+ * Copies elements of `size` bytes; `pointers` are where the walks through source and target begin, `strides` count
+ * elements. The two must not overlap.
+ */
+export function copyStrided(
+  engine: Engine,
+  size: number,
+  pointers: number[],
+  extents: readonly number[],
+  strides: readonly (readonly number[])[],
+): void {
+  if (extents.includes(0)) return
+  const walk = mergeLoops(extents, strides)
+  const [from, to] = walk.strides as [number[], number[]]
+  const sizes = [size, size]
+  const at = (): [number, number] => pointers as [number, number]
+  const rest = (...done: readonly number[]): number[] => walk.extents.map((_, d) => d).filter((d) => !done.includes(d))
+  const extent = (d: number): number => walk.extents[d] ?? 1
+  const bytes = (own: readonly number[], d: number): number => (own[d] ?? 0) * size
 
-    const run = from.findIndex((stride, d) => stride === 1 && to[d] === 1)
-    if (walk.extents.length === 0 || run >= 0) {
-      const length = extent(run) * size
-      if (length >= 2 * runBytes) {
-        forEachStep(walk, rest(run), sizes, pointers, () => copyRun(...at(), length))
-        return
-      }
-      const outer = longestLoop(walk, run)
-      forEachStep(walk, rest(run, outer), sizes, pointers, () =>
-        engine.parallel(
-          runsKernel(engine),
-          [...at(), length, bytes(from, outer), bytes(to, outer)],
-          extent(outer),
-          grainBytes / (length + 64),
-        ),
-      )
+  const run = from.findIndex((stride, d) => stride === 1 && to[d] === 1)
+  if (walk.extents.length === 0 || run >= 0) {
+    const length = extent(run) * size
+    if (length >= 2 * runBytes) {
+      forEachStep(walk, rest(run), sizes, pointers, () => copyRun(engine, ...at(), length))
       return
     }
-
-    const a = from.findIndex((stride, d) => stride === 1 && extent(d) >= 4)
-    const b = to.findIndex((stride, d) => stride === 1 && extent(d) >= 4)
-    if (size === 4 && a >= 0 && b >= 0) {
-      const outer = longestLoop(walk, a, b)
-      const tiles = Math.ceil(extent(b) / tile)
-      const shape = [bytes(from, b), bytes(to, a), extent(a), extent(b), bytes(from, outer), bytes(to, outer), tiles]
-      forEachStep(walk, rest(a, b, outer), sizes, pointers, () =>
-        engine.parallel(
-          transposeKernel(engine),
-          [...at(), ...shape],
-          extent(outer) * tiles,
-          grainBytes / (tile * extent(a) * 8),
-        ),
-      )
-      return
-    }
-
-    const inner = longestLoop(walk)
-    const outer = longestLoop(walk, inner)
-    const steps = [bytes(from, inner), bytes(to, inner), bytes(from, outer), bytes(to, outer)]
-    forEachStep(walk, rest(inner, outer), sizes, pointers, () =>
+    const outer = longestLoop(walk, run)
+    forEachStep(walk, rest(run, outer), sizes, pointers, () =>
       engine.parallel(
-        elementsKernel(engine, size),
-        [...at(), extent(inner), ...steps],
+        runsKernel(engine),
+        [...at(), length, bytes(from, outer), bytes(to, outer)],
         extent(outer),
-        grainElements / extent(inner),
+        grainBytes / (length + 64),
       ),
     )
+    return
+  }
+
+  const a = from.findIndex((stride, d) => stride === 1 && extent(d) >= 4)
+  const b = to.findIndex((stride, d) => stride === 1 && extent(d) >= 4)
+  if (size === 4 && a >= 0 && b >= 0) {
+    const outer = longestLoop(walk, a, b)
+    const [matrices, nexts] = [extent(outer), [bytes(from, outer), bytes(to, outer)] as const]
+    forEachStep(walk, rest(a, b, outer), sizes, pointers, () =>
+      transpose(engine, at(), [bytes(from, b), bytes(to, a)], extent(a), extent(b), matrices, nexts),
+    )
+    return
+  }
+
+  const inner = longestLoop(walk)
+  const outer = longestLoop(walk, inner)
+  const steps = [bytes(from, inner), bytes(to, inner), bytes(from, outer), bytes(to, outer)]
+  forEachStep(walk, rest(inner, outer), sizes, pointers, () =>
+    engine.parallel(
+      elementsKernel(engine, size),
+      [...at(), extent(inner), ...steps],
+      extent(outer),
+      grainElements / extent(inner),
+    ),
+  )
+}
+
+export function copies(engine: Engine): Pick<Kernels, 'copy' | 'fill'> {
+  function copy(source: View, target: View, extents: readonly number[]): void {
+    const pointers = [source, target].map(({ buffer, offset }) => engine.ptr(buffer, offset))
+    copyStrided(engine, dtypes[source.buffer.dtype].bytes, pointers, extents, [source.strides, target.strides])
   }
 
   function fill(dtype: DType, length: number, value: number): Buffer {

@@ -1,11 +1,13 @@
 /** Elementwise kernels: `map` and `update`, compiled from their formulas once for each way of walking the operands. */
 import type { DType } from '../../dtype.ts'
 import { type Expr, formulaKey, partsOf } from '../../formula.ts'
+import { mergeLoops } from '../../loops.ts'
+import { stridesOf } from '../../shape.ts'
 import type { Buffer, View } from '../backend.ts'
 import { i32 } from './asm.ts'
 import type { Engine, Kernel, Kernels } from './engine.ts'
 import { costOf, elementBytes, emitFormulas, type Walked } from './formula-kernel.ts'
-import { denseStrides, forEachStep, longestLoop, mergeLoops } from './merge.ts'
+import { forEachStep, longestLoop } from './merge.ts'
 
 /** Elements that are walked as one row where a walk has no rows of its own. */
 const rowLength = 4096
@@ -161,7 +163,7 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
         plain.map(formula, operands, params, extents, out)
       )
     }
-    const walk = mergeLoops(extents, [...operands.map((operand) => operand.strides), denseStrides(extents)])
+    const walk = mergeLoops(extents, [...operands.map((operand) => operand.strides), stridesOf(extents)])
     const loops = walk.extents.length
     // Rows along the innermost loop, or along the longest if that is too short for a vector.
     const inner = loops > 1 && (walk.extents[0] as number) < 4 ? longestLoop(walk) : 0

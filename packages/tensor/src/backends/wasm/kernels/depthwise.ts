@@ -5,9 +5,10 @@
  */
 import type { ConvSpec } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, ints, type Local, memory, type Value, v128 } from '../asm.ts'
+import { transposeMatrix } from '../copy.ts'
 import type { Engine } from '../engine.ts'
 import type { DirectSpec } from './direct.ts'
-import { grainWork, transpose } from './matmul.ts'
+import { grainWork } from './matmul.ts'
 import { eachUnit, multiplyAdd, storeFloats } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
 
@@ -296,6 +297,6 @@ export function depthwiseWeightGradient(engine: Engine, x: number, g: number, ou
   addChunks(engine, sums, bytes / 4, chunks)
   for (let panel = 0; panel < panels; panel++) {
     const channels = Math.min(4, inChannels - panel * 4)
-    transpose(engine, sums + panel * taps * 16, out + panel * taps * 16, taps, channels, 4, taps)
+    transposeMatrix(engine, sums + panel * taps * 16, out + panel * taps * 16, taps, channels, 4, taps)
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { MatmulSpec } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, ints, type Local, select, type Value, v128 } from '../asm.ts'
+import { transposeMatrix } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { pack, packedBytes, transpose4 } from './pack.ts'
 import { eachUnit, multiplyAdd, Tile, type TileShape, tileShape } from './tile.ts'
@@ -232,7 +233,7 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
   if (transA && m > 1) {
     // A panel as wide as the matrix is its transpose.
     rows = engine.workspace(m * k * 4)
-    transpose(engine, a, rows, k, m)
+    transposeMatrix(engine, a, rows, k, m)
   }
   if (m <= fewRows) {
     const few = transB ? dots : strips
@@ -249,72 +250,6 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
   const packed = engine.workspace(packedBytes(source, columns))
   pack(engine, b, packed, source, columns)
   gemm(engine, rows, packed, bias, c, m, n, k)
-}
-
-/** to (columns, rows) = the transpose of from (rows, columns); pitches are the floats from row to row. */
-export function transpose(
-  engine: Engine,
-  from: number,
-  to: number,
-  rows: number,
-  columns: number,
-  fromPitch: number = columns,
-  toPitch: number = rows,
-): void {
-  const kernel = engine.kernel('transpose', (module) => {
-    module.func('run', ints(8), (b, from, to, rows, columns, step, across, first, last) => {
-      // A unit is four columns of the source.
-      eachUnit(b, first, last, (unit) => {
-        const column = b.let(i32.shl(unit, 2))
-        const source = b.let(i32.add(from, i32.shl(column, 2)))
-        const target = b.let(i32.add(to, i32.mul(column, across)))
-        const left = b.let(rows)
-        const wide = b.let(i32.sub(columns, column))
-        b.if(i32.geU(wide, 4), () => {
-          b.block((leave) =>
-            b.loop((again) => {
-              leave(i32.ltU(left, 4))
-              const block = [0, 1, 2, 3].map(() => {
-                const row = b.let(v128.load(source))
-                b.add(source, step)
-                return row
-              })
-              const at = b.let(target)
-              for (const row of transpose4(b, block)) {
-                b.emit(v128.store(at, row))
-                b.add(at, across)
-              }
-              b.add(target, 16)
-              b.add(left, -4)
-              again()
-            }),
-          )
-        })
-        b.if(left, () =>
-          b.repeat(left, () => {
-            const at = b.let(target)
-            const row = b.let(v128.load(source))
-            for (const lane of [0, 1, 2, 3]) {
-              b.if(i32.gtU(wide, lane), () => storeLane(b, at, row, lane))
-              b.add(at, across)
-            }
-            b.add(source, step)
-            b.add(target, 4)
-          }),
-        )
-      })
-    })
-  })
-  engine.parallel(
-    kernel,
-    [from, to, rows, columns, fromPitch * 4, toPitch * 4],
-    Math.ceil(columns / 4),
-    Math.ceil(20000 / rows),
-  )
-}
-
-function storeLane(b: FunctionBuilder, at: Local<'i32'>, row: Local<'v128'>, lane: number): void {
-  b.emit(v128.store32Lane(at, row, lane))
 }
 
 /** The matrix products of the wasm backend; `plain` serves dtypes other than float32. */

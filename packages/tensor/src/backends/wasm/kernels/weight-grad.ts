@@ -7,9 +7,10 @@
  */
 import type { ConvSpec } from '../../backend.ts'
 import { f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
+import { transposeMatrix } from '../copy.ts'
 import type { Engine } from '../engine.ts'
 import { tileFor } from './direct.ts'
-import { grainWork, roundUp, transpose } from './matmul.ts'
+import { grainWork, roundUp } from './matmul.ts'
 import { emitStrip, planStrips, stripArgs } from './strip.ts'
 import { eachUnit, Tile } from './tile.ts'
 
@@ -134,7 +135,7 @@ export function weightGradient(engine: Engine, x: number, g: number, out: number
   for (let i = 0; i < groups * runs; i++) {
     const group = Math.floor(i / runs)
     const to = out + (group * groupOut * runs + (i % runs)) * run * 4
-    transpose(engine, sums + i * runBytes, to, run, groupOut, paddedOut, runs * run)
+    transposeMatrix(engine, sums + i * runBytes, to, run, groupOut, paddedOut, runs * run)
   }
 }
 
