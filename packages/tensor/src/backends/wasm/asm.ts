@@ -148,8 +148,7 @@ function instructions<T extends Table, R extends Type>(kind: Kind, type: R, tabl
 
 const tables = {
   i32: {
-    'i32 i32 -> i32':
-      '@46 eq ne lt ltU gt gtU le leU ge geU @6a add sub mul div divU rem remU and or xor shl shr shrU',
+    'i32 i32 -> i32': '@46 eq ne lt ltU gt gtU le leU ge geU @6a add sub mul div divU rem remU and or xor shl shr shrU',
     'i64 -> i32': '@a7 wrap',
     'address -> i32': '@28 load @2c load8 load8U',
     'address i32 -> void': '@36 store @3a store8',
