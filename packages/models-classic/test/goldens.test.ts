@@ -45,14 +45,20 @@ describe.each(['strict', 'fast'] as const)('%s arithmetic', (precision) => {
   beforeEach(() => setPrecision(precision))
   afterEach(() => setPrecision(before))
 
-  test.each(['alexnet', 'googlenet', 'bninception', 'inception_v3', 'inception_v4', 'inception_resnet_v1'])(
+  // Strict arithmetic differs in 3x3 convolutions alone, of which AlexNet has three in 61 million parameters.
+  const networks = [
+    'googlenet',
+    'bninception',
+    'inception_v3',
+    'inception_v4',
+    'inception_resnet_v1',
+    'inception_resnet_v2',
+  ]
+
+  test.each(precision === 'strict' ? ['alexnet', ...networks] : networks)(
     'computes the logits of %s and all on the way to them',
     (name) => expectLogits(read(name), precision),
   )
-
-  test('computes the logits of inception_resnet_v2 and all on the way to them', () => {
-    expectLogits(read('inception_resnet_v2'), precision)
-  })
 })
 
 describe('a training step', () => {

@@ -11,4 +11,4 @@ test('vgg11_bn computes the logits of torchvision and leaves no memory behind', 
   const { tensors, bytes } = memory()
   expectLogits(read('vgg11_bn'), 'strict')
   expect(memory()).toMatchObject({ tensors, bytes })
-})
+}, 300_000)
