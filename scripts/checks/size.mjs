@@ -13,13 +13,14 @@ const budgets = {
   nn: 12,
   optim: 5,
   data: 12,
-  weights: 6,
+  // Five formats with every length and limit checked, and a sentence for each thing that can be wrong; tree-shaken per format.
+  weights: 32,
   testkit: 25,
   blocks: 10,
   'models-classic': 12,
   'models-modern': 8,
   train: 12,
-  cli: 12,
+  cli: 14,
 }
 
 async function sizeOf(file, dir) {

@@ -1,4 +1,4 @@
-// The goldens of PyTorch in fixtures/goldens, read by the command that anyone can run on a folder of their own.
+// The goldens and checkpoints of PyTorch in fixtures, read by the command that anyone can run on a folder of their own.
 import { pnpm } from '../run.mjs'
 import { rootManifest } from '../workspace.mjs'
 
@@ -7,7 +7,7 @@ export async function check() {
     throw new Error('package.json has no script called verify, so nothing was verified.')
   let output
   try {
-    output = await pnpm(['-s', 'verify', 'fixtures/goldens'], { quiet: true, minutes: 20 })
+    output = await pnpm(['-s', 'verify', 'fixtures'], { quiet: true, minutes: 20 })
   } catch (error) {
     output = error.message
   }
@@ -17,6 +17,6 @@ export async function check() {
   const [passed, failed] = [Number(sum[1]), Number(sum[2])]
   if (failed > 0) console.log(output)
   else console.log(lines.slice(-5).join('\n'))
-  if (passed + failed === 0) throw new Error('verify found no case in fixtures/goldens.')
+  if (passed + failed === 0) throw new Error('verify found no case in fixtures.')
   return { passed, failed }
 }

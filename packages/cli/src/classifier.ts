@@ -20,9 +20,12 @@ export function classifyPictures(
   pictures: readonly Pixels[],
   top = 1,
 ): Guess[][] {
-  const { height, width, mean, std } = preprocessing
+  const { height, width, mean, std, resize, interpolation } = preprocessing
   const prepare = normalize(mean, std)
-  const samples = pictures.map((picture) => ({ image: prepare(frame(picture, height, width)), label: 0 }))
+  const samples = pictures.map((picture) => ({
+    image: prepare(frame(picture, height, width, { resize, interpolation })),
+    label: 0,
+  }))
   const k = Math.min(top, classes.length)
   const { values, indices } = tidy(() =>
     noGrad(() => {

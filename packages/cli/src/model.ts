@@ -7,6 +7,7 @@ import { FormatError } from '@convnets/tensor'
 import { readSafetensors } from '@convnets/weights'
 import { Failure, UsageError } from './failure.ts'
 import { fromMetadata, type Trained } from './trained.ts'
+import { misfit } from './weights-problem.ts'
 
 const lists = { from: [modern] }
 
@@ -58,13 +59,8 @@ export async function openModel(file: string): Promise<OpenedModel> {
       model.loadStateDict(tensors)
     } catch (error) {
       if (!(error instanceof StateDictError)) throw error
-      const reasons = [
-        [error.missing.length, 'missing'],
-        [error.unexpected.length, 'unexpected'],
-        [error.mismatched.length, 'of another shape'],
-      ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]))
       throw new Failure(
-        `${file} says that it is for ${trained.model}, but its tensors are those of another network: ${reasons.join(', ')}.`,
+        `${file} says that it is for ${trained.model}, but its tensors are those of another network: ${misfit(error)}.`,
         { cause: error },
       )
     }

@@ -25,9 +25,21 @@ export interface TrainOptions {
 }
 
 export interface ClassifyOptions {
+  model?: string
+  weights?: string
+  labels?: string
   top: number
   json?: boolean
   threads?: number
+}
+
+export interface InspectOptions {
+  json?: boolean
+  select?: string[]
+}
+
+export interface ConvertOptions {
+  select?: string[]
 }
 
 export interface ModelsOptions {
@@ -138,12 +150,16 @@ function addClassify(program: Command, context: Context): void {
     .command('classify')
     .summary('say what pictures show')
     .description(
-      'Classifies pictures with the weights that `convnets train` has written. ' +
+      'Classifies pictures with the weights that `convnets train` has written, or with --model and --weights by any ' +
+        'network of `convnets models` with weights from PyTorch or a hub. ' +
         'Pictures may have any size: they are scaled to what the network was trained on, and what sticks out of its ' +
         'frame is cut off. Colours become grey, or grey becomes colour, as the network needs.',
     )
-    .addArgument(new Argument('<weights>', 'model.safetensors of a training run'))
-    .addArgument(new Argument('<pictures...>', 'PNG files (JPEG, WebP, TIFF, GIF and AVIF work too)'))
+    .addArgument(new Argument('[weights]', 'model.safetensors of a training run, unless --weights is given'))
+    .addArgument(new Argument('[pictures...]', 'PNG files (JPEG, WebP, TIFF, GIF and AVIF work too)'))
+    .option('--model <name>', 'network that the weights are for, one of `convnets models`')
+    .option('--weights <file>', 'weights: a file, an address, hf:OWNER/NAME or torchvision:ENUM.TAG')
+    .option('--labels <file>', 'names of the classes, one a line or as a JSON list (with --model)')
     .option('--top <k>', 'how many classes to show for each picture', integer(1), 1)
     .option('--json', 'print JSON')
     .addOption(threads())
@@ -153,10 +169,74 @@ function addClassify(program: Command, context: Context): void {
 Examples:
   $ convnets classify runs/resnet20/model.safetensors runs/resnet20/images/*.png
   $ convnets classify --top 3 model.safetensors boot.png
-  $ convnets classify --json model.safetensors boot.png`,
+  $ convnets classify --json model.safetensors boot.png
+  $ convnets classify frog.png --model resnet20 --weights resnet20-12fca82f.th --top 5
+  $ convnets classify cat.jpg --model resnet50 --weights torchvision:ResNet50_Weights.DEFAULT --labels imagenet.txt`,
     )
-    .action(async (weights: string, pictures: string[], options: ClassifyOptions) => {
-      await (await import('./commands/classify.ts')).classify(weights, pictures, options, context)
+    .action(async (first: string | undefined, rest: string[], options: ClassifyOptions, command: Command) => {
+      const files = first === undefined ? rest : [first, ...rest]
+      const weights = options.weights ?? files.shift()
+      const lacking = (name: string): never => command.error(`error: missing required argument '${name}'`)
+      if (weights === undefined) return lacking('weights')
+      if (files.length === 0) return lacking('pictures')
+      if (options.labels !== undefined && options.model === undefined) {
+        return command.error(
+          "error: option '--labels <file>' needs --model: other weights bring their class names along",
+        )
+      }
+      return (await import('./commands/classify.ts')).classify(weights, files, options, context)
+    })
+}
+
+/** Keys on the way to the tensors of a checkpoint, as one option each or all in one. */
+const select = (): Option =>
+  new Option('--select <keys...>', "keys that lead to a checkpoint's tensors (default: state_dict, model and the like)")
+
+function addInspect(program: Command, context: Context): void {
+  program
+    .command('inspect')
+    .summary('list the tensors of a file of weights')
+    .description(
+      'Lists keys, dtypes, shapes and bytes of a file of weights: safetensors, PyTorch (.pth, .pt, .th, .bin), NumPy ' +
+        '(.npz, .npy) or TensorFlow.js (model.json). The tensors themselves are not read, and nothing is executed.',
+    )
+    .addArgument(new Argument('<file>', 'a file, an address, or hf:OWNER/NAME'))
+    .addOption(select())
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ convnets inspect resnet20-12fca82f.th
+  $ convnets inspect checkpoint.pth --select ema
+  $ convnets inspect --json model.safetensors`,
+    )
+    .action(async (file: string, options: InspectOptions) => {
+      await (await import('./commands/inspect.ts')).inspect(file, options, context)
+    })
+}
+
+function addConvert(program: Command, context: Context): void {
+  program
+    .command('convert')
+    .summary('turn a file of weights into another format')
+    .description(
+      'Writes the tensors of any file that `convnets inspect` reads as safetensors or as a PyTorch checkpoint, each with ' +
+        'the dtype that it has. What lies beside the tensors becomes metadata of a safetensors file where it is text.',
+    )
+    .addArgument(new Argument('<in>', 'a file, an address, or hf:OWNER/NAME'))
+    .addArgument(new Argument('<out>', '*.safetensors, or *.pth, *.pt, *.th, *.bin for PyTorch'))
+    .addOption(select())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ convnets convert resnet20-12fca82f.th resnet20.safetensors
+  $ convnets convert runs/resnet20/model.safetensors resnet20.pth
+  $ convnets convert checkpoint.pth ema.safetensors --select ema`,
+    )
+    .action(async (source: string, target: string, options: ConvertOptions) => {
+      await (await import('./commands/convert.ts')).convert(source, target, options, context)
     })
 }
 
@@ -205,11 +285,14 @@ Examples:
   $ convnets train                                            a ResNet-20 in about a minute
   $ convnets classify runs/resnet20/model.safetensors *.png   what it sees in pictures
   $ convnets models 'resnet*'                                 what else can be trained
+  $ convnets inspect resnet20-12fca82f.th                     what is in a file of weights
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C.`,
     )
   addTrain(program, context)
   addClassify(program, context)
   addModels(program, context)
+  addInspect(program, context)
+  addConvert(program, context)
   return program
 }

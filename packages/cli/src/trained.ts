@@ -9,6 +9,10 @@ interface Preprocessing {
   /** Per channel, of values from 0 to 1. */
   readonly mean: readonly number[]
   readonly std: readonly number[]
+  /** Pixels of the shorter side before the middle is cut out. Default: just as many as it takes to cover the input. */
+  readonly resize?: number
+  /** Default bilinear. */
+  readonly interpolation?: 'bilinear' | 'bicubic'
 }
 
 /** Everything but the weights themselves. */

@@ -7,20 +7,33 @@ describe('help', () => {
   test('the program names its commands, exit codes and examples', async () => {
     const { code, stdout, stderr } = await command('--help')
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    for (const word of ['train', 'classify', 'models', '--version', '--debug', 'Examples:', 'Exit codes: 0 done']) {
+    for (const word of [
+      'train',
+      'classify',
+      'models',
+      'inspect',
+      'convert',
+      '--version',
+      '--debug',
+      'Examples:',
+      'Exit codes: 0 done',
+    ]) {
       expect(stdout).toContain(word)
     }
   })
 
-  test.each(['train', 'classify', 'models'])('%s has examples that are commands of its own', async (name) => {
-    const { code, stdout } = await command(name, '--help')
-    expect(code).toBe(0)
-    const [options, list] = stdout.split('Examples:')
-    const examples = list!.trim().split('\n')
-    expect(examples.length).toBeGreaterThanOrEqual(3)
-    for (const example of examples) expect(example.trim()).toMatch(new RegExp(`^\\$ convnets ${name}`))
-    for (const [, option] of list!.matchAll(/ (--[a-z-]+)/g)) expect(options).toContain(`  ${option}`)
-  })
+  test.each(['train', 'classify', 'models', 'inspect', 'convert'])(
+    '%s has examples that are commands of its own',
+    async (name) => {
+      const { code, stdout } = await command(name, '--help')
+      expect(code).toBe(0)
+      const [options, list] = stdout.split('Examples:')
+      const examples = list!.trim().split('\n')
+      expect(examples.length).toBeGreaterThanOrEqual(3)
+      for (const example of examples) expect(example.trim()).toMatch(new RegExp(`^\\$ convnets ${name}`))
+      for (const [, option] of list!.matchAll(/ (--[a-z-]+)/g)) expect(options).toContain(`  ${option}`)
+    },
+  )
 
   test('without a command, help is the answer to a mistake', async () => {
     const { code, stdout, stderr } = await command()

@@ -1,7 +1,7 @@
 /** Views of flat storages, as PyTorch and NumPy describe them: offset, shape and strides, in elements. */
 
 /** Whether a view's elements lie one after another in row-major order. Axes of extent 1 may have any stride. */
-export function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
+function isContiguous(shape: readonly number[], strides: readonly number[]): boolean {
   let step = 1
   for (let axis = shape.length - 1; axis >= 0; axis--) {
     if (shape[axis] === 0) return true

@@ -14,7 +14,7 @@ import { memorySource } from '../src/source.ts'
 import { openTfjs } from '../src/tfjs/model-json.ts'
 
 /** A generator of 32-bit numbers: mulberry32. */
-export class Dice {
+class Dice {
   #state: number
 
   constructor(seed: number) {
@@ -38,7 +38,7 @@ export class Dice {
 const edges = [0, 1, 2, 0x7f, 0x80, 0xff, 0x28, 0x2e, 0x52, 0x63, 0x71, 0x74, 0x7d, 0x85, 0x8a, 0x58, 0x51, 0x75]
 
 /** One to eight changes of a file: bits, bytes, numbers, cuts, copies, pieces of another file. */
-export function mutate(file: Uint8Array, dice: Dice, other: Uint8Array): Uint8Array {
+function mutate(file: Uint8Array, dice: Dice, other: Uint8Array): Uint8Array {
   let bytes: Uint8Array = file.slice()
   for (let left = 1 + dice.below(8); left > 0; left--) {
     const at = dice.below(bytes.length + 1)

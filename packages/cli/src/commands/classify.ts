@@ -6,6 +6,7 @@ import type { Context } from '../context.ts'
 import { Failure, sentence } from '../failure.ts'
 import { openModel } from '../model.ts'
 import type { ClassifyOptions } from '../program.ts'
+import { openPublished } from '../published.ts'
 import { percent, table } from '../report.ts'
 
 /** Pictures that go through the network at once. */
@@ -40,11 +41,13 @@ function print(results: readonly Result[], context: Context): void {
 export async function classify(
   weights: string,
   files: readonly string[],
-  { top, json, threads }: ClassifyOptions,
+  { model: name, labels, top, json, threads }: ClassifyOptions,
   context: Context,
 ): Promise<void> {
   if (threads !== undefined) setThreads(threads)
-  const { model, trained } = await openModel(weights)
+  const { model, trained } = await (name === undefined
+    ? openModel(weights)
+    : openPublished(name, weights, labels, context.signal))
   const results: Result[] = []
   for (let start = 0; start < files.length; start += BATCH) {
     context.signal.throwIfAborted()

@@ -80,7 +80,7 @@ function lookUp<T>(record: Readonly<Record<string, T>>, name: string): T | undef
 }
 
 /** Where the storages of a file lie. */
-export interface Storages {
+interface Storages {
   /**
    * The storage of a key: its elements, and a part of it if `view` says so (`(key, offset, elements)`, as old files do).
    * Fails if the file has no such storage or it has another size.

@@ -1,0 +1,65 @@
+/** Networks by name, with weights from elsewhere. */
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { ModelEntry, PretrainedWeights } from '@convnets/blocks'
+import { cifar10Classes } from '@convnets/data'
+import { modern } from '@convnets/models-modern'
+import { loadWeights } from '@convnets/weights'
+import { Failure } from './failure.ts'
+import { findEntry, type OpenedModel } from './model.ts'
+import { readingWeights } from './weights-problem.ts'
+
+/** Lists of class names that come along, by their names in the models' tables. */
+const labelSets: Readonly<Record<string, readonly string[]>> = { 'cifar-10': cifar10Classes }
+
+/** The row of published weights that a file or a name is most likely of: it bears the file's name, or it is the best. */
+function rowOf({ weights }: ModelEntry, source: string): PretrainedWeights | undefined {
+  const rows = Object.values(weights)
+  const tag = source.slice(source.lastIndexOf('.') + 1)
+  return rows.find(({ url, name }) => basename(new URL(url).pathname) === basename(source) || name === tag) ?? rows[0]
+}
+
+/** Class names, one a line or as a JSON list. */
+async function readLabels(file: string): Promise<string[]> {
+  const text = await readFile(file, 'utf8')
+  if (!text.trimStart().startsWith('[')) return text.replace(/\n+$/, '').split(/\r?\n/)
+  let list: unknown
+  try {
+    list = JSON.parse(text)
+  } catch {
+    // Said below.
+  }
+  if (Array.isArray(list) && list.every((item) => typeof item === 'string')) return list
+  throw new Failure(`${file} should be a list of class names, one a line or in JSON.`)
+}
+
+/** What the network's input is made of where nothing is published: ImageNet's usual preprocessing. */
+const usual = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], interpolation: 'bilinear' } as const
+
+/**
+ * The network called `name` with weights from a file, an address or a hub. Class names come from `labels`, from the list
+ * that the published weights name, or are numbers.
+ */
+export async function openPublished(
+  name: string,
+  source: string,
+  labels: string | undefined,
+  signal: AbortSignal,
+): Promise<OpenedModel> {
+  const entry = findEntry(name)
+  const row = rowOf(entry, source)
+  const given = labels === undefined ? undefined : await readLabels(labels)
+  const numClasses = given?.length ?? row?.numClasses ?? entry.numClasses
+  const known = given ?? labelSets[row?.labels ?? '']
+  const classes = Array.from({ length: numClasses }, (_, i) => known?.[i] ?? `class ${i}`)
+  const [height, width] = row ? [row.crop, row.crop] : entry.inputSize
+  const { mean, std, interpolation } = row ?? usual
+  const resize = row?.resize ?? Math.round(Math.min(height, width) / 0.875)
+  const model = entry({ numClasses })
+  await readingWeights(source, () => loadWeights(model, source, { from: [modern], signal }))
+  const preprocessing = { height, width, channels: 3, mean, std, resize, interpolation } as const
+  return {
+    model: model.eval(),
+    trained: { model: name, options: { inChannels: 3, numClasses }, classes, preprocessing },
+  }
+}
