@@ -1,6 +1,6 @@
 /** The output folder of a run, and the settings in it that let the run be resumed. */
-import { access, constants, mkdir, readFile, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, constants, mkdir, readFile, stat, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { writeFileAtomic } from '@convnets/weights'
 import { diskProblem, Failure, UsageError } from './failure.ts'
 import { dataSets, optimizers, type Settings, schedules } from './settings.ts'
@@ -35,13 +35,28 @@ const exists = (path: string): Promise<boolean> =>
     () => false,
   )
 
+const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
+
+/** Makes a folder and what is missing above it. Node's own `recursive` never ends where folders cannot be made (/proc). */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await mkdir(path)
+  }
+}
+
 /** Makes the folder, and finds out whether it can be written before hours of training go into it. */
 export async function prepareFolder({ path }: RunFolder): Promise<void> {
   try {
-    await mkdir(path, { recursive: true })
+    await makeFolder(path)
     await access(path, constants.W_OK | constants.X_OK)
   } catch (error) {
-    throw new Failure(`The output folder cannot be used: ${diskProblem(error) ?? String(error)}`, { cause: error })
+    const problem = codeOf(error) === 'ENOENT' ? `${path} cannot be made.` : (diskProblem(error) ?? String(error))
+    throw new Failure(`The output folder cannot be used: ${problem}`, { cause: error })
   }
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -232,6 +233,18 @@ describe('what cannot be', () => {
       expect(outcome).toMatchObject({ code: 1, stdout: '' })
       expect(sentenceOf(outcome)).toBe(`The output folder cannot be used: ${out} has a file where a folder should be.`)
     }
+  })
+
+  test('a new folder within new folders is made', async () => {
+    const out = join(await scratch(), 'a', 'b', 'c')
+    expect(await command('train', ...tiny, '--epochs', '1', '--out', out)).toMatchObject({ code: 0 })
+    expect(await readdir(out)).toContain('model.safetensors')
+  })
+
+  test.runIf(existsSync('/proc/self'))('an output folder where none can be made', async () => {
+    const outcome = await command('train', ...tiny, '--out', '/proc/a/b')
+    expect(outcome).toMatchObject({ code: 1, stdout: '' })
+    expect(sentenceOf(outcome)).toBe('The output folder cannot be used: /proc/a/b cannot be made.')
   })
 
   test('a folder in the place of a file', async () => {
