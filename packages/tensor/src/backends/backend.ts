@@ -153,12 +153,23 @@ export interface Backend {
    * Arithmetic is in the operands' float type (float64 where only integers take part); a float result stored as
    * int32 or uint8 is truncated towards zero, as bool it is `!= 0`.
    */
-  map(formula: Expr, operands: readonly View[], params: readonly number[], extents: readonly number[], out: DType): Buffer
+  map(
+    formula: Expr,
+    operands: readonly View[],
+    params: readonly number[],
+    extents: readonly number[],
+    out: DType,
+  ): Buffer
   /**
    * targets[t][i] = formulas[t](targets..., others..., params) in place, all formulas reading the values from before;
    * all buffers are dense and of one length and float dtype. Raises the targets' `version`.
    */
-  update(formulas: readonly Expr[], targets: readonly Buffer[], others: readonly Buffer[], params: readonly number[]): void
+  update(
+    formulas: readonly Expr[],
+    targets: readonly Buffer[],
+    others: readonly Buffer[],
+    params: readonly number[],
+  ): void
   /** Copies `source` to `target` element by element over `extents`; same dtype, no overlap. Does not raise `version`. */
   copy(source: View, target: View, extents: readonly number[]): void
   /**
