@@ -99,7 +99,8 @@ function check(random: Generator, spec: ConvSpec, [forward, gradient]: readonly 
   })
 }
 
-describe('convolution and its gradients', () => {
+// Thousands of float64 convolutions by plain loops: some seconds on an idle machine.
+describe('convolution and its gradients', { timeout: 300_000 }, () => {
   it('equal the reference for every stride, dilation, grouping and padding', () => {
     forSeeds(600, (random) => check(random, anySpec(random)))
   })
