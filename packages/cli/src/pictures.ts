@@ -1,9 +1,8 @@
 /** Test pictures on disk, and what the network takes them for. */
-import { mkdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { ImageModel } from '@convnets/blocks'
 import type { ImageDataset } from '@convnets/data'
-import { writeFileAtomic } from '@convnets/weights'
+import { makeFolder, writeFileAtomic } from '@convnets/weights'
 import { classifyPictures, type Guess } from './classifier.ts'
 import type { Trained } from './trained.ts'
 
@@ -40,7 +39,7 @@ export async function writePictures(
     .slice(0, MOST)
   const images = chosen.map(({ index }) => test.get(index).image)
   const guesses = classifyPictures(model, trained, images)
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   for (const [i, { file }] of chosen.entries()) await images[i]!.save(join(folder, file))
   const pictures = chosen.map(({ name, file }, i) => ({
     file: join(folder, file),

@@ -1,7 +1,7 @@
 /** The output folder of a run, and the settings in it that let the run be resumed. */
-import { access, constants, mkdir, readFile, stat, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { writeFileAtomic } from '@convnets/weights'
+import { access, constants, readFile, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { makeFolder, writeFileAtomic } from '@convnets/weights'
 import { diskProblem, Failure, UsageError } from './failure.ts'
 import { dataSets, optimizers, type Settings, schedules } from './settings.ts'
 
@@ -36,18 +36,6 @@ const exists = (path: string): Promise<boolean> =>
   )
 
 const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
-
-/** Makes a folder and what is missing above it. Node's own `recursive` never ends where folders cannot be made (/proc). */
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path)
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return
-    if (codeOf(error) !== 'ENOENT' || dirname(path) === path) throw error
-    await makeFolder(dirname(path))
-    await mkdir(path)
-  }
-}
 
 /** Makes the folder, and finds out whether it can be written before hours of training go into it. */
 export async function prepareFolder({ path }: RunFolder): Promise<void> {

@@ -1,6 +1,6 @@
 /** Files from the network, once: checked against their checksum, and put in place only when they are whole. */
 import { ConvnetsError } from '@convnets/tensor'
-import { builtin } from './host.ts'
+import { builtin, makeFolder } from './host.ts'
 
 /** A file that could not be fetched from anywhere it is offered. `cause` holds what went wrong at each address. */
 export class DownloadError extends ConvnetsError {
@@ -113,10 +113,10 @@ export async function download(
   files: readonly RemoteFile[],
   { from, to, signal, onProgress }: DownloadOptions,
 ): Promise<void> {
-  const { promises: fs, existsSync } = builtin('node:fs', 'download')
+  const { existsSync } = builtin('node:fs', 'download')
   const { join } = builtin('node:path', 'download')
   signal?.throwIfAborted()
-  await fs.mkdir(to, { recursive: true })
+  await makeFolder(to)
   const missing = files.filter(({ name }) => !existsSync(join(to, name)))
   const totalBytes = missing.reduce((total, { bytes }) => total + bytes, 0)
   let finishedBytes = 0

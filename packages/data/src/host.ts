@@ -41,3 +41,17 @@ export async function readBytes(source: FileSource, wanted: string, signal?: Abo
   }
   return new Uint8Array(await answer.arrayBuffer())
 }
+
+/**
+ * Makes a folder and what is missing above it. (`mkdir` with `recursive` never ends in Node where a file system refuses, as
+ * /proc does.)
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const { promises: fs, existsSync } = builtin('node:fs', 'makeFolder')
+  const { dirname } = builtin('node:path', 'makeFolder')
+  if (existsSync(path)) return
+  if (dirname(path) !== path) await makeFolder(dirname(path))
+  await fs.mkdir(path).catch((error: unknown) => {
+    if (!existsSync(path)) throw error
+  })
+}

@@ -562,7 +562,7 @@ function cases(backend: t.Backend, other: t.Backend): Record<string, Case[]> {
       [() => t.sum(matrix, { dim: [0, 0] }), ShapeError, /sum: dim names an axis twice: \[0, 0\]/],
       [() => t.sum(matrix, { dim: 0.5 }), ShapeError, /sum: dim expects an integer from -2 to 1, got 0.5/],
       [() => t.sum(matrix, { dim: wrong('rows') }), ShapeError, /sum: dim expects an integer from -2 to 1, got rows/],
-      [() => t.sum(truth), DTypeError, /sum: x expects numbers, got bool; convert with to\(\)/],
+      [() => t.amax(truth), DTypeError, /amax: x expects numbers, got bool; convert with to\(\)/],
       [() => t.sum(gone), DisposedError, freed],
       [() => t.sum(wrong([1])), ArgumentError, /sum: x expects a Tensor, got an array/],
       [() => t.mean(whole), DTypeError, /mean: x expects float32 or float64, got int32/],

@@ -1,7 +1,7 @@
 /** What training asks of data and models. */
 import { ArgumentError, crossEntropy, Tensor } from '@convnets/tensor'
 
-/** A batch: input (N, ...) and what the model should make of it. Other fields are passed on to the loss. */
+/** A batch: input (N, ...) and what the model should make of it. */
 export interface TrainingBatch {
   readonly input: Tensor
   /** (N) class numbers for the default loss and for accuracy; anything the loss understands otherwise. */
@@ -40,9 +40,9 @@ export interface Model<Output = Tensor> {
 }
 
 /** How a model's output is judged. */
-export interface Judgement<Output, B extends TrainingBatch> {
-  /** A scalar, the mean over the batch. Default: cross-entropy of the logits. */
-  readonly loss?: (output: Output, target: Tensor, batch: B) => Tensor
+export interface Judgement<Output> {
+  /** A scalar, the mean over the batch; `crossEntropy` and its like as they are. Default: cross-entropy of the logits. */
+  readonly loss?: (output: Output, target: Tensor) => Tensor
   /** The logits (N, classes) in the output, for accuracy. Default: the output, or its field `logits`. */
   readonly logits?: (output: Output) => Tensor | undefined
 }
@@ -59,20 +59,18 @@ function logitsOf<Output>(
 }
 
 /** Loss and logits of a batch. @throws ArgumentError for a loss that is not one number. */
-export function judge<Output, B extends TrainingBatch>(
+export function judge<Output>(
   op: string,
   model: Model<Output>,
-  batch: B,
-  judgement: Judgement<Output, B>,
+  batch: TrainingBatch,
+  judgement: Judgement<Output>,
 ): { loss: Tensor; logits: Tensor | undefined } {
   const output = model.forward(batch.input)
   const logits = logitsOf(output, judgement.logits)
   if (judgement.loss === undefined && logits === undefined) {
     throw new ArgumentError(`${op}: loss expects a function for a model whose output has no logits, got undefined`)
   }
-  const loss = judgement.loss
-    ? judgement.loss(output, batch.target, batch)
-    : crossEntropy(logits as Tensor, batch.target)
+  const loss = judgement.loss ? judgement.loss(output, batch.target) : crossEntropy(logits as Tensor, batch.target)
   if (!(loss instanceof Tensor) || loss.size !== 1) {
     const got = loss instanceof Tensor ? `(${loss.shape.join(', ')})` : String(loss)
     throw new ArgumentError(`${op}: loss expects to give one number, such as a mean over the batch, got ${got}`)

@@ -1,16 +1,7 @@
 /** A model measured on data. */
 import { noGrad, tidy } from '@convnets/tensor'
 import { breather } from './breath.ts'
-import {
-  checkLoader,
-  disposeBatch,
-  type Judgement,
-  judge,
-  type Loader,
-  type Model,
-  modesOf,
-  type TrainingBatch,
-} from './data.ts'
+import { checkLoader, disposeBatch, type Judgement, judge, type Loader, type Model, modesOf } from './data.ts'
 import { checkTopK, hitsByRank, Meter, type Metrics } from './metrics.ts'
 
 /** How far an evaluation is. */
@@ -24,7 +15,7 @@ export interface EvaluationProgress {
 }
 
 /** How to measure. */
-export interface EvaluateOptions<Output, B extends TrainingBatch> extends Judgement<Output, B> {
+export interface EvaluateOptions<Output> extends Judgement<Output> {
   /** The k of top-k accuracies besides 1, such as [5]. Default none. */
   readonly topK?: readonly number[]
   readonly onProgress?: (progress: EvaluationProgress) => void
@@ -43,10 +34,10 @@ export interface Evaluation extends Metrics {
  *
  * @throws ArgumentError for a loader without batches or a loss that is not one number; the signal's reason when aborted.
  */
-export async function evaluate<Output, B extends TrainingBatch>(
+export async function evaluate<Output>(
   model: Model<Output>,
-  loader: Loader<B>,
-  options: EvaluateOptions<Output, B> = {},
+  loader: Loader,
+  options: EvaluateOptions<Output> = {},
 ): Promise<Evaluation> {
   checkLoader('evaluate', 'loader', loader)
   const topK = checkTopK('evaluate', options.topK ?? [])

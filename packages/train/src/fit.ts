@@ -64,6 +64,8 @@ class Run<Output, B extends TrainingBatch> {
   #history: EpochRecord[] = []
   #trainingSeconds = 0
   #samples = 0
+  /** When the step at hand began; undefined between epochs and while a checkpoint is written. */
+  #stepStart: number | undefined
   /** When the run would have begun, had it never been stopped. */
   #origin = performance.now()
   #sessionStart = { at: performance.now(), step: 0 }
@@ -109,7 +111,7 @@ class Run<Output, B extends TrainingBatch> {
   async #trainEpoch(): Promise<boolean> {
     const { train, signal, checkpointEvery } = this.#options
     if (signal?.aborted) return false
-    let started = performance.now()
+    this.#stepStart = performance.now()
     for await (const batch of train.epoch(this.#epoch, { from: this.#batch })) {
       try {
         await this.#take(this.#launch(batch))
@@ -117,13 +119,15 @@ class Run<Output, B extends TrainingBatch> {
         disposeBatch(batch)
       }
       await this.#breathe()
-      this.#trainingSeconds += (performance.now() - started) / 1000
+      this.#trainingSeconds = this.#secondsTrained
+      this.#stepStart = undefined
       if (signal?.aborted) return false
       if (checkpointEvery !== undefined && this.#step % checkpointEvery === 0 && this.#batch < train.length) {
         await this.#save()
       }
-      started = performance.now()
+      this.#stepStart = performance.now()
     }
+    this.#stepStart = undefined
     await this.#drain()
     return true
   }
@@ -356,8 +360,14 @@ class Run<Output, B extends TrainingBatch> {
     }
   }
 
+  /** Time in steps, the one at hand included. */
+  get #secondsTrained(): number {
+    return this.#trainingSeconds + (this.#stepStart === undefined ? 0 : (performance.now() - this.#stepStart) / 1000)
+  }
+
   get #rate(): number {
-    return this.#trainingSeconds > 0 ? this.#samples / this.#trainingSeconds : 0
+    const seconds = this.#secondsTrained
+    return seconds > 0 ? this.#samples / seconds : 0
   }
 
   #result(stopped: FitResult['stopped']): FitResult {

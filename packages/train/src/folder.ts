@@ -1,6 +1,6 @@
 /** Where a run leaves its files: a folder on disk, or anything that keeps bytes by name. */
 import { BackendError } from '@convnets/tensor'
-import { writeFileAtomic } from '@convnets/weights'
+import { makeFolder, writeFileAtomic } from '@convnets/weights'
 
 /** A place for the files of a run. In browsers it may be memory, IndexedDB or the origin's private file system. */
 export interface RunFolder {
@@ -47,7 +47,7 @@ export function diskFolder(path: string): RunFolder {
       }
     },
     async write(file, bytes) {
-      await fs.mkdir(path, { recursive: true })
+      await makeFolder(path)
       await writeFileAtomic(join(path, file), bytes)
     },
   }

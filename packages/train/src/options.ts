@@ -29,7 +29,7 @@ export interface Progress {
 }
 
 /** How to train. */
-export interface FitOptions<Output, B extends TrainingBatch> extends Judgement<Output, B> {
+export interface FitOptions<Output, B extends TrainingBatch> extends Judgement<Output> {
   /** Training batches. */
   readonly train: Loader<B>
   /** Batches to measure on after every epoch. */

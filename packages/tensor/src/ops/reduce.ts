@@ -30,12 +30,13 @@ function finish(x: Tensor, reduced: Tensor, axes: readonly number[], keepdim: bo
   )
 }
 
-/** Sum over `dim`. bool must be converted first. */
+/** Sum over `dim`; of bool the int32 count of true. */
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
     checkTensors('sum', { x })
     const axes = checkAxes('sum', options.dim, x.rank)
-    return finish(x, sumAxes(x, axes), axes, options.keepdim)
+    const numbers = x.dtype === 'bool' ? cast(x, 'int32') : x
+    return finish(x, sumAxes(numbers, axes), axes, options.keepdim)
   })
 }
 

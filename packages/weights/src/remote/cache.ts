@@ -6,6 +6,7 @@
  */
 import { writeFileAtomic } from '../atomic.ts'
 import { builtin } from '../host.ts'
+import { makeFolder } from '../make-folder.ts'
 import { type Checksum, checkSha256, sha256OfFile } from './checksum.ts'
 import { DownloadError } from './error.ts'
 import { type Receiver, type TransferOptions, transfer } from './transfer.ts'
@@ -158,7 +159,7 @@ export async function cached(url: string, checksum: Checksum, options: CacheOpti
   if (isOffline(options)) throw new DownloadError(url, 'it is not in the cache, and this is offline mode')
 
   options.signal?.throwIfAborted()
-  await fs.mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   const part = new Part(path)
   await part.open()
   try {
