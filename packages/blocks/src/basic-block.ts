@@ -1,7 +1,15 @@
 /** The block of ResNet-18 and 34, and of the ResNets for CIFAR-10. */
 import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
 import { checkInteger, relu, type Tensor } from '@convnets/tensor'
-import { batchNorm, makeShortcut, meet, type NormLayer, type ResidualOptions, silence } from './residual.ts'
+import {
+  batchNorm,
+  makeShortcut,
+  meet,
+  type NormLayer,
+  type ResidualOptions,
+  silence,
+  withAttentionKey,
+} from './residual.ts'
 
 /**
  * Two 3x3 convolutions and a shortcut. He et al., "Deep residual learning for image recognition", 2015, figure 5 left.
@@ -24,6 +32,7 @@ export class BasicBlock extends Module {
   attention: Layer | undefined
   dropPath: DropPath
   downsample: Layer | undefined
+  readonly #attentionKey: string | undefined
 
   constructor(inChannels: number, width: number, options: ResidualOptions = {}) {
     super()
@@ -35,10 +44,15 @@ export class BasicBlock extends Module {
     this.bn1 = norm(width)
     this.conv2 = new Conv2d(width, width, { kernel: 3, padding: 1, bias: false })
     this.bn2 = norm(width)
+    this.#attentionKey = options.attentionKey
     this.attention = options.attention?.(width)
     this.dropPath = new DropPath(options.dropPath ?? 0)
     this.downsample = makeShortcut(inChannels, width, stride, options.shortcut)
     if (options.zeroInit === true) silence(this.bn2)
+  }
+
+  override fields(): Iterable<readonly [string, unknown]> {
+    return withAttentionKey(this, this.#attentionKey)
   }
 
   forward(x: Tensor): Tensor {

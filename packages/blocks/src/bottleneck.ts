@@ -1,13 +1,23 @@
 /** The block of ResNet-50, 101 and 152 and, with more width or groups, of wide ResNets and ResNeXt. */
 import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
 import { ArgumentError, checkInteger, relu, type Tensor } from '@convnets/tensor'
-import { batchNorm, makeShortcut, meet, type NormLayer, type ResidualOptions, silence } from './residual.ts'
+import {
+  batchNorm,
+  makeShortcut,
+  meet,
+  type NormLayer,
+  type ResidualOptions,
+  silence,
+  withAttentionKey,
+} from './residual.ts'
 
 export interface BottleneckOptions extends ResidualOptions {
   /** Channels that come out. Default 4 times the width. */
   readonly outChannels?: number
   /** Groups of the 3x3 convolution. Default 1; ResNeXt has 32. */
   readonly groups?: number
+  /** Channels between the first two convolutions. Default the width; SENet-154 has half of it. */
+  readonly reduced?: number
   /**
    * Which convolution makes the step: the 3x3 one ('conv2', default: ResNet v1.5, as torchvision and timm), or the first
    * 1x1 one ('conv1': v1, the paper's, as Caffe's models and SE-ResNet).
@@ -38,6 +48,7 @@ export class Bottleneck extends Module {
   attention: Layer | undefined
   dropPath: DropPath
   downsample: Layer | undefined
+  readonly #attentionKey: string | undefined
 
   constructor(inChannels: number, width: number, options: BottleneckOptions = {}) {
     super()
@@ -51,17 +62,23 @@ export class Bottleneck extends Module {
     }
     const [stride1, stride2] = strideIn === 'conv1' ? [stride, 1] : [1, stride]
     const groups = options.groups ?? 1
+    const reduced = checkInteger('Bottleneck', 'reduced', options.reduced ?? width, 1)
     this.outChannels = out
-    this.conv1 = new Conv2d(inChannels, width, { kernel: 1, stride: stride1, bias: false })
-    this.bn1 = norm(width)
-    this.conv2 = new Conv2d(width, width, { kernel: 3, stride: stride2, padding: 1, groups, bias: false })
+    this.conv1 = new Conv2d(inChannels, reduced, { kernel: 1, stride: stride1, bias: false })
+    this.bn1 = norm(reduced)
+    this.conv2 = new Conv2d(reduced, width, { kernel: 3, stride: stride2, padding: 1, groups, bias: false })
     this.bn2 = norm(width)
     this.conv3 = new Conv2d(width, out, { kernel: 1, bias: false })
     this.bn3 = norm(out)
+    this.#attentionKey = options.attentionKey
     this.attention = options.attention?.(out)
     this.dropPath = new DropPath(options.dropPath ?? 0)
     this.downsample = makeShortcut(inChannels, out, stride, options.shortcut)
     if (options.zeroInit === true) silence(this.bn3)
+  }
+
+  override fields(): Iterable<readonly [string, unknown]> {
+    return withAttentionKey(this, this.#attentionKey)
   }
 
   forward(x: Tensor): Tensor {

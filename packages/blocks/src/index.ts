@@ -13,6 +13,13 @@ export {
 } from './branches.ts'
 export { ConvNormAct, type ConvNormActOptions } from './conv-norm-act.ts'
 export {
+  DenseBlock,
+  DenseLayer,
+  type DenseLayerOptions,
+  Transition,
+  type TransitionOptions,
+} from './dense.ts'
+export {
   AuxImageModel,
   type AuxOutput,
   type HeadLossOptions,
@@ -65,5 +72,13 @@ export {
   type PretrainedWeights,
 } from './registry.ts'
 export type { Block, NormLayer, ResidualOptions } from './residual.ts'
-export { PadShortcut, padShortcut, projectionShortcut, type Shortcut } from './shortcut.ts'
+export {
+  type BranchedBottleneckOptions,
+  ConcatBottleneck,
+  convertResNeXt,
+  joinBranches,
+  SummedBottleneck,
+} from './resnext-forms.ts'
+export { PadShortcut, padShortcut, projectionShortcut, type Shortcut, wideProjectionShortcut } from './shortcut.ts'
+export { SqueezeExcitation, type SqueezeExcitationOptions } from './squeeze-excitation.ts'
 export { type BlockClass, dropPathRates, type StageOptions, type StageShape, stage } from './stage.ts'

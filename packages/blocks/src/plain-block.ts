@@ -1,5 +1,5 @@
 /** The basic block without its shortcut: what residual learning is compared with. */
-import { Conv2d, Module } from '@convnets/nn'
+import { Conv2d, type Layer, Module } from '@convnets/nn'
 import { checkInteger, relu, type Tensor } from '@convnets/tensor'
 import { batchNorm, type NormLayer } from './residual.ts'
 
@@ -8,12 +8,14 @@ export interface PlainBlockOptions {
   readonly stride?: number
   /** Makes the normalisations. Default: `BatchNorm2d`. */
   readonly norm?: (channels: number) => NormLayer
+  /** Makes a layer in front of the last activation, given its channels: squeeze-and-excitation and the like. */
+  readonly attention?: (channels: number) => Layer
 }
 
 /**
  * Two 3x3 convolutions, nothing around them. The plain networks of He et al. 2015, section 4.2.
  *
- *     x -- conv 3x3 / stride -- norm -- relu -- conv 3x3 -- norm -- relu -- y
+ *     x -- conv 3x3 / stride -- norm -- relu -- conv 3x3 -- norm [-- attention] -- relu -- y
  *
  * (N, inChannels, H, W) to (N, width, ceil(H / stride), ceil(W / stride)). Keys are those of `BasicBlock`.
  */
@@ -26,6 +28,7 @@ export class PlainBlock extends Module {
   bn1: NormLayer
   conv2: Conv2d
   bn2: NormLayer
+  attention: Layer | undefined
 
   constructor(inChannels: number, width: number, options: PlainBlockOptions = {}) {
     super()
@@ -37,10 +40,12 @@ export class PlainBlock extends Module {
     this.bn1 = norm(width)
     this.conv2 = new Conv2d(width, width, { kernel: 3, padding: 1, bias: false })
     this.bn2 = norm(width)
+    this.attention = options.attention?.(width)
   }
 
   forward(x: Tensor): Tensor {
     const y = relu(this.bn1.forward(this.conv1.forward(x)))
-    return relu(this.bn2.forward(this.conv2.forward(y)))
+    const normal = this.bn2.forward(this.conv2.forward(y))
+    return relu(this.attention === undefined ? normal : this.attention.forward(normal))
   }
 }

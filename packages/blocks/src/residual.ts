@@ -22,6 +22,8 @@ export interface ResidualOptions {
   readonly norm?: (channels: number) => NormLayer
   /** Makes a layer at the end of the residual branch, given its channels: squeeze-and-excitation and the like. */
   readonly attention?: (channels: number) => Layer
+  /** Key of that layer in checkpoints. Default `attention`. */
+  readonly attentionKey?: string
   /** Probability that a sample skips the residual branch in training. Default 0. Huang et al. 2016. */
   readonly dropPath?: number
   /** Starts with the block as its shortcut: the last normalisation scales by 0. Default false. Goyal et al. 2017. */
@@ -60,4 +62,9 @@ export function meet(
 ): Tensor {
   const gated = attention === undefined ? branch : attention.forward(branch)
   return addRelu(dropPath.forward(gated), downsample === undefined ? x : downsample.forward(x))
+}
+
+/** Fields of a block by key, with the attention under the key that checkpoints have for it. */
+export function withAttentionKey(block: object, key = 'attention'): (readonly [key: string, value: unknown])[] {
+  return Object.entries(block).map(([field, value]) => [field === 'attention' ? key : field, value] as const)
 }

@@ -60,3 +60,15 @@ export function projectionShortcut(inChannels: number, outChannels: number, stri
     new BatchNorm2d(outChannels),
   )
 }
+
+/**
+ * Option B with a 3x3 convolution, as in SENet-154, whose strided shortcuts so see every pixel.
+ *
+ *     x --- conv 3x3 / stride --- norm --- y
+ */
+export function wideProjectionShortcut(inChannels: number, outChannels: number, stride: number): Sequential {
+  return new Sequential(
+    new Conv2d(inChannels, outChannels, { kernel: 3, stride, padding: 1, bias: false }),
+    new BatchNorm2d(outChannels),
+  )
+}

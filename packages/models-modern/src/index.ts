@@ -8,6 +8,20 @@ export {
   type ModelOptions,
   type PretrainedWeights,
 } from '@convnets/blocks'
+export {
+  DenseNet,
+  type DenseNetConfig,
+  type DenseNetOptions,
+  densenet_bc_40_12,
+  densenet_bc_100_12,
+  densenet_bc_190_40,
+  densenet_bc_250_24,
+  densenet121,
+  densenet161,
+  densenet169,
+  densenet201,
+  densenet264,
+} from './densenet.ts'
 export { modern } from './modern.ts'
 export {
   ResNet,
@@ -34,3 +48,19 @@ export {
   resnet56,
   resnet110,
 } from './resnet-cifar.ts'
+export { resnext50_32x4d, resnext101_32x8d, resnext101_64x4d } from './resnext.ts'
+export {
+  legacy_senet154,
+  legacy_seresnet18,
+  legacy_seresnet34,
+  legacy_seresnet50,
+  legacy_seresnet101,
+  legacy_seresnet152,
+  legacy_seresnext50_32x4d,
+  legacy_seresnext101_32x4d,
+  SENet,
+  type SENetConfig,
+  type SENetOptions,
+  seresnet50,
+} from './senet.ts'
+export { wide_resnet50_2, wide_resnet101_2 } from './wide-resnet.ts'

@@ -23,7 +23,8 @@ import {
   stage,
 } from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, init, Linear, type Module, type Sequential } from '@convnets/nn'
-import { ArgumentError, checkInteger, checkNumber, globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
+import { globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
+import { readOptions } from './options.ts'
 
 /** What tells one of these networks from another. */
 export interface CifarResNetConfig {
@@ -80,17 +81,9 @@ export class CifarResNet extends ImageModel {
 
   constructor(config: CifarResNetConfig, options: CifarResNetOptions = {}) {
     super()
-    const { numClasses = 10, inChannels = 3, dropout = 0, dropPath = 0 } = options
     const { name, depth, block } = config
-    checkInteger(name, 'numClasses', numClasses, 1)
-    checkInteger(name, 'inChannels', inChannels, 1)
-    checkNumber(name, 'dropout', dropout, 0, 1)
-    checkNumber(name, 'dropPath', dropPath, 0, 1)
-    if (block === 'plain' && dropPath > 0) {
-      throw new ArgumentError(
-        `${name}: dropPath expects 0, since without shortcuts no block can be left out, got ${dropPath}`,
-      )
-    }
+    const defaults = { numClasses: 10, shortcuts: block !== 'plain' }
+    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, defaults)
     this.config = config
     this.conv1 = new Conv2d(inChannels, 16, { kernel: 3, padding: 1, bias: false })
     this.bn1 = new BatchNorm2d(16)

@@ -19,7 +19,6 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
-  type PretrainedWeights,
   stage,
 } from '@convnets/blocks'
 import {
@@ -28,14 +27,16 @@ import {
   Conv2d,
   Dropout,
   init,
+  type Layer,
   Linear,
   MaxPool2d,
   type Module,
   ReLU,
   type Sequential,
 } from '@convnets/nn'
-import { checkInteger, checkNumber, flatten, type Tensor } from '@convnets/tensor'
-import { imagenet } from './imagenet.ts'
+import { flatten, type Tensor } from '@convnets/tensor'
+import { readOptions } from './options.ts'
+import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** What tells one ResNet from another. */
 export interface ResNetConfig {
@@ -48,11 +49,15 @@ export interface ResNetConfig {
   readonly groups?: number
   /** Channels of each group in the first stage; doubles with every stage. Default 64. */
   readonly widthPerGroup?: number
+  /** Key of the attention in checkpoints. Default `attention`. */
+  readonly attentionKey?: string
 }
 
 export interface ResNetOptions extends ModelOptions {
   /** Starts every residual branch at zero. Default false, as in torchvision (timm: true). Goyal et al. 2017. */
   readonly zeroInitResidual?: boolean
+  /** Makes a layer at the end of every residual branch, given its channels: `(c) => new SqueezeExcitation(c)`. */
+  readonly attention?: (channels: number) => Layer
 }
 
 interface Variant {
@@ -60,8 +65,8 @@ interface Variant {
   readonly depths: ResNetConfig['depths']
   readonly params: number
   readonly macs: number
-  /** File name, resize, top-1 and top-5 of torchvision's weights, best first. */
-  readonly weights: Readonly<Record<string, readonly [file: string, resize: number, top1: number, top5: number]>>
+  /** torchvision's weights, best first. */
+  readonly weights: Readonly<Record<string, TorchvisionFile>>
 }
 
 /** Table 1 of the paper; weights of torchvision 0.14. */
@@ -133,12 +138,9 @@ export class ResNet extends ImageModel {
 
   constructor(config: ResNetConfig, options: ResNetOptions = {}) {
     super()
-    const { numClasses = 1000, inChannels = 3, dropout = 0, dropPath = 0, zeroInitResidual = false } = options
-    const { name, block, depths, groups = 1, widthPerGroup = 64 } = config
-    checkInteger(name, 'numClasses', numClasses, 1)
-    checkInteger(name, 'inChannels', inChannels, 1)
-    checkNumber(name, 'dropout', dropout, 0, 1)
-    checkNumber(name, 'dropPath', dropPath, 0, 1)
+    const { zeroInitResidual = false, attention } = options
+    const { name, block, depths, groups = 1, widthPerGroup = 64, attentionKey } = config
+    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options)
     this.config = config
     this.conv1 = new Conv2d(inChannels, 64, { kernel: 7, stride: 2, padding: 3, bias: false })
     this.bn1 = new BatchNorm2d(64)
@@ -153,6 +155,8 @@ export class ResNet extends ImageModel {
         stride: i === 0 ? 1 : 2,
         dropPath: rates[i] ?? 0,
         zeroInit: zeroInitResidual,
+        ...(attention && { attention }),
+        ...(attentionKey && { attentionKey }),
       }
       if (block === 'basic') return stage(BasicBlock, { ...shape, width: planes })
       const width = Math.floor((planes * widthPerGroup) / 64) * groups
@@ -203,10 +207,6 @@ function initialize(module: Module): void {
 
 function resnet(name: keyof typeof variants): ModelEntry<ResNetOptions, ResNet> {
   const { block, depths, params, macs, weights }: Variant = variants[name]
-  const published: [string, PretrainedWeights][] = Object.entries(weights).map(([tag, [file, resize, top1, top5]]) => [
-    tag,
-    imagenet({ name: tag, file, resize, top1, top5 }),
-  ])
   const facts = {
     name,
     paper: 'He et al., "Deep residual learning for image recognition", 2015, table 1 (arXiv:1512.03385)',
@@ -214,7 +214,7 @@ function resnet(name: keyof typeof variants): ModelEntry<ResNetOptions, ResNet> 
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: Object.fromEntries(published),
+    weights: torchvision(weights),
   }
   return defineModel(facts, (options) => new ResNet({ name, block, depths }, options))
 }

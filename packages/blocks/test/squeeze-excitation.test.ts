@@ -1,0 +1,128 @@
+/** Squeeze-and-excitation alone, and plugged into blocks of other papers. */
+import {
+  BasicBlock,
+  Bottleneck,
+  DenseBlock,
+  PlainBlock,
+  SqueezeExcitation,
+  wideProjectionShortcut,
+} from '@convnets/blocks'
+import { Hardsigmoid, type Layer, SiLU } from '@convnets/nn'
+import { reference, type Tensor, tensor } from '@convnets/tensor'
+import { checkGradient, fill, fillModel, relativeError } from '@convnets/testkit'
+import { describe, expect, test } from 'vitest'
+
+const values = (t: Tensor): number[] => Array.from(t.dataSync())
+const exact = (shape: readonly number[], name = 'x'): Tensor =>
+  tensor(fill(name, shape), { shape, dtype: 'float64', backend: reference })
+
+describe('the gates', () => {
+  test('are the sigmoid of two linear layers on the means, and scale whole channels', () => {
+    const block = fillModel(new SqueezeExcitation(4, { reduction: 2 }).to('float64').to(reference))
+    const x = exact([2, 4, 3, 5])
+    const [w1, b1, w2, b2] = [block.fc1.weight, block.fc1.bias, block.fc2.weight, block.fc2.bias].map((t) =>
+      values(t as Tensor),
+    ) as [number[], number[], number[], number[]]
+    const pixels = values(x)
+    const expected = pixels.slice()
+    for (let n = 0; n < 2; n++) {
+      const mean = [0, 1, 2, 3].map(
+        (c) => pixels.slice((n * 4 + c) * 15, (n * 4 + c + 1) * 15).reduce((a, b) => a + b) / 15,
+      )
+      const dot = (w: number[], row: number, v: number[]): number =>
+        v.reduce((sum, value, i) => sum + value * (w[row * v.length + i] ?? 0), 0)
+      const hidden = [0, 1].map((i) => Math.max(0, dot(w1, i, mean) + (b1[i] ?? 0)))
+      for (let c = 0; c < 4; c++) {
+        const gate = 1 / (1 + Math.exp(-dot(w2, c, hidden) - (b2[c] ?? 0)))
+        for (let i = 0; i < 15; i++) expected[(n * 4 + c) * 15 + i] = gate * (pixels[(n * 4 + c) * 15 + i] ?? 0)
+      }
+    }
+    expect(relativeError(values(block.forward(x)), expected)).toBeLessThan(1e-12)
+    expect(block.gates(x).shape).toEqual([2, 4, 1, 1])
+  })
+
+  test('have the gradients of central differences', () => {
+    const block = fillModel(new SqueezeExcitation(3, { squeeze: 2, act: () => new SiLU() }).to('float64').to(reference))
+    const { errors } = checkGradient((x) => block.forward(x as Tensor), [exact([2, 3, 3, 2])])
+    for (const error of errors) expect(error).toBeLessThan(1e-6)
+  })
+
+  test('squeeze to a sixteenth by default, never to nothing', () => {
+    const middle = (block: SqueezeExcitation): number => block.fc1.outChannels
+    expect([256, 64, 40, 4].map((channels) => middle(new SqueezeExcitation(channels)))).toEqual([16, 4, 2, 1])
+    expect(middle(new SqueezeExcitation(64, { reduction: 4 }))).toBe(16)
+  })
+
+  test('take other functions and keys', () => {
+    const block = new SqueezeExcitation(8, { gate: () => new Hardsigmoid(), keys: ['conv_reduce', 'conv_expand'] })
+    expect([...block.stateDict().keys()]).toEqual([
+      'conv_reduce.weight',
+      'conv_reduce.bias',
+      'conv_expand.weight',
+      'conv_expand.bias',
+    ])
+    expect([block.inChannels, block.outChannels]).toEqual([8, 8])
+  })
+})
+
+test.each<[string, (attention: (channels: number) => Layer) => Layer, number]>([
+  ['BasicBlock', (attention) => new BasicBlock(8, 8, { attention }), 8],
+  ['Bottleneck', (attention) => new Bottleneck(8, 4, { attention }), 16],
+  ['PlainBlock', (attention) => new PlainBlock(8, 8, { attention }), 8],
+  ['DenseBlock', (attention) => new DenseBlock(8, 4, 1, { attention }), 4],
+])('goes into %s by one option', (_, make, channels) => {
+  const made: number[] = []
+  const block = make((c) => {
+    made.push(c)
+    return new SqueezeExcitation(c)
+  })
+  expect(made).toEqual([channels])
+  expect([...block.stateDict().keys()].filter((key) => key.includes('fc1'))).toHaveLength(2)
+  expect(block.forward(tensor(Float32Array.from(fill('x', [1, 8, 4, 4])), { shape: [1, 8, 4, 4] })).rank).toBe(4)
+})
+
+test('the key of the attention in checkpoints is open, the order is that of the published ones', () => {
+  const attention = (channels: number): Layer => new SqueezeExcitation(channels)
+  for (const block of [
+    new BasicBlock(4, 8, { attention, attentionKey: 'se_module' }),
+    new Bottleneck(4, 2, { attention, attentionKey: 'se_module' }),
+  ]) {
+    const children = [...block.namedChildren().keys()].filter((key) => key !== 'dropPath')
+    expect(children.slice(-2)).toEqual(['se_module', 'downsample'])
+  }
+})
+
+test('the bottleneck of SENet-154: half the width first, a 3x3 shortcut', () => {
+  const block = new Bottleneck(32, 32, {
+    reduced: 16,
+    outChannels: 64,
+    groups: 8,
+    shortcut: wideProjectionShortcut,
+    stride: 2,
+  })
+  const shapes = Object.fromEntries([...block.stateDict()].map(([key, { shape }]) => [key, shape]))
+  expect(shapes).toMatchObject({
+    'conv1.weight': [16, 32, 1, 1],
+    'bn1.weight': [16],
+    'conv2.weight': [32, 2, 3, 3],
+    'conv3.weight': [64, 32, 1, 1],
+    'downsample.0.weight': [64, 32, 3, 3],
+  })
+  const x = tensor(Float32Array.from(fill('x', [1, 32, 5, 4])), { shape: [1, 32, 5, 4] })
+  expect(block.forward(x).shape).toEqual([1, 64, 3, 2])
+})
+
+test.each<[() => unknown, string]>([
+  [() => new SqueezeExcitation(0), 'SqueezeExcitation: channels expects an integer of at least 1, got 0'],
+  [
+    () => new SqueezeExcitation(8, { reduction: 0 }),
+    'SqueezeExcitation: reduction expects an integer of at least 1, got 0',
+  ],
+  [
+    () => new SqueezeExcitation(8, { squeeze: 1.5 }),
+    'SqueezeExcitation: squeeze expects an integer of at least 1, got 1.5',
+  ],
+  [() => new Bottleneck(8, 8, { reduced: 0 }), 'Bottleneck: reduced expects an integer of at least 1, got 0'],
+])('bad arguments, case %#', (call, message) => {
+  expect(call).toThrow(message)
+})
