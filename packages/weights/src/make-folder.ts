@@ -6,11 +6,15 @@ import { builtin } from './host.ts'
  * `recursive` never ends in Node where a file system refuses, as /proc does.)
  */
 export async function makeFolder(path: string): Promise<void> {
-  const { promises: fs, existsSync } = builtin('node:fs', 'makeFolder')
+  const { promises: fs } = builtin('node:fs', 'makeFolder')
   const { dirname } = builtin('node:path', 'makeFolder')
-  if (existsSync(path)) return
-  if (dirname(path) !== path) await makeFolder(dirname(path))
-  await fs.mkdir(path).catch((error: unknown) => {
-    if (!existsSync(path)) throw error
+  const make = (): Promise<void> =>
+    fs.mkdir(path).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EEXIST' || !(await fs.stat(path)).isDirectory()) throw error
+    })
+  await make().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await make()
   })
 }
