@@ -264,4 +264,46 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
       host.engine.precision = 'fast'
     }
   })
+
+  it('equal the reference in the short sums of strict precision', () => {
+    host.engine.precision = 'strict'
+    try {
+      forSeeds(150, (random) => {
+        const spec = anySpec(random)
+        check(random, { ...spec, inChannels: spec.inChannels * between(random, 4, 24) }, [1e-6, 1e-5])
+        check(random, { ...pointwiseSpec(random), inChannels: between(random, 60, 200) }, [1e-6, 1e-5])
+      })
+    } finally {
+      host.engine.precision = 'fast'
+    }
+  })
+
+  it('round less where precision is strict', () => {
+    const random = new Generator(5)
+    // No 3 x 3 kernel, which Winograd would take where precision is fast.
+    for (const spec of [square(1, 8, 96, 16, 5), square(1, 8, 2048, 16, 1)]) {
+      const size = sizes(spec)
+      const [x, w] = [normals(random, size.x), normals(random, size.w)] as const
+      const [from, weight] = [x, w].map((values) => Float32Array.from(values)) as [Float32Array, Float32Array]
+      const expected = new Float64Array(size.y)
+      convForward(from, weight, null, spec, expected)
+      const error = (precision: 'fast' | 'strict'): number => {
+        host.engine.precision = precision
+        try {
+          let sum = 0
+          host.case(() => {
+            const [a, b] = [host.normals(random, size.x), host.normals(random, size.w)]
+            host.array(a).set(from)
+            host.array(b).set(weight)
+            const got = host.keep(kernels.conv2d(a, b, null, spec))
+            sum = got.reduce((total, value, i) => total + (value - (expected[i] as number)) ** 2, 0)
+          })
+          return Math.sqrt(sum)
+        } finally {
+          host.engine.precision = 'fast'
+        }
+      }
+      expect(error('strict')).toBeLessThan(0.6 * error('fast'))
+    }
+  })
 })

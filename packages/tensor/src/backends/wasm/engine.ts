@@ -82,7 +82,10 @@ function hasRelaxedSimd(): boolean {
 
 /** Everything is made when it is first asked for: an engine that is never used reserves no memory. */
 export class Engine {
-  /** `fast` allows algorithms that change the last digits: Winograd convolution, about 1e-5 of the largest value. */
+  /**
+   * `fast` allows algorithms that change the last digits: Winograd convolution, about 1e-5 of the largest value. `strict`
+   * also sums in short parts, which rounds less.
+   */
   precision: 'fast' | 'strict' = 'fast'
   readonly #options: EngineOptions
   #heap: Heap | undefined

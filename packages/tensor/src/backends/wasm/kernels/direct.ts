@@ -6,7 +6,7 @@ import { type FunctionBuilder, i32, ints, type Local } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
-import { eachUnit, Tile, type TileShape, tileShape } from './tile.ts'
+import { eachUnit, strictDepth, Tile, type TileShape, tileShape } from './tile.ts'
 
 /** A convolution with packed weights; all places are byte offsets. */
 export interface DirectSpec extends Windows {
@@ -57,9 +57,11 @@ export function direct(
   // A row of the kernel is one run if nothing lies between its cells.
   const oneRun = (groups === 1 && dilationWidth === 1) || kernelWidth === 1
   const run = oneRun ? kernelWidth * groupIn : groupIn
+  // Partial sums of a run; 0 for none.
+  const parts = engine.precision === 'strict' && depth > strictDepth ? Math.ceil(run / strictDepth) : 0
   const perImage = spec.outHeight * spec.outWidth * groupOut * groups * depth
   const plan = planStrips(spec, stripBytes, (spec.outHeight * spec.batch) / 8)
-  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied}`
+  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied} ${parts}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
@@ -121,16 +123,30 @@ export function direct(
               if (bias) tile.broadcast(b.let(i32.add(bias_, channel)), valid)
               else tile.clear()
               b.set(panelAt, panelStart)
+              // Under strict precision short partial sums are added to what lies in the result, the bias first.
+              const out = (i: number) => [rowsC[i]!, 0] as const
+              if (parts > 0) tile.store(out, valid)
+              const part = (steps: number) => {
+                tile.clear()
+                tile.multiply(rowsA, panelAt, steps)
+                tile.addFrom(out, valid)
+                tile.store(out, valid)
+              }
+              const multiply = () => {
+                if (parts === 0) tile.multiply(rowsA, panelAt, run)
+                else if (parts > 1) times(b, parts - 1, () => part(strictDepth))
+                if (parts > 0) part(run - (parts - 1) * strictDepth)
+              }
               times(b, kernelHeight, () => {
-                if (oneRun) tile.multiply(rowsA, panelAt, run)
+                if (oneRun) multiply()
                 else
                   times(b, kernelWidth, () => {
-                    tile.multiply(rowsA, panelAt, run)
+                    multiply()
                     for (const pointer of rowsA) b.add(pointer, dilationWidth * column - groupIn * 4)
                   })
                 if (kernelHeight > 1) for (const pointer of rowsA) b.add(pointer, nextRow)
               })
-              tile.store((i) => [rowsC[i]!, 0], valid)
+              if (parts === 0) tile.store(out, valid)
             })
           }
           const [group, panel] = [b.local('i32'), b.local('i32')]

@@ -7,7 +7,7 @@ import { type FunctionBuilder, f32x4, i32, ints, type Local, select, type Value,
 import { transposeMatrix } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { pack, packedBytes, transpose4 } from './pack.ts'
-import { eachUnit, multiplyAdd, Tile, type TileShape, tileShape } from './tile.ts'
+import { eachUnit, multiplyAdd, strictDepth, Tile, type TileShape, tileShape } from './tile.ts'
 
 /** Floats of A's block: half of a small second-level cache. */
 const blockFloats = 32768
@@ -68,11 +68,12 @@ export function gemm(
                 const out = (i: number) => [rowsC[i]!, 0] as const
                 b.if(
                   depth,
-                  () => tile.load(out, valid),
+                  () => tile.clear(),
                   () => (bias ? tile.broadcast(b.let(biasAt), valid) : tile.clear()),
                 )
                 b.set(panelAt, start)
                 tile.multiply(rowsA, panelAt, steps)
+                b.if(depth, () => tile.addFrom(out, valid))
                 tile.store(out, valid)
               })
             }
@@ -88,7 +89,7 @@ export function gemm(
       })
     })
   })
-  const depthBlock = Math.min(k, blockDepth)
+  const depthBlock = Math.min(k, engine.precision === 'strict' ? strictDepth : blockDepth)
   const panels = Math.ceil(n / columns)
   // At least eight units where the work is worth it, so that threads come out even.
   let rowBlock = Math.min(roundUp(m, rows), roundUp(Math.ceil(blockFloats / depthBlock), rows))

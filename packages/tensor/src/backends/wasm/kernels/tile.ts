@@ -14,6 +14,12 @@ import {
 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 
+/**
+ * Products in a partial sum under strict precision. The rounding error of a sum grows with the root of its length, so that
+ * of 1000 products in parts of 64 has about a third of what one long sum has.
+ */
+export const strictDepth = 64
+
 /** Rows and columns of a tile; `columns` is a multiple of 4 and the width of the panels that B is packed in. */
 export interface TileShape {
   readonly rows: number
@@ -87,6 +93,13 @@ export class Tile {
 
   load(address: RowAddress, valid: number = this.columns): void {
     this.each(address, valid, (acc, pointer, offset, count) => this.b.set(acc, loadFloats(pointer, offset, count)))
+  }
+
+  /** Adds what lies there. */
+  addFrom(address: RowAddress, valid: number = this.columns): void {
+    this.each(address, valid, (acc, pointer, offset, count) =>
+      this.b.set(acc, f32x4.add(acc, loadFloats(pointer, offset, count))),
+    )
   }
 
   store(address: RowAddress, valid: number = this.columns): void {
