@@ -211,7 +211,7 @@ function copyRun(engine: Engine, source: number, target: number, bytes: number):
  * Copies elements of `size` bytes; `pointers` are where the walks through source and target begin, `strides` count
  * elements. The two must not overlap.
  */
-export function copyStrided(
+function copyStrided(
   engine: Engine,
   size: number,
   pointers: number[],

@@ -20,7 +20,7 @@ export interface DirectSpec extends Windows {
 }
 
 /** Bytes of a strip: a share of a small second-level cache. */
-export const stripBytes = 131072
+const stripBytes = 131072
 
 /**
  * The tile for results of `n` columns and, if it matters, of `m` rows: a smaller one where much of a large one would

@@ -112,7 +112,7 @@ export function gemm(
 }
 
 /** Pointers of the rows `row`, `row + 1`, ...; rows at `end` and behind repeat the last one, which is then computed twice. */
-export function rowPointers(
+function rowPointers(
   b: FunctionBuilder,
   pointers: readonly Local<'i32'>[],
   first: Value<'i32'>,

@@ -35,7 +35,7 @@ export function multiplyAdd(fma: boolean, a: Value<'v128'>, b: Value<'v128'>, c:
 }
 
 /** The first `count` floats at an address, zeros in the other lanes. */
-export function loadFloats(address: Value<'i32'>, offset: number, count: number): Value<'v128'> {
+function loadFloats(address: Value<'i32'>, offset: number, count: number): Value<'v128'> {
   if (count >= 4) return v128.load(address, offset)
   if (count === 1) return v128.load32Zero(address, offset)
   const two = v128.load64Zero(address, offset)
