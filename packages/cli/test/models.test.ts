@@ -14,9 +14,9 @@ describe('models', () => {
   })
 
   test.each([
-    ['resnet50', ['resnet50']],
+    ['resnet50', ['resnet50', 'wide_resnet50_2', 'legacy_seresnet50', 'seresnet50']],
     ['resnet5*', ['resnet50', 'resnet56']],
-    ['net3', ['resnet34', 'resnet32']],
+    ['net3', ['resnet34', 'resnet32', 'legacy_seresnet34']],
     ['plain?0', ['plain20']],
   ])('pattern %s', async (pattern, names) => {
     const { stdout } = await command('models', '--json', pattern)
