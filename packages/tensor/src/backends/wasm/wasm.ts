@@ -73,8 +73,7 @@ export function getThreads(): number {
 /**
  * Chooses how convolutions of the wasm backend are computed: `fast` (the default) allows Winograd's algorithm for 3 x 3
  * kernels, which is two to three times as fast and differs from the plain sum by about 1e-5 of the largest output;
- * `strict` never uses it, and sums
- * in short parts, which rounds less.
+ * `strict` never uses it, and sums in short parts, which rounds less.
  */
 export function setPrecision(precision: 'fast' | 'strict'): void {
   if (precision !== 'fast' && precision !== 'strict') {
