@@ -9,6 +9,7 @@ import { DrawRecorder } from './random.ts'
 import { local, tidy } from './scope.ts'
 import { sameShape, show } from './shape.ts'
 import type { Tensor } from './tensor.ts'
+import { watched, watcher } from './watch.ts'
 
 export interface BackwardOptions {
   /** Records the gradients themselves, so that they can be differentiated again. Implies `retainGraph`. */
@@ -19,6 +20,11 @@ export interface BackwardOptions {
 
 const sum = f.add(f.input(0), f.input(1))
 
+/** a += b for gradients. */
+function addInPlace(a: Tensor, b: Tensor): void {
+  watched('accumulate', a, [b], () => a.backend.update([sum], [a.storage.buffer], [b.storage.buffer], []))
+}
+
 /** a + b for gradients: in place where `a` is nobody else's and nothing is recorded. `a` is used up. */
 function accumulate(a: Tensor, b: Tensor, createGraph: boolean): Tensor {
   if (createGraph) return add(a, b)
@@ -27,7 +33,7 @@ function accumulate(a: Tensor, b: Tensor, createGraph: boolean): Tensor {
     a.dispose()
     return total
   }
-  a.backend.update([sum], [a.storage.buffer], [b.storage.buffer], [])
+  addInPlace(a, b)
   return a
 }
 
@@ -120,6 +126,8 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
           return createGraph ? result : result.alias()
         })
       }
+      const watch = watcher()
+      watch?.step?.(node)
       const results = createGraph ? local(step) : tidy(() => [step(), met] as const)[0]
       drop(g)
       for (const [leaf, piece] of met) deliver({ leaf }, piece)
@@ -128,6 +136,7 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
         if (result !== undefined && edge !== undefined) deliver(edge, result)
       })
       if (!options.retainGraph) node.release()
+      watch?.step?.(undefined)
     }
   } finally {
     for (const g of pending.values()) drop(g)
@@ -172,7 +181,7 @@ function collect(leaf: Tensor, g: Tensor, createGraph: boolean): void {
   if (former === undefined) leaf.grad = createGraph ? g : g.storage.shared ? g.clone() : g.alias()
   else if (createGraph) leaf.grad = add(former, g)
   else if (former.storage.shared) leaf.grad = add(former, g)
-  else former.backend.update([sum], [former.storage.buffer], [g.storage.buffer], [])
+  else addInPlace(former, g)
 }
 
 /**

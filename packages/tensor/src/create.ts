@@ -259,7 +259,15 @@ export interface MemoryReport {
   readonly bytes: number
   /** Largest `bytes` since the start or `resetPeakMemory`. */
   readonly peakBytes: number
-  /** Bytes taken from the system, free blocks and workspace included. */
+  /** All bytes in use: buffers with what rounding adds, what kernels derived from weights, and workspace. */
+  readonly heldBytes: number
+  /** Largest `heldBytes` since the start or `resetPeakMemory`. */
+  readonly peakHeldBytes: number
+  /** Bytes of packed and transformed weights, which live as long as the weights do. */
+  readonly derivedBytes: number
+  /** Bytes of the workspace that kernels share. */
+  readonly workspaceBytes: number
+  /** Bytes taken from the system, free blocks included. */
   readonly reservedBytes: number
 }
 
@@ -268,7 +276,7 @@ export function memory(backend: Backend = defaultBackend()): MemoryReport {
   return { tensors: liveTensors(), ...backend.memory() }
 }
 
-/** Starts a new measurement of `peakBytes`. */
+/** Starts a new measurement of `peakBytes` and `peakHeldBytes`. */
 export function resetPeakMemory(backend: Backend = defaultBackend()): void {
   backend.resetPeak()
 }

@@ -24,6 +24,7 @@ export type {
 } from './backends/backend.ts'
 export { reference } from './backends/reference/reference.ts'
 export { getPrecision, getThreads, setPrecision, setThreads, wasm } from './backends/wasm/wasm.ts'
+export type { GradNode } from './core.ts'
 export {
   arange,
   fromChannelsLast,
@@ -176,3 +177,4 @@ export { defaultGenerator, Generator, type GeneratorState, manualSeed, seeded } 
 export { tidy } from './scope.ts'
 export { checkInteger, checkNumber, type Padding, type Pair, pair, type Shape } from './shape.ts'
 export { type NestedArray, Tensor } from './tensor.ts'
+export { type OpCall, type OpWatcher, watchOps } from './watch.ts'

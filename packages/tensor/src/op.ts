@@ -11,6 +11,7 @@ import { ArgumentError, BackendError, DisposedError, DTypeError, GradientError }
 import { isGradEnabled } from './grad-mode.ts'
 import type { Shape } from './shape.ts'
 import type { Tensor } from './tensor.ts'
+import { watcher } from './watch.ts'
 
 /** Shape and dtype of a tensor that is still to be made. */
 export interface Meta {
@@ -106,6 +107,8 @@ export function run<A>(op: Op<A>, inputs: Inputs, attrs: A): { output: Tensor; e
   })
   const { backend, first } = commonBackend(op.name, inputs)
   const meta = op.infer(inputs, attrs)
+  const watch = watcher()
+  watch?.begin?.(op.name)
   const result = op.forward(inputs, attrs, meta, backend)
   const { output: buffer, extra: extras } = 'output' in result ? result : { output: result, extra: [] }
   const output = first.make(new Storage(backend, buffer), meta.shape, meta.dtype)
@@ -113,6 +116,7 @@ export function run<A>(op: Op<A>, inputs: Inputs, attrs: A): { output: Tensor; e
   if (isGradEnabled() && isFloat(meta.dtype) && inputs.some((input) => input?.requiresGrad === true)) {
     record(op, inputs, attrs, output, extra)
   }
+  watch?.end?.({ name: op.name, inputs, attrs, output, extra, view: false })
   return { output, extra }
 }
 
@@ -129,8 +133,11 @@ export function apply<A>(op: Op<A>, inputs: Inputs, attrs: A): Tensor {
  */
 export function applyView<A>(op: Op<A>, x: Tensor, attrs: A, shape: Shape): Tensor {
   checkInput(op.name, x, 0)
+  const watch = watcher()
+  watch?.begin?.(op.name)
   const output = x.alias(shape)
   if (isGradEnabled() && x.requiresGrad) record(op, [x], attrs, output, [])
+  watch?.end?.({ name: op.name, inputs: [x], attrs, output, extra: [], view: true })
   return output
 }
 

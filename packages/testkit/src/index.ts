@@ -1,5 +1,6 @@
 /** Op case tables, gradient checks, backend conformance and a reader of goldens, to test backends and models of your own. */
 
+export { shapeOnly as hollow } from '@convnets/tensor/shape-only'
 export { type InputSpec, makeInputs, type OpCase, type OpName } from './cases/case.ts'
 export { opCases, opsWithoutGradient } from './cases/table.ts'
 export { backendConformance, type ConformanceOptions, type ConformanceResult } from './conformance.ts'
@@ -33,4 +34,3 @@ export {
   type GradientCheckOptions,
   type TensorFunction,
 } from './gradient.ts'
-export { hollow } from './hollow.ts'

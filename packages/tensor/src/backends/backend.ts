@@ -35,7 +35,15 @@ export interface BackendMemory {
   readonly buffers: number
   /** Largest value of `bytes` since the start or the last `resetPeak`. */
   readonly peakBytes: number
-  /** Bytes taken from the system: live buffers, free blocks and workspace. */
+  /** All bytes in use: live buffers with what rounding adds, what kernels derived from weights, and workspace. */
+  readonly heldBytes: number
+  /** Largest value of `heldBytes` since the start or the last `resetPeak`. */
+  readonly peakHeldBytes: number
+  /** Bytes of packed and transformed weights, which live as long as the weights do. */
+  readonly derivedBytes: number
+  /** Bytes of the workspace that kernels share: the most that one of them needed. */
+  readonly workspaceBytes: number
+  /** Bytes taken from the system: those in use and free blocks. */
   readonly reservedBytes: number
 }
 

@@ -4,6 +4,7 @@ import { ArgumentError, BackendError, DisposedError, DTypeError, ShapeError } fr
 import type { Expr } from '../formula.ts'
 import { sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import { watched } from '../watch.ts'
 
 /**
  * Replaces the elements of each target by a formula over all tensors, in one kernel: operand i of a formula is targets[i],
@@ -44,5 +45,6 @@ export function update(
   }
   if (first.size === 0) return
   const buffers = (list: readonly Tensor[]) => list.map((x) => x.storage.buffer)
-  first.backend.update(formulas, buffers(targets), buffers(others), params)
+  const rest = [...targets.slice(1), ...others]
+  watched('update', first, rest, () => first.backend.update(formulas, buffers(targets), buffers(others), params))
 }

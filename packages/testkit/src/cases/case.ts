@@ -23,6 +23,7 @@ type Makers =
   | 'seeded'
   | 'tensor'
   | 'tidy'
+  | 'watchOps'
   | 'zeros'
   | 'zerosLike'
 

@@ -105,6 +105,10 @@ function createReferenceBackend(): Backend {
       bytes: store.bytes,
       buffers: store.buffers,
       peakBytes: store.peakBytes,
+      heldBytes: store.bytes,
+      peakHeldBytes: store.peakBytes,
+      derivedBytes: 0,
+      workspaceBytes: 0,
       reservedBytes: store.bytes,
     }),
     resetPeak() {

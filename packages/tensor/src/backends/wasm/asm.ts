@@ -171,7 +171,7 @@ const tables = {
     'address v128 lane -> v128': '@fd056 load32Lane load64Lane',
     'address v128 lane -> void': '@fd058 store8Lane store16Lane store32Lane store64Lane',
     'v128 -> v128': '@fd04d not',
-    'v128 v128 -> v128': '@fd04e and andnot or xor',
+    'v128 v128 -> v128': '@fd00e swizzle @fd04e and andnot or xor',
     'v128 v128 v128 -> v128': '@fd052 bitselect',
   },
   f32x4: {
@@ -195,6 +195,7 @@ const tables = {
     'i32x4 lane i32 -> v128': '@fd01c replace',
     'i32x4 i32x4 -> v128':
       '@fd037 eq ne lt ltU gt gtU le leU ge geU @fd0ae add @fd0b1 sub @fd0b5 mul min minU max maxU',
+    'v128 v128 -> v128': '@fd0ba dot',
     'i32x4 i32 -> v128': '@fd0ab shl shr shrU',
     'v128 -> v128': '@fd0a9 fromU16Low fromU16High',
     'f32x4 -> v128': '@fd0f8 fromF32 fromF32U',
@@ -204,8 +205,12 @@ const tables = {
     'i64x2 i32 -> v128': '@fd0cb shl shr shrU',
     'i32x4 i32x4 -> v128': '@fd0dc mulLow mulHigh mulLowU mulHighU',
   },
+  i8x16: {
+    'v128 v128 -> v128': '@fd065 narrow narrowU',
+  },
   i16x8: {
     'v128 -> v128': '@fd089 fromU8Low fromU8High',
+    'i32x4 i32x4 -> v128': '@fd085 narrow narrowU',
   },
 } as const
 
@@ -219,7 +224,8 @@ export const f32: Instructions<typeof tables.f32, 'f32'> = instructions('f32', '
 
 /**
  * Vectors as bits, and their ways to and from memory. `load32Splat` gives the number at the address in every lane,
- * `load32Zero` in lane 0 with zeros in the others. `bitselect(a, b, mask)` gives the bits of `a` where `mask` is 1.
+ * `load32Zero` in lane 0 with zeros in the others. `bitselect(a, b, mask)` gives the bits of `a` where `mask` is 1,
+ * `swizzle(a, bytes)` the bytes of `a` that `bytes` tells, and 0 for numbers beyond 15.
  */
 export const v128: Instructions<typeof tables.v128, 'v128'> & {
   /** 16 bytes chosen from the 32 of `a`, `b`. */
@@ -247,13 +253,19 @@ export const f32x4: Instructions<typeof tables.f32x4, 'v128'> = instructions('f3
 /** Two doubles. `fromF32` widens lanes 0 and 1. */
 export const f64x2: Instructions<typeof tables.f64x2, 'v128'> = instructions('f64x2', 'v128', tables.f64x2)
 
-/** Four 32-bit integers. `fromF32` truncates and saturates. */
+/**
+ * Four 32-bit integers. `fromF32` truncates and saturates. `dot(a, b)` takes eight 16-bit integers each and gives the sums
+ * of products of neighbours.
+ */
 export const i32x4: Instructions<typeof tables.i32x4, 'v128'> = instructions('i32x4', 'v128', tables.i32x4)
 
 /** Two 64-bit integers. `mulLowU(a, b)` multiplies 32-bit lanes 0 and 1 into 64 bits. */
 export const i64x2: Instructions<typeof tables.i64x2, 'v128'> = instructions('i64x2', 'v128', tables.i64x2)
 
-/** Eight 16-bit integers: the step between bytes and i32 lanes. */
+/** Sixteen bytes. `narrow(a, b)` saturates eight and eight 16-bit integers to signed bytes, `narrowU` to unsigned ones. */
+export const i8x16: Instructions<typeof tables.i8x16, 'v128'> = instructions('v128', 'v128', tables.i8x16)
+
+/** Eight 16-bit integers: the step between bytes and i32 lanes. `narrow` and `narrowU` saturate four and four of 32 bits. */
 export const i16x8: Instructions<typeof tables.i16x8, 'v128'> = instructions('v128', 'v128', tables.i16x8)
 
 /** `a` where `condition` is not zero, else `b`; both are computed. */

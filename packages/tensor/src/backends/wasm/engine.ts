@@ -4,7 +4,7 @@
  */
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
 import { BackendError, DisposedError } from '../../errors.ts'
-import type { Backend, Buffer } from '../backend.ts'
+import type { Backend, BackendMemory, Buffer } from '../backend.ts'
 import { f32x4, ModuleBuilder } from './asm.ts'
 import { type Block, Heap, type HeapOptions } from './memory.ts'
 import { Pool } from './pool.ts'
@@ -95,6 +95,7 @@ export class Engine {
   #bytes = 0
   #buffers = 0
   #peak = 0
+  #derived = 0
   /** Buffers made by the backend calls that run now, so that a failing one leaves none behind. */
   readonly #made: WasmBuffer[] = []
   #depth = 0
@@ -140,7 +141,7 @@ export class Engine {
     if (own.block === null) throw new DisposedError('wasm: buffer expects live memory, got a freed one')
     this.heap.free(own.block)
     own.block = null
-    if (own.derived) for (const { block } of own.derived.values()) this.heap.free(block)
+    if (own.derived) for (const { block } of own.derived.values()) this.#freeDerived(block)
     own.derived = null
     this.#bytes -= own.length * dtypes[own.dtype].bytes
     this.#buffers--
@@ -176,10 +177,11 @@ export class Engine {
     let entry = own.derived.get(key)
     if (entry?.version === own.version) return entry.block.ptr
     const block = entry?.block ?? this.heap.alloc(bytes)
+    if (entry === undefined) this.#derived += block.size
     try {
       fill(block.ptr)
     } catch (error) {
-      this.heap.free(block)
+      this.#freeDerived(block)
       own.derived.delete(key)
       throw error
     }
@@ -188,22 +190,32 @@ export class Engine {
     return block.ptr
   }
 
+  #freeDerived(block: Block): void {
+    this.#derived -= block.size
+    this.heap.free(block)
+  }
+
   /** Memory for temporaries of the running backend call; given back when it ends. Contents undefined. */
   workspace(bytes: number): number {
     return this.heap.workspace(bytes)
   }
 
-  get memory(): { bytes: number; buffers: number; peakBytes: number; reservedBytes: number } {
+  get memory(): BackendMemory {
     return {
       bytes: this.#bytes,
       buffers: this.#buffers,
       peakBytes: this.#peak,
+      heldBytes: this.heap.used,
+      peakHeldBytes: this.heap.peak,
+      derivedBytes: this.#derived,
+      workspaceBytes: this.heap.workspaceBytes,
       reservedBytes: this.heap.reserved,
     }
   }
 
   resetPeak(): void {
     this.#peak = this.#bytes
+    this.#heap?.resetPeak()
   }
 
   /** Methods as backend calls; see `guard`. */

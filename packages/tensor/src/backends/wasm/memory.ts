@@ -39,7 +39,7 @@ function classOf(size: number): number {
   return 16 + (log - 4) * 8 + ((units >>> (log - 3)) & 7)
 }
 
-const classes = 16 + (26 - 4 + 1) * 8
+const classes = 16 + (30 - 4 + 1) * 8
 
 /** Options of a heap; the defaults are right except in tests of running out of memory. */
 export interface HeapOptions {
@@ -47,7 +47,14 @@ export interface HeapOptions {
   readonly initialPages?: number
   /** Pages the heap may grow to; at most 65536 (4 GiB). */
   readonly maximumPages?: number
+  /** Only keeps the books: nothing is reserved, there is no limit, and views are of scratch memory. For `planWasm`. */
+  readonly imaginary?: boolean
 }
+
+/** Memory that grows and holds nothing. */
+const nowhere = { buffer: new ArrayBuffer(0), grow: () => 0 } as unknown as WebAssembly.Memory
+/** Pages of an imaginary heap (128 GiB): as many as block sizes of fewer than 2^31 units can count. */
+const manyPages = 2 ** 21 - 1
 
 function newMemory(initial: number, maximum: number): { memory: WebAssembly.Memory; shared: boolean; pages: number } {
   const shared = typeof SharedArrayBuffer === 'function'
@@ -66,12 +73,15 @@ export class Heap {
   readonly memory: WebAssembly.Memory
   readonly shared: boolean
   readonly #maximum: number
+  readonly #imaginary: boolean
+  #pages: number
   readonly #lists: (Block | null)[] = new Array(classes).fill(null)
   /** Bit per class: whether its list has blocks. */
   readonly #filled = new Int32Array((classes + 31) >>> 5)
   /** The last block of the heap. */
   #last: Block
   #used = 0
+  #peak = 0
   #buffer: ArrayBufferLike
   #f32: Float32Array
   #i32: Int32Array
@@ -85,7 +95,11 @@ export class Heap {
 
   constructor(options: HeapOptions = {}) {
     const initial = options.initialPages ?? 256
-    const made = newMemory(initial, Math.min(options.maximumPages ?? maxPages, maxPages))
+    this.#imaginary = options.imaginary ?? false
+    this.#pages = initial
+    const made = this.#imaginary
+      ? { memory: nowhere, shared: typeof SharedArrayBuffer === 'function', pages: manyPages }
+      : newMemory(initial, Math.min(options.maximumPages ?? maxPages, maxPages))
     this.memory = made.memory
     this.shared = made.shared
     this.#maximum = made.pages
@@ -101,12 +115,26 @@ export class Heap {
 
   /** Bytes of the heap, used or not. */
   get reserved(): number {
-    return this.#buffer.byteLength
+    return this.#pages * pageBytes
   }
 
   /** Bytes in blocks that are handed out, the workspace included. */
   get used(): number {
     return this.#used
+  }
+
+  /** Largest value of `used` since the start or the last `resetPeak`. */
+  get peak(): number {
+    return this.#peak
+  }
+
+  /** Bytes of the workspace. */
+  get workspaceBytes(): number {
+    return this.#arena?.size ?? 0
+  }
+
+  resetPeak(): void {
+    this.#peak = this.#used
   }
 
   /** All of the memory as float32; index with `ptr >>> 2`. Good until the next allocation. */
@@ -126,12 +154,12 @@ export class Heap {
 
   /** `length` float32 at `ptr`. Good until the next allocation. */
   floats(ptr: number, length: number): Float32Array {
-    return new Float32Array(this.#buffer, ptr, length)
+    return this.#imaginary ? new Float32Array(length) : new Float32Array(this.#buffer, ptr, length)
   }
 
   /** `length` int32 at `ptr`. Good until the next allocation. */
   ints(ptr: number, length: number): Int32Array {
-    return new Int32Array(this.#buffer, ptr, length)
+    return this.#imaginary ? new Int32Array(length) : new Int32Array(this.#buffer, ptr, length)
   }
 
   /** The ArrayBuffer behind the memory as it is now. Good until the next allocation. */
@@ -142,7 +170,7 @@ export class Heap {
   /** A block of at least `bytes` bytes; its contents are whatever they were. */
   alloc(bytes: number): Block {
     const size = Math.max(align, Math.ceil(bytes / align) * align)
-    let block = size < 2 ** 32 ? this.#find(size) : null
+    let block = size <= this.#maximum * pageBytes ? this.#find(size) : null
     if (block === null) {
       this.#grow(size, bytes)
       block = this.#find(size) as Block
@@ -160,6 +188,7 @@ export class Heap {
       this.#insert(tail)
     }
     this.#used += size
+    if (this.#used > this.#peak) this.#peak = this.#used
     return block
   }
 
@@ -292,6 +321,7 @@ export class Heap {
         pages = needed
       }
     }
+    this.#pages += pages
     this.#buffer = this.memory.buffer
     this.#f32 = new Float32Array(this.#buffer)
     this.#i32 = new Int32Array(this.#buffer)

@@ -22,12 +22,14 @@ import { reduceKernels } from './kernels/reduce.ts'
 import { softmaxKernels } from './kernels/softmax.ts'
 import { storage } from './storage.ts'
 
+type Plain = ReturnType<typeof loops>
+type Store = ReturnType<typeof storage>
+
 /** All kernels of an engine. A family takes the engine and the loops to fall back on; later rows win. */
-function kernelsOf(engine: Engine): Kernels {
-  const plain = loops(engine)
+export function kernelsOf(engine: Engine, plain: Plain = loops(engine), store: Store = storage(engine)): Kernels {
   return {
     ...plain,
-    ...storage(engine),
+    ...store,
     ...copies(engine),
     ...elementwise(engine, plain),
     ...matmulKernels(engine, plain),

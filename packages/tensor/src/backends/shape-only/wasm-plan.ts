@@ -1,0 +1,66 @@
+/**
+ * The wasm backend with imaginary memory: the same kernels ask the same allocator for the same blocks, and nothing is
+ * computed. What it counts is what the wasm backend takes, to the byte: buffers as they are rounded, packed and
+ * transformed weights, workspace, and gaps between blocks.
+ */
+import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
+import { BackendError } from '../../errors.ts'
+import type { Backend, Buffer } from '../backend.ts'
+import { Engine, type Kernel } from '../wasm/engine.ts'
+import { chosenTiles, tileCandidates } from '../wasm/kernels/tile.ts'
+import { kernelsOf, wasmEngine } from '../wasm/wasm.ts'
+import { shapes } from './kernels.ts'
+
+const idle: Kernel = { id: 0, key: '', run: () => undefined, code: new Uint8Array(0) }
+
+class PlanEngine extends Engine {
+  override kernel(): Kernel {
+    return idle
+  }
+
+  override run(): undefined {
+    return undefined
+  }
+
+  override parallel(): void {}
+
+  /** Zeros, which are good class numbers and indices; large outputs are only ever filled. */
+  override array({ dtype, length }: Buffer): TypedArray {
+    return new dtypes[dtype].array(dtype === 'float32' || dtype === 'float64' ? 0 : length)
+  }
+}
+
+export interface WasmPlanOptions {
+  /** Threads that workspace is planned for. Default: what `getThreads()` gives. */
+  readonly threads?: number
+  /** As of `setPrecision`. Default: what `getPrecision()` gives. */
+  readonly precision?: 'fast' | 'strict'
+}
+
+/**
+ * A backend that keeps the books of the wasm backend and computes nothing: run a training step on it and `memory()` tells
+ * the bytes that the wasm backend would take for it, without limit. Reading a value is a `BackendError`.
+ */
+export function createWasmPlan(options: WasmPlanOptions = {}): Backend {
+  const real = wasmEngine()
+  const engine = new PlanEngine({ imaginary: true, threads: options.threads ?? real.pool.threads })
+  engine.precision = options.precision ?? real.precision
+  // Which tile is fastest is found by timing it: take over what is known, or what wins on most machines.
+  chosenTiles.set(engine, chosenTiles.get(real) ?? tileCandidates[0]!)
+  const make = (dtype: DType, length: number): Buffer => engine.alloc(dtype, length)
+  const noNumbers = (): never => {
+    throw new BackendError('wasm-plan: there are no numbers to read; what depends on values runs on the wasm backend')
+  }
+  const kernels = kernelsOf(engine, shapes(make), {
+    upload: (dtype, data) => make(dtype, data.length),
+    read: async () => noNumbers(),
+    readSync: noNumbers,
+    write(buffer) {
+      buffer.version++
+    },
+    free: (buffer) => engine.free(buffer),
+    memory: () => engine.memory,
+    resetPeak: () => engine.resetPeak(),
+  })
+  return { name: 'wasm-plan', ...engine.guarded(kernels) }
+}
