@@ -12,6 +12,7 @@ export {
   inceptionUnit,
 } from './branches.ts'
 export { ConvNormAct, type ConvNormActOptions } from './conv-norm-act.ts'
+export { ConvNeXtBlock, type ConvNeXtBlockOptions, LayerNorm2d } from './convnext-block.ts'
 export {
   DenseBlock,
   DenseLayer,
@@ -19,6 +20,7 @@ export {
   Transition,
   type TransitionOptions,
 } from './dense.ts'
+export { Fire, type FireOptions, type FireWidths } from './fire.ts'
 export {
   AuxImageModel,
   type AuxOutput,
@@ -56,7 +58,7 @@ export {
   ReductionA,
   type ReductionAWidths,
 } from './inception-v4.ts'
-export { checkImages, type FeatureInfo, freshClassifier, ImageModel, type InputRules } from './model.ts'
+export { checkImages, type FeatureInfo, freshClassifier, freshLayer, ImageModel, type InputRules } from './model.ts'
 export { nearest } from './nearest.ts'
 export { PlainBlock, type PlainBlockOptions } from './plain-block.ts'
 export {
@@ -71,6 +73,7 @@ export {
   type Preprocessing,
   type PretrainedWeights,
 } from './registry.ts'
+export { RegNetBlock, type RegNetBlockOptions } from './regnet-block.ts'
 export type { Block, NormLayer, ResidualOptions } from './residual.ts'
 export {
   type BranchedBottleneckOptions,
@@ -80,5 +83,6 @@ export {
   SummedBottleneck,
 } from './resnext-forms.ts'
 export { PadShortcut, padShortcut, projectionShortcut, type Shortcut, wideProjectionShortcut } from './shortcut.ts'
+export { channelShuffle, ShuffleUnit, type ShuffleUnitOptions } from './shuffle.ts'
 export { SqueezeExcitation, type SqueezeExcitationOptions } from './squeeze-excitation.ts'
 export { type BlockClass, dropPathRates, type StageOptions, type StageShape, stage } from './stage.ts'

@@ -1,5 +1,5 @@
 /** What every network for images can do. */
-import { Linear, Module } from '@convnets/nn'
+import { type Layer, Linear, Module } from '@convnets/nn'
 import { ArgumentError, ShapeError, seeded, Tensor } from '@convnets/tensor'
 import type { ImageOutput } from './heads.ts'
 import { nearest } from './nearest.ts'
@@ -88,12 +88,18 @@ export function checkImages(x: Tensor, { model, channels, smallest }: InputRules
   }
 }
 
-/** A linear classifier in place of `former`: on its backend, of its dtype and mode. `former` is freed. */
-export function freshClassifier(former: Linear, numClasses: number, options: { readonly seed?: number } = {}): Linear {
-  const make = (): Linear => new Linear(former.inFeatures, numClasses)
+/** The layer that `make` makes in place of `former`: on its backend, of its dtype and mode. `former` is freed. */
+export function freshLayer<L extends Layer>(former: Layer, make: () => L, options: { readonly seed?: number } = {}): L {
   const next = options.seed === undefined ? make() : seeded(options.seed, make)
-  next.train(former.training).to(former.weight.backend)
-  if (former.weight.dtype === 'float64') next.to('float64')
+  const [weight] = former.parameters()
+  next.train(former.training)
+  if (weight !== undefined) next.to(weight.backend)
+  if (weight?.dtype === 'float64') next.to('float64')
   former.dispose()
   return next
+}
+
+/** A linear classifier in place of `former`: on its backend, of its dtype and mode. `former` is freed. */
+export function freshClassifier(former: Linear, numClasses: number, options: { readonly seed?: number } = {}): Linear {
+  return freshLayer(former, () => new Linear(former.inFeatures, numClasses), options)
 }

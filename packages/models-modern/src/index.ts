@@ -8,6 +8,7 @@ export {
   type ModelOptions,
   type PretrainedWeights,
 } from '@convnets/blocks'
+export { ConvNeXt, type ConvNeXtConfig, type ConvNeXtOptions, convnext_tiny } from './convnext.ts'
 export {
   DenseNet,
   type DenseNetConfig,
@@ -23,6 +24,7 @@ export {
   densenet264,
 } from './densenet.ts'
 export { modern } from './modern.ts'
+export { RegNet, type RegNetConfig, type RegNetOptions, regnet_y_400mf, regnetStages } from './regnet.ts'
 export {
   ResNet,
   type ResNetConfig,
@@ -63,4 +65,17 @@ export {
   type SENetOptions,
   seresnet50,
 } from './senet.ts'
+export {
+  ShuffleNetV2,
+  type ShuffleNetV2Config,
+  type ShuffleNetV2Options,
+  shufflenet_v2_x1_0,
+} from './shufflenet.ts'
+export {
+  SqueezeNet,
+  type SqueezeNetConfig,
+  type SqueezeNetOptions,
+  squeezenet1_0,
+  squeezenet1_1,
+} from './squeezenet.ts'
 export { wide_resnet50_2, wide_resnet101_2 } from './wide-resnet.ts'

@@ -1,5 +1,6 @@
 /** All models of this package, for `createModel` and `listModels`. Import single models instead where size matters. */
 import type { ModelEntry } from '@convnets/blocks'
+import { convnext_tiny } from './convnext.ts'
 import {
   densenet_bc_40_12,
   densenet_bc_100_12,
@@ -11,6 +12,7 @@ import {
   densenet201,
   densenet264,
 } from './densenet.ts'
+import { regnet_y_400mf } from './regnet.ts'
 import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.ts'
 import {
   plain20,
@@ -36,6 +38,8 @@ import {
   legacy_seresnext101_32x4d,
   seresnet50,
 } from './senet.ts'
+import { shufflenet_v2_x1_0 } from './shufflenet.ts'
+import { squeezenet1_0, squeezenet1_1 } from './squeezenet.ts'
 import { wide_resnet50_2, wide_resnet101_2 } from './wide-resnet.ts'
 
 /** All models of this package: `createModel('resnet50', { from: [modern] })`. */
@@ -78,4 +82,9 @@ export const modern: readonly ModelEntry[] = [
   legacy_seresnext50_32x4d,
   legacy_seresnext101_32x4d,
   seresnet50,
+  squeezenet1_0,
+  squeezenet1_1,
+  shufflenet_v2_x1_0,
+  regnet_y_400mf,
+  convnext_tiny,
 ]
