@@ -23,7 +23,18 @@ import {
 } from '@convnets/testkit'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 
-const computed = ['resnet18', 'resnext50_32x4d', 'densenet121', 'legacy_seresnet18', 'seresnet50']
+const computed = [
+  'resnet18',
+  'resnext50_32x4d',
+  'densenet121',
+  'legacy_seresnet18',
+  'seresnet50',
+  'squeezenet1_0',
+  'squeezenet1_1',
+  'shufflenet_v2_x1_0',
+  'regnet_y_400mf',
+  'convnext_tiny',
+]
 /** With the precision of the arithmetic: through 120 layers fast convolutions leave the bound for gradients. */
 const trained = [
   ['resnet18', 'fast'],
