@@ -1,5 +1,6 @@
 /** Modules, layers, losses and initialisers with PyTorch's meaning, defaults and checkpoint keys. */
 export { crossEntropy, globalAvgPool2d, mseLoss } from '@convnets/tensor'
+export { exchange } from './exchange.ts'
 export type { KaimingInit, Nonlinearity, RandomInit, TruncatedNormal, XavierInit } from './init.ts'
 export * as init from './init.ts'
 export {
@@ -42,4 +43,4 @@ export {
   Module,
   StateDictError,
 } from './module.ts'
-export { buffer, parameter } from './parameter.ts'
+export { buffer, parameter, type Role } from './parameter.ts'

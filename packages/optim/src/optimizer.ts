@@ -130,6 +130,19 @@ export class Optimizer<H extends Hyperparameters> {
     }
   }
 
+  /**
+   * A fresh optimizer of this method, with these groups and hyperparameters, for other parameters: those that `instead`
+   * gives for this one's. It has no state yet.
+   */
+  over(instead: (parameter: Tensor) => Tensor): Optimizer<H> {
+    const names = new Map(this.#entries.map(({ parameter, name }) => [parameter, name]))
+    const groups = this.#groups.map(({ parameters, baseLr: _, ...h }) => ({
+      ...h,
+      parameters: parameters.map((parameter) => [names.get(parameter) as string, instead(parameter)] as const),
+    }))
+    return new Optimizer(this.#method, groups as unknown as ParameterGroup<H>[])
+  }
+
   #rule(h: H): Rule {
     const on = Object.values(h).map(Boolean).join()
     const rule = this.#rules.get(on) ?? this.#method.rule(h)

@@ -1,0 +1,16 @@
+/** What a network costs, before it is run; and where the time goes when it runs. */
+export { type Cost, costOf } from './cost.ts'
+export {
+  type BudgetOptions,
+  inferenceMemory,
+  type MemoryOptions,
+  maxBatch,
+  type TrainingMemory,
+  type TrainingOptions,
+  trainingMemory,
+} from './memory.ts'
+export { type AnyOptimizer, type OptimizerChoice, type OptimizerName, optimizerNames } from './optimizers.ts'
+export { Profile, type ProfileOptions, profile } from './profile.ts'
+export type { TableColumn, TableOptions } from './table.ts'
+export type { ProfileNode } from './tree.ts'
+export { withoutNumbers } from './without-numbers.ts'
