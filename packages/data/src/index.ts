@@ -11,12 +11,24 @@ export {
   subset,
 } from './dataset.ts'
 export { DownloadError, type DownloadProgress } from './download.ts'
+export type { Epoch } from './epoch.ts'
 export type { FileSource } from './host.ts'
 export { type IdxArray, loadIdx, readIdx } from './idx.ts'
 export { Image, type OpenOptions } from './image.ts'
-export { DataLoader, type DataLoaderOptions, type Epoch } from './loader.ts'
+export { DataLoader, type DataLoaderOptions } from './loader.ts'
 export { type FashionMnistOptions, type FolderOptions, fashionMnist, fashionMnistClasses, mnist } from './mnist.ts'
 export type { Pixels, Size } from './pixels.ts'
+export {
+  type DistributedOptions,
+  distributedSampler,
+  randomSampler,
+  type Sampler,
+  sequentialSampler,
+  stratifiedSampler,
+  weightedSampler,
+} from './samplers.ts'
+export type { SampleParts } from './samples.ts'
+export { SampleSource, sampleSource } from './source.ts'
 export {
   compose,
   type DeterministicTransform,
@@ -26,3 +38,4 @@ export {
   type Transform,
   toFloat,
 } from './transforms.ts'
+export { WorkerError } from './workers/errors.ts'
