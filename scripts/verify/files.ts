@@ -6,6 +6,7 @@ import { checkpointCases } from './checkpoints.ts'
 import { modelCases } from './models.ts'
 import { opCases } from './ops.ts'
 import { trainingCases } from './training.ts'
+import { transformCases } from './transforms.ts'
 
 type Kind = 'ops' | 'training' | 'transforms' | 'expected' | 'model'
 
@@ -30,16 +31,6 @@ function filesBelow(folder: string): string[] {
     })
 }
 
-/** Cases of a kind of file that nothing here can compute yet: every one of them fails. */
-function unsupported(text: string, what: string): Case[] {
-  const parsed: unknown = JSON.parse(text)
-  const list = Array.isArray(parsed) ? parsed : ((parsed as { cases?: unknown })?.cases ?? [parsed])
-  const names = (Array.isArray(list) ? list : [list]).map(
-    ({ id, op, file }: { id?: string; op?: string; file?: string }, i) => id ?? `${op ?? file ?? 'case'} ${i}`,
-  )
-  return names.map((id) => ({ id, run: () => fail(`${what} are not supported yet`) }))
-}
-
 function casesOf(kind: Kind, path: string, file: string, arithmetic: Arithmetic, first: boolean): Case[] {
   const text = readFileSync(path, 'utf8')
   switch (kind) {
@@ -50,7 +41,7 @@ function casesOf(kind: Kind, path: string, file: string, arithmetic: Arithmetic,
     case 'model':
       return modelCases(text, file, arithmetic)
     case 'transforms':
-      return unsupported(text, 'image transforms')
+      return transformCases(text, file)
     case 'expected':
       return checkpointCases(text, path, arithmetic)
   }

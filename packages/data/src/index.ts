@@ -18,6 +18,7 @@ export { Image, type OpenOptions } from './image.ts'
 export { DataLoader, type DataLoaderOptions } from './loader.ts'
 export { type FashionMnistOptions, type FolderOptions, fashionMnist, fashionMnistClasses, mnist } from './mnist.ts'
 export type { Pixels, Size } from './pixels.ts'
+export type { Interpolation } from './resize/filters.ts'
 export {
   type DistributedOptions,
   distributedSampler,
@@ -29,13 +30,80 @@ export {
 } from './samplers.ts'
 export type { SampleParts } from './samples.ts'
 export { SampleSource, sampleSource } from './source.ts'
+export type { Fill, Range } from './transforms/arguments.ts'
 export {
-  compose,
-  type DeterministicTransform,
-  normalize,
+  type AugMixOptions,
+  type AutoAugmentOptions,
+  augMix,
+  autoAugment,
+  type RandAugmentOptions,
+  randAugment,
+  trivialAugmentWide,
+} from './transforms/auto-augment.ts'
+export { adjustSharpness, gaussianBlur, randomGaussianBlur } from './transforms/blur.ts'
+export {
+  adjustBrightness,
+  adjustContrast,
+  adjustHue,
+  adjustSaturation,
+  type ColorJitterOptions,
+  colorJitter,
+  grayscale,
+  randomGrayscale,
+} from './transforms/color.ts'
+export {
+  type Box,
+  centerCrop,
+  crop,
+  fiveCrop,
+  type Padding,
+  type PaddingMode,
+  type PadOptions,
+  pad,
+  type RandomCropOptions,
   randomCrop,
-  randomHorizontalFlip,
-  type Transform,
-  toFloat,
-} from './transforms.ts'
+} from './transforms/crop.ts'
+export { erase, type RandomErasingOptions, randomErasing } from './transforms/erase.ts'
+export { type EvalPreprocessing, evalTransform, swapRedBlue } from './transforms/evaluation.ts'
+export { horizontalFlip, randomHorizontalFlip, randomVerticalFlip, verticalFlip } from './transforms/flip.ts'
+export { normalize, toBytes, toFloat, toTensor } from './transforms/normalize.ts'
+export {
+  type ChanceOptions,
+  randomAdjustSharpness,
+  randomApply,
+  randomAutocontrast,
+  randomChoice,
+  randomEqualize,
+  randomInvert,
+  randomOrder,
+  randomPosterize,
+  randomSolarize,
+} from './transforms/random.ts'
+export {
+  type RandomAffineOptions,
+  type RandomPerspectiveOptions,
+  randomAffine,
+  randomPerspective,
+  randomRotation,
+} from './transforms/random-warp.ts'
+export {
+  type RandomResizedCropOptions,
+  type ResizeOptions,
+  randomResizedCrop,
+  resize,
+  resizedCrop,
+} from './transforms/resize.ts'
+export type { PointInterpolation } from './transforms/sample.ts'
+export { autocontrast, equalize, invert, posterize, solarize } from './transforms/tone.ts'
+export {
+  type AffineOptions,
+  affine,
+  type Corners,
+  type Point,
+  perspective,
+  type RotateOptions,
+  rotate,
+  type WarpOptions,
+} from './transforms/warp.ts'
+export { compose, type DeterministicTransform, type Transform } from './transforms.ts'
 export { WorkerError } from './workers/errors.ts'

@@ -1,9 +1,10 @@
 /**
- * Transforms of pictures: plain functions from pixels to pixels, which never change what they are given. Random ones draw
- * from the generator that they are handed; `DataLoader` hands each sample its own.
+ * What a transform is: a plain function from pixels to pixels, which never changes what it is given. Random ones draw from
+ * the generator that they are handed; `DataLoader` hands each sample its own, so that a seed repeats a run on any number of
+ * workers. Transforms made by this package print as the call that makes them.
  */
-import { ArgumentError, type Generator, ShapeError } from '@convnets/tensor'
-import type { Pixels, Size } from './pixels.ts'
+import { type Generator, ShapeError } from '@convnets/tensor'
+import type { Pixels } from './pixels.ts'
 
 /** A transform that may draw random numbers. Deterministic ones ignore the generator, and fit wherever this is asked. */
 export type Transform = (pixels: Pixels, generator: Generator) => Pixels
@@ -11,120 +12,57 @@ export type Transform = (pixels: Pixels, generator: Generator) => Pixels
 /** A transform without chance. */
 export type DeterministicTransform = (pixels: Pixels) => Pixels
 
-/** Transforms one after the other, first to last. The result is deterministic if all of them are. */
-export function compose(...transforms: readonly DeterministicTransform[]): DeterministicTransform
-export function compose(...transforms: readonly Transform[]): Transform
-export function compose(...transforms: readonly Transform[]): Transform {
-  return (pixels, generator) => transforms.reduce((result, transform) => transform(result, generator), pixels)
+/** A value as it is written in code; what is undefined is left out of objects. */
+function literal(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`
+  if (typeof value === 'function') return String(named.has(value) ? value : value.name || 'anonymous')
+  if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`
+  if (value === null || typeof value !== 'object') return String(value)
+  const parts = Object.entries(value)
+    .filter(([, part]) => part !== undefined)
+    .map(([key, part]) => `${key}: ${literal(part)}`)
+  return parts.length === 0 ? '' : `{ ${parts.join(', ')} }`
 }
 
-function sameKind(data: Pixels['data'], length: number): Uint8Array | Float32Array {
-  return data instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length)
+const named: WeakSet<object> = new WeakSet()
+
+/** Gives a transform its name, and makes it print as the call `name(...args)`. */
+export function describe<T extends Transform>(name: string, args: readonly unknown[], transform: T): T {
+  const text = `${name}(${args.map(literal).filter(Boolean).join(', ')})`
+  return printing(transform, name, () => text)
 }
 
-function mirrored({ data, height, width, channels }: Pixels): Pixels {
-  const result = sameKind(data, data.length)
-  let to = 0
-  for (let y = 0; y < height; y++) {
-    for (let x = width - 1; x >= 0; x--) {
-      const from = (y * width + x) * channels
-      for (let c = 0; c < channels; c++) result[to++] = data[from + c]!
-    }
-  }
-  return { data: result, height, width, channels }
-}
-
-/** Mirrors left and right with probability `p` (default 0.5), as torchvision's `RandomHorizontalFlip`. */
-export function randomHorizontalFlip({ p = 0.5 }: { p?: number } = {}): Transform {
-  if (!(p >= 0 && p <= 1)) throw new ArgumentError(`randomHorizontalFlip: p expects a number from 0 to 1, got ${p}`)
-  return (pixels, generator) => (generator.uniform() < p ? mirrored(pixels) : pixels)
-}
-
-function pair(size: Size, least: number, what: string): readonly [number, number] {
-  const [height, width] = typeof size === 'number' ? [size, size] : size
-  if (!(Number.isInteger(height) && Number.isInteger(width) && height >= least && width >= least)) {
-    const got = typeof size === 'number' ? size : `[${size.join(', ')}]`
-    throw new ArgumentError(`randomCrop: ${what} expects integers from ${least}, got ${got}`)
-  }
-  return [height, width]
+function printing<T extends Transform>(transform: T, name: string, text: () => string): T {
+  named.add(transform)
+  return Object.defineProperties(transform, {
+    name: { value: name, configurable: true },
+    toString: { value: text, configurable: true },
+  })
 }
 
 /**
- * Cuts out `size` at a random place of the picture, to which `padding` pixels of value `fill` (default 0, black before
- * normalisation) have been added on every side; as torchvision's `RandomCrop`. Throws `ShapeError` for a picture that is
- * smaller than the cut even so.
+ * Transforms one after the other, first to last. The result is deterministic if all of them are. It prints as its steps,
+ * one a line: `console.log(String(compose(resize(256), centerCrop(224))))`.
  */
-export function randomCrop(size: Size, { padding = 0, fill = 0 }: { padding?: Size; fill?: number } = {}): Transform {
-  const [height, width] = pair(size, 1, 'size')
-  const [padY, padX] = pair(padding, 0, 'padding')
-  return (pixels, generator) => {
-    const { data, channels } = pixels
-    const roomY = pixels.height + 2 * padY - height
-    const roomX = pixels.width + 2 * padX - width
-    if (roomY < 0 || roomX < 0) {
-      throw new ShapeError(
-        `randomCrop: size ${height} x ${width} expects at least that many pixels, got ${pixels.height} x ${pixels.width} with padding ${padY} x ${padX}`,
-      )
-    }
-    const top = generator.integer(roomY + 1) - padY
-    const left = generator.integer(roomX + 1) - padX
-    const result = sameKind(data, height * width * channels)
-    if (fill !== 0) result.fill(fill)
-    const fromX = Math.max(0, left)
-    const values = Math.max(0, Math.min(pixels.width, left + width) - fromX) * channels
-    for (let y = Math.max(0, top); y < Math.min(pixels.height, top + height); y++) {
-      const from = (y * pixels.width + fromX) * channels
-      const to = ((y - top) * width + fromX - left) * channels
-      for (let i = 0; i < values; i++) result[to + i] = data[from + i]!
-    }
-    return { data: result, height, width, channels }
-  }
+export function compose(...transforms: readonly DeterministicTransform[]): DeterministicTransform
+export function compose(...transforms: readonly Transform[]): Transform
+export function compose(...transforms: readonly Transform[]): Transform {
+  const steps = [...transforms]
+  const run: Transform = (pixels, generator) => steps.reduce((result, step) => step(result, generator), pixels)
+  return printing(run, 'compose', () => {
+    const lines = steps.map((step) => `  ${literal(step).replaceAll('\n', '\n  ')},\n`)
+    return lines.length === 0 ? 'compose()' : `compose(\n${lines.join('')})`
+  })
 }
 
 /** What `toFloat` makes of each byte: x / 255 in float32. */
 export const unit: Float32Array = Float32Array.from({ length: 256 }, (_, byte) => byte / 255)
 
-/** Bytes 0 to 255 as float32 0 to 1, as torchvision's `ToTensor`. Floats pass unchanged. */
-export function toFloat(pixels: Pixels): Pixels {
-  const { data, height, width, channels } = pixels
-  if (data instanceof Float32Array) return pixels
-  return { data: looked(data, [unit]), height, width, channels }
-}
-
-/** Bytes looked up in one table, or in one per channel. */
-function looked(data: Uint8Array, tables: readonly Float32Array[]): Float32Array {
-  const result = new Float32Array(data.length)
-  const channels = tables.length
-  for (let c = 0; c < channels; c++) {
-    const table = tables[c]!
-    for (let i = c; i < data.length; i += channels) result[i] = table[data[i]!]!
+/** A fill value per channel: one for all, or one each. Throws `ShapeError` for a list of another length. */
+export function fillOf(what: string, fill: number | readonly number[], channels: number): readonly number[] {
+  if (typeof fill === 'number') return Array<number>(channels).fill(fill)
+  if (fill.length !== channels) {
+    throw new ShapeError(`${what}: fill expects a number or ${channels} for ${channels} channels, got [${fill}]`)
   }
-  return result
-}
-
-/**
- * `(x - mean) / std` per channel in float32, where x runs from 0 to 1: bytes are divided by 255 first, floats are taken
- * as they are. Equals torchvision's `ToTensor` and `Normalize` to the bit. `mean` and `std` are numbers for all channels,
- * or lists with one number per channel. Throws `ShapeError` for a picture of another number of channels.
- */
-export function normalize(mean: number | readonly number[], std: number | readonly number[]): DeterministicTransform {
-  const means = Float32Array.from(typeof mean === 'number' ? [mean] : mean)
-  const stds = Float32Array.from(typeof std === 'number' ? [std] : std)
-  if (means.length === 0 || means.length !== stds.length) {
-    throw new ArgumentError(`normalize: std expects as many numbers as mean (${means.length}), got ${stds.length}`)
-  }
-  if (!means.every(Number.isFinite)) throw new ArgumentError(`normalize: mean expects finite numbers, got ${mean}`)
-  if (!stds.every((value) => Number.isFinite(value) && value > 0)) {
-    throw new ArgumentError(`normalize: std expects positive numbers, got ${std}`)
-  }
-  const standard = (value: number, c: number): number => Math.fround(value - means[c]!) / stds[c]!
-  const tables = Array.from(means, (_, c) => unit.map((value) => standard(value, c)))
-  return ({ data, height, width, channels }) => {
-    if (tables.length !== 1 && tables.length !== channels) {
-      throw new ShapeError(`normalize: expects a picture of ${tables.length} channels, got ${channels}`)
-    }
-    const result =
-      data instanceof Uint8Array ? looked(data, tables) : data.map((value, i) => standard(value, i % tables.length))
-    return { data: result, height, width, channels }
-  }
+  return fill
 }

@@ -96,13 +96,13 @@ describe('verify', () => {
     const resnet = JSON.parse(readFileSync(join(fixtures, 'models', 'resnet18.json'), 'utf8'))
     const unknown = write('unknown', {
       'models/net.json': { ...resnet, name: 'resnet19', training: undefined },
-      'transforms.json': { salt: '', cases: [{ op: 'resize' }, { op: 'crop' }] },
+      'transforms.json': { salt: '', cases: [{ op: 'melt' }, { op: 'crop' }] },
       'weights/expected.json': [{ file: 'a.th' }],
     })
     const { status, lines } = await verify(unknown)
     expect(lines.at(-1)).toBe('0 passed, 7 failed')
     expect(lines.join('\n')).toMatch(/resnet19/)
-    expect(lines.join('\n')).toMatch(/transforms\.json resize 0: image transforms are not supported yet/)
+    expect(lines.join('\n')).toMatch(/transforms\.json melt 0: there is no transform melt/)
     expect(lines.join('\n')).toMatch(/expected\.json a\.th tensors: ENOENT/)
     expect(status).toBe(1)
     const gpu = await verify(write('gpu', { 'ops.json': some('relu') }), '--backend', 'gpu')
