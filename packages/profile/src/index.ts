@@ -1,4 +1,5 @@
 /** What a network costs, before it is run; and where the time goes when it runs. */
+export type { ChromeEvent, ChromeTrace } from './chrome.ts'
 export { type Cost, costOf } from './cost.ts'
 export {
   type BudgetOptions,
@@ -10,7 +11,11 @@ export {
   trainingMemory,
 } from './memory.ts'
 export { type AnyOptimizer, type OptimizerChoice, type OptimizerName, optimizerNames } from './optimizers.ts'
+export { measurePeak, type Peak, type PeakOptions } from './peak.ts'
 export { Profile, type ProfileOptions, profile } from './profile.ts'
 export type { TableColumn, TableOptions } from './table.ts'
+export type { TimeTableOptions } from './time-table.ts'
+export type { ModuleTiming, OpTiming, Phase, TimeRow } from './timing.ts'
+export { Trace, type TraceOptions, trace } from './trace.ts'
 export type { ProfileNode } from './tree.ts'
 export { withoutNumbers } from './without-numbers.ts'
