@@ -3,9 +3,9 @@ import type { ImageModel, ImageOutput, ModelEntry, ModelOptions } from '@convnet
 import { alexnet, alexnet_2012 } from './alexnet.ts'
 import { googlenet, googlenet_2014 } from './googlenet.ts'
 import { inception_resnet_v1, inception_resnet_v1_2016 } from './inception-resnet-v1.ts'
-import { inception_resnet_v2 } from './inception-resnet-v2.ts'
+import { inception_resnet_v2, se_inception_resnet_v2 } from './inception-resnet-v2.ts'
 import { bninception, inception_v2 } from './inception-v2.ts'
-import { inception_v3 } from './inception-v3.ts'
+import { inception_v3, se_inception_v3 } from './inception-v3.ts'
 import { inception_v4 } from './inception-v4.ts'
 import { vgg11, vgg11_bn, vgg13, vgg13_bn, vgg16, vgg16_bn, vgg19, vgg19_bn } from './vgg.ts'
 
@@ -33,4 +33,6 @@ export const classic: readonly ModelEntry<ModelOptions, ImageModel<ImageOutput>>
   inception_resnet_v1,
   inception_resnet_v1_2016,
   inception_resnet_v2,
+  se_inception_v3,
+  se_inception_resnet_v2,
 ]

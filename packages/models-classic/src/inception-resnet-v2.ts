@@ -29,7 +29,7 @@ import {
 } from '@convnets/blocks'
 import { Dropout, GlobalAvgPool2d, Linear, MaxPool2d, Sequential } from '@convnets/nn'
 import type { Tensor } from '@convnets/tensor'
-import { type InceptionModelOptions, readOptions } from './options.ts'
+import { type InceptionModelOptions, readOptions, squeezeExcitation } from './options.ts'
 import { byName, timm } from './weights.ts'
 
 /** What tells one Inception-ResNet v2 from another. */
@@ -44,14 +44,21 @@ export interface InceptionResNetV2Options extends InceptionModelOptions {}
 
 interface Variant {
   readonly depths: InceptionResNetV2Config['depths']
+  readonly paper: string
+  /** Squeeze-and-excitation in every Inception module unless said otherwise. */
+  readonly gated?: boolean
   readonly params: number
   readonly macs: number
   readonly weights: Readonly<Record<string, PretrainedWeights>>
 }
 
-const variants: Readonly<Record<'inception_resnet_v2', Variant>> = {
+const depths = [10, 20, 9] as const
+
+const variants: Readonly<Record<'inception_resnet_v2' | 'se_inception_resnet_v2', Variant>> = {
   inception_resnet_v2: {
-    depths: [10, 20, 9],
+    depths,
+    paper:
+      'Szegedy et al., "Inception-v4, Inception-ResNet and the impact of residual connections on learning", 2017, figures 15 to 19 (arXiv:1602.07261)',
     params: 55_843_464,
     macs: 13_155_794_016,
     // pretrained-models.pytorch has the same weights with the classifier, of 1001 classes, under the key last_linear.
@@ -59,6 +66,14 @@ const variants: Readonly<Record<'inception_resnet_v2', Variant>> = {
       timm({ name: 'tf_in1k', model: 'inception_resnet_v2', cropPart: 0.8975, top1: 80.434, top5: 95.312 }),
       timm({ name: 'tf_ens_adv_in1k', model: 'inception_resnet_v2', cropPart: 0.8975, top1: 79.998, top5: 94.94 }),
     ),
+  },
+  se_inception_resnet_v2: {
+    depths,
+    paper: 'Hu et al., "Squeeze-and-excitation networks", 2018, table 2 (arXiv:1709.01507)',
+    gated: true,
+    params: 65_092_718,
+    macs: 13_164_990_944,
+    weights: {},
   },
 }
 
@@ -150,20 +165,18 @@ export class InceptionResNetV2 extends ImageModel {
 }
 
 function inceptionResNetV2(name: keyof typeof variants): ModelEntry<InceptionResNetV2Options, InceptionResNetV2> {
-  const { depths, params, macs, weights } = variants[name]
-  const facts = {
-    name,
-    paper:
-      'Szegedy et al., "Inception-v4, Inception-ResNet and the impact of residual connections on learning", 2017, figures 15 to 19 (arXiv:1602.07261)',
-    params,
-    macs,
-    inputSize: [299, 299] as const,
-    numClasses: 1000,
-    weights,
-  }
-  return defineModel(facts, (options) => new InceptionResNetV2({ name, depths }, options))
+  const { depths, paper, gated = false, params, macs, weights } = variants[name]
+  const facts = { name, paper, params, macs, inputSize: [299, 299] as const, numClasses: 1000, weights }
+  const more = gated ? { attention: squeezeExcitation } : {}
+  return defineModel(facts, (options) => new InceptionResNetV2({ name, depths }, { ...more, ...options }))
 }
 
+type Entry = ModelEntry<InceptionResNetV2Options, InceptionResNetV2>
+
 /** Inception-ResNet v2: 55.8 million parameters, 13.2 GMACs, ImageNet top-1 80.4 %. */
-export const inception_resnet_v2: ModelEntry<InceptionResNetV2Options, InceptionResNetV2> =
-  /* @__PURE__ */ inceptionResNetV2('inception_resnet_v2')
+export const inception_resnet_v2: Entry = /* @__PURE__ */ inceptionResNetV2('inception_resnet_v2')
+/**
+ * Inception-ResNet v2 with squeeze-and-excitation: on the residual branches before they are scaled and added, and behind
+ * the concatenation of the three modules without shortcut. ImageNet top-1 80.2 % in the paper; no weights are published.
+ */
+export const se_inception_resnet_v2: Entry = /* @__PURE__ */ inceptionResNetV2('se_inception_resnet_v2')

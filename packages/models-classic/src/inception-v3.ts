@@ -29,7 +29,7 @@ import {
 } from '@convnets/blocks'
 import { AdaptiveAvgPool2d, Conv2d, Dropout, init, Linear, MaxPool2d } from '@convnets/nn'
 import { flatten, type Tensor } from '@convnets/tensor'
-import { type AuxModelOptions, readAuxOptions, readOptions } from './options.ts'
+import { type AuxModelOptions, readAuxOptions, readOptions, squeezeExcitation } from './options.ts'
 import { fromImagenetStatistics } from './transform-input.ts'
 import { byName, timm, torchvision } from './weights.ts'
 
@@ -45,15 +45,22 @@ export interface InceptionV3Options extends AuxModelOptions {}
 
 interface Variant {
   readonly widths: InceptionV3Config['widths']
+  readonly paper: string
+  /** Squeeze-and-excitation at the end of every Inception module unless said otherwise. */
+  readonly gated?: boolean
   readonly params: number
   readonly macs: number
   readonly weights: Readonly<Record<string, PretrainedWeights>>
 }
 
+const widths = [128, 160, 160, 192] as const
+
 /** Parameters are with the auxiliary classifier, which has 3,326,696. */
-const variants: Readonly<Record<'inception_v3', Variant>> = {
+const variants: Readonly<Record<'inception_v3' | 'se_inception_v3', Variant>> = {
   inception_v3: {
-    widths: [128, 160, 160, 192],
+    widths,
+    paper:
+      'Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016, table 1 (arXiv:1512.00567)',
     params: 27_161_264,
     macs: 5_713_216_096,
     weights: byName(
@@ -79,6 +86,14 @@ const variants: Readonly<Record<'inception_v3', Variant>> = {
         top5: 93.45,
       }),
     ),
+  },
+  se_inception_v3: {
+    widths,
+    paper: 'Hu et al., "Squeeze-and-excitation networks", 2018, figure 2 (arXiv:1709.01507)',
+    gated: true,
+    params: 28_822_884,
+    macs: 5_714_867_040,
+    weights: {},
   },
 }
 
@@ -208,31 +223,26 @@ export class InceptionV3 extends AuxImageModel {
 /**
  * Weights normal with deviation 0.1, cut off at 2 (a value, not deviations), as torchvision; in the auxiliary head 0.01 for
  * the 5x5 convolution and 0.001 for the classifier, which torchvision means too (it does not reach its 0.01). Biases keep
- * PyTorch's default.
+ * PyTorch's default, and so does attention, which torchvision's network has none of.
  */
 function initialize(model: InceptionV3): void {
   const head = model.AuxLogits
-  for (const module of model.namedModules().values()) {
-    if (!(module instanceof Conv2d || module instanceof Linear)) continue
+  for (const [path, module] of model.namedModules()) {
+    if (!(module instanceof Conv2d || module instanceof Linear) || path.includes('.attention.')) continue
     const std = module === head?.conv1.conv ? 0.01 : module === head?.fc ? 0.001 : 0.1
     init.truncatedNormal_(module.weight, { std })
   }
 }
 
 function inceptionV3(name: keyof typeof variants): ModelEntry<InceptionV3Options, InceptionV3> {
-  const { widths, params, macs, weights } = variants[name]
-  const facts = {
-    name,
-    paper:
-      'Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016, table 1 (arXiv:1512.00567)',
-    params,
-    macs,
-    inputSize: [299, 299] as const,
-    numClasses: 1000,
-    weights,
-  }
-  return defineModel(facts, (options) => new InceptionV3({ name, widths }, options))
+  const { widths, paper, gated = false, params, macs, weights } = variants[name]
+  const facts = { name, paper, params, macs, inputSize: [299, 299] as const, numClasses: 1000, weights }
+  const more = gated ? { attention: squeezeExcitation } : {}
+  return defineModel(facts, (options) => new InceptionV3({ name, widths }, { ...more, ...options }))
 }
 
 /** Inception v3: 23.8 million parameters and 3.3 in the auxiliary head, 5.7 GMACs, ImageNet top-1 77.3 % (78.8 % by gluon). */
 export const inception_v3: ModelEntry<InceptionV3Options, InceptionV3> = /* @__PURE__ */ inceptionV3('inception_v3')
+/** Inception v3 with squeeze-and-excitation behind the concatenation of all eleven modules; no weights are published. */
+export const se_inception_v3: ModelEntry<InceptionV3Options, InceptionV3> =
+  /* @__PURE__ */ inceptionV3('se_inception_v3')

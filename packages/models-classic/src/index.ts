@@ -40,6 +40,7 @@ export {
   type InceptionResNetV2Config,
   type InceptionResNetV2Options,
   inception_resnet_v2,
+  se_inception_resnet_v2,
 } from './inception-resnet-v2.ts'
 export {
   BNInception,
@@ -54,6 +55,7 @@ export {
   type InceptionV3Options,
   inception_v3,
   inceptionV3Recipe,
+  se_inception_v3,
 } from './inception-v3.ts'
 export { InceptionV4, type InceptionV4Config, type InceptionV4Options, inception_v4 } from './inception-v4.ts'
 export type { AuxModelOptions, InceptionModelOptions } from './options.ts'

@@ -1,11 +1,16 @@
 /** Options that all networks of this package check and read alike. */
-import type { InceptionOptions, ModelOptions } from '@convnets/blocks'
+import { type InceptionOptions, type ModelOptions, SqueezeExcitation } from '@convnets/blocks'
 import { ArgumentError, checkInteger, checkNumber } from '@convnets/tensor'
 
 /** Options of networks of the Inception line. */
 export interface InceptionModelOptions extends ModelOptions {
   /** Makes a layer at the end of every Inception module, given its channels: squeeze-and-excitation and the like. */
   readonly attention?: NonNullable<InceptionOptions['attention']>
+}
+
+/** Squeeze-and-excitation with the paper's reduction of 16. */
+export function squeezeExcitation(channels: number): SqueezeExcitation {
+  return new SqueezeExcitation(channels)
 }
 
 /** Options of networks with auxiliary classifiers. */

@@ -1,5 +1,6 @@
 /** Goldens against models: what the tests of all networks share. */
 import { readFileSync } from 'node:fs'
+import type { ImageModel } from '@convnets/blocks'
 import { classic, createModel, headLoss, type ImageOutput, mainLogits } from '@convnets/models-classic'
 import { crossEntropy, Dropout } from '@convnets/nn'
 import { noGrad, Tensor, tensor, tidy } from '@convnets/tensor'
@@ -32,10 +33,15 @@ function distance(values: ArrayLike<number>, { mean, std, absmax, first }: Tenso
   return Math.max(...apart.map(Math.abs)) / absmax
 }
 
-/** Logits and the output of every child in evaluation mode. */
-export function expectLogits(golden: ModelGolden, precision: Precision): void {
-  const { name, salt, normScale, output, float32Error } = golden
-  const model = fillModel(createModel<ImageOutput>(name, { from: [classic] }), { salt, normScale }).eval()
+/** The network of a golden, with the weights of its rule. */
+function filled({ name, salt, normScale }: ModelGolden): ImageModel<ImageOutput> {
+  return fillModel(createModel<ImageOutput>(name, { from: [classic] }), { salt, normScale })
+}
+
+/** Logits and the output of every child in evaluation mode, of the network itself or of one that should equal it. */
+export function expectLogits(golden: ModelGolden, precision: Precision, equal = filled): void {
+  const { salt, output, float32Error } = golden
+  const model = equal(golden).eval()
   const { logits: tolerance } = modelTolerances({ logits: float32Error }, precision)
   const errors: Map<string, number> = new Map()
   for (const [path, child] of model.namedChildren()) {
@@ -62,9 +68,9 @@ export function expectLogits(golden: ModelGolden, precision: Precision): void {
 
 /** Loss, gradient norms and running statistics of one step in training mode, without dropout. */
 export function expectStep(golden: ModelGolden, precision: Precision): void {
-  const { name, salt, normScale, training } = golden
+  const { name, salt, training } = golden
   if (training === undefined) throw new Error(`the golden of ${name} holds no training step`)
-  const model = fillModel(createModel<ImageOutput>(name, { from: [classic] }), { salt, normScale }).train()
+  const model = filled(golden).train()
   for (const module of model.namedModules().values()) if (module instanceof Dropout) module.eval()
   const tolerance = modelTolerances({ logits: 0, ...training.float32Error }, precision)
   const { labelSmoothing, auxWeight } = training
