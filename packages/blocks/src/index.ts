@@ -21,6 +21,8 @@ export {
   type TransitionOptions,
 } from './dense.ts'
 export { Fire, type FireOptions, type FireWidths } from './fire.ts'
+export { frugal } from './frugal.ts'
+export { FusedMBConv, type FusedMBConvOptions } from './fused-mbconv.ts'
 export {
   AuxImageModel,
   type AuxOutput,
@@ -58,6 +60,8 @@ export {
   ReductionA,
   type ReductionAWidths,
 } from './inception-v4.ts'
+export { type InvertedOptions, MBConv, type MBConvOptions } from './mbconv.ts'
+export type { ConvNorm, MBConvKeys } from './mbconv-keys.ts'
 export { checkImages, type FeatureInfo, freshClassifier, freshLayer, ImageModel, type InputRules } from './model.ts'
 export { nearest } from './nearest.ts'
 export { PlainBlock, type PlainBlockOptions } from './plain-block.ts'
@@ -82,6 +86,7 @@ export {
   joinBranches,
   SummedBottleneck,
 } from './resnext-forms.ts'
+export { roundChannels } from './round-channels.ts'
 export { PadShortcut, padShortcut, projectionShortcut, type Shortcut, wideProjectionShortcut } from './shortcut.ts'
 export { channelShuffle, ShuffleUnit, type ShuffleUnitOptions } from './shuffle.ts'
 export { SqueezeExcitation, type SqueezeExcitationOptions } from './squeeze-excitation.ts'

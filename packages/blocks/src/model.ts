@@ -1,6 +1,7 @@
 /** What every network for images can do. */
 import { type Layer, Linear, Module } from '@convnets/nn'
 import { ArgumentError, ShapeError, seeded, Tensor } from '@convnets/tensor'
+import { lavish } from './frugal.ts'
 import type { ImageOutput } from './heads.ts'
 import { nearest } from './nearest.ts'
 
@@ -62,7 +63,7 @@ export abstract class ImageModel<Output extends ImageOutput = Tensor> extends Mo
       module.registerForwardHook((m, _, output) => void outputs.set(m, output)),
     )
     try {
-      this.forwardFeatures(x)
+      lavish(() => this.forwardFeatures(x))
     } finally {
       for (const remove of removers) remove()
     }

@@ -1,13 +1,37 @@
 /** Squeeze-and-excitation alone, and plugged into blocks of other papers. */
 import {
   BasicBlock,
+  type Block,
   Bottleneck,
+  ConcatBottleneck,
+  ConvNeXtBlock,
   DenseBlock,
+  Fire,
+  InceptionResNetA,
+  InceptionResNetB,
+  InceptionResNetC,
+  InceptionResNetMixed,
+  InceptionResNetReductionB,
+  InceptionV1,
+  InceptionV2,
+  InceptionV3A,
+  InceptionV3B,
+  InceptionV3C,
+  InceptionV3D,
+  InceptionV3E,
+  InceptionV4A,
+  InceptionV4B,
+  InceptionV4C,
+  InceptionV4ReductionB,
   PlainBlock,
+  ReductionA,
+  RegNetBlock,
+  ShuffleUnit,
   SqueezeExcitation,
+  SummedBottleneck,
   wideProjectionShortcut,
 } from '@convnets/blocks'
-import { Hardsigmoid, type Layer, SiLU } from '@convnets/nn'
+import { Hardsigmoid, init, type Layer, SiLU } from '@convnets/nn'
 import { reference, type Tensor, tensor } from '@convnets/tensor'
 import { checkGradient, fill, fillModel, relativeError } from '@convnets/testkit'
 import { describe, expect, test } from 'vitest'
@@ -65,20 +89,71 @@ describe('the gates', () => {
   })
 })
 
-test.each<[string, (attention: (channels: number) => Layer) => Layer, number]>([
-  ['BasicBlock', (attention) => new BasicBlock(8, 8, { attention }), 8],
-  ['Bottleneck', (attention) => new Bottleneck(8, 4, { attention }), 16],
-  ['PlainBlock', (attention) => new PlainBlock(8, 8, { attention }), 8],
-  ['DenseBlock', (attention) => new DenseBlock(8, 4, 1, { attention }), 4],
-])('goes into %s by one option', (_, make, channels) => {
-  const made: number[] = []
-  const block = make((c) => {
-    made.push(c)
-    return new SqueezeExcitation(c)
+type Attention = (channels: number) => Layer
+
+/** Every kind of block by the same option, with the channels that its attention sees. All take maps (1, 8, 7, 7). */
+const plugged: readonly (readonly [string, (options: { attention?: Attention }) => Block, number])[] = [
+  ['BasicBlock', (options) => new BasicBlock(8, 8, options), 8],
+  ['Bottleneck', (options) => new Bottleneck(8, 4, options), 16],
+  ['SummedBottleneck', (options) => new SummedBottleneck(8, 4, { groups: 2, ...options }), 16],
+  ['ConcatBottleneck', (options) => new ConcatBottleneck(8, 4, { groups: 2, ...options }), 16],
+  ['PlainBlock', (options) => new PlainBlock(8, 8, options), 8],
+  ['DenseBlock', (options) => new DenseBlock(8, 4, 1, options), 4],
+  ['Fire', (options) => new Fire(8, [2, 3, 5], options), 8],
+  ['ShuffleUnit', (options) => new ShuffleUnit(8, 8, options), 4],
+  ['RegNetBlock', (options) => new RegNetBlock(8, 12, options), 12],
+  ['ConvNeXtBlock', (options) => new ConvNeXtBlock(8, { layerScale: 1, ...options }), 8],
+  ['InceptionV1', (options) => new InceptionV1(8, [4, 4, 8, 2, 4, 4], options), 20],
+  ['InceptionV2', (options) => new InceptionV2(8, { one: 4, three: [4, 8], double: [4, 8], pool: 4 }, options), 24],
+  ['InceptionV3A', (options) => new InceptionV3A(8, 32, options), 256],
+  ['InceptionV3B', (options) => new InceptionV3B(8, options), 488],
+  ['InceptionV3C', (options) => new InceptionV3C(8, 16, options), 768],
+  ['InceptionV3D', (options) => new InceptionV3D(8, options), 520],
+  ['InceptionV3E', (options) => new InceptionV3E(8, options), 2048],
+  ['InceptionV4A', (options) => new InceptionV4A(8, options), 384],
+  ['InceptionV4B', (options) => new InceptionV4B(8, options), 1024],
+  ['InceptionV4C', (options) => new InceptionV4C(8, options), 1536],
+  ['ReductionA', (options) => new ReductionA(8, { k: 4, l: 4, m: 8, n: 8 }, options), 24],
+  ['InceptionV4ReductionB', (options) => new InceptionV4ReductionB(8, options), 520],
+  ['InceptionResNetA', (options) => new InceptionResNetA(8, [4, 4, 8], options), 8],
+  ['InceptionResNetB', (options) => new InceptionResNetB(8, [4, 4, 4, 8], options), 8],
+  ['InceptionResNetC', (options) => new InceptionResNetC(8, [4, 4, 4, 8], options), 8],
+  ['InceptionResNetMixed', (options) => new InceptionResNetMixed(8, options), 320],
+  ['InceptionResNetReductionB', (options) => new InceptionResNetReductionB(8, [8, 8, 8], options), 408],
+]
+
+test.each(plugged)('goes into %s by one option, and changes nothing where its gates are open', (_, make, channels) => {
+  const made: SqueezeExcitation[] = []
+  const gated = make({
+    attention: (c) => {
+      const gates = new SqueezeExcitation(c)
+      made.push(gates)
+      return gates
+    },
   })
-  expect(made).toEqual([channels])
-  expect([...block.stateDict().keys()].filter((key) => key.includes('fc1'))).toHaveLength(2)
-  expect(block.forward(tensor(Float32Array.from(fill('x', [1, 8, 4, 4])), { shape: [1, 8, 4, 4] })).rank).toBe(4)
+  expect(made.map(({ inChannels }) => inChannels)).toEqual([channels])
+  const plain = make({})
+  for (const block of [gated, plain]) fillModel(block).eval()
+  const [gates] = made as [SqueezeExcitation]
+  init.constant_(gates.fc2.weight, 0)
+  const x = tensor(Float32Array.from(fill('x', [1, 8, 7, 7])), { shape: [1, 8, 7, 7] })
+  const outputWith = (bias: number): Tensor => {
+    init.constant_(gates.fc2.bias as Tensor, bias)
+    return gated.forward(x)
+  }
+  const [y, expected] = [outputWith(100), plain.forward(x)]
+  expect(y.shape).toEqual(expected.shape)
+  expect(values(y)).toEqual(values(expected)) // the sigmoid of 100 is 1
+  expect(values(outputWith(0))).not.toEqual(values(expected))
+})
+
+test('stands on the residual branch of Inception-ResNet before it is scaled: half-open gates are half the scale', () => {
+  const half = new InceptionResNetA(8, [4, 4, 8], { scale: 0.5, attention: (c) => new SqueezeExcitation(c) })
+  const plain = fillModel(new InceptionResNetA(8, [4, 4, 8], { scale: 0.25 })).eval()
+  const gates = fillModel(half).eval().attention as SqueezeExcitation
+  for (const t of [gates.fc2.weight, gates.fc2.bias as Tensor]) init.constant_(t, 0)
+  const x = tensor(Float32Array.from(fill('x', [1, 8, 7, 7])), { shape: [1, 8, 7, 7] })
+  expect(relativeError(values(half.forward(x)), values(plain.forward(x)))).toBeLessThan(1e-6)
 })
 
 test('the key of the attention in checkpoints is open, the order is that of the published ones', () => {
