@@ -1,24 +1,23 @@
-import { ArgumentError, BackendError, FormatError, ShapeError } from '@convnets/tensor'
-import type Sharp from 'sharp'
+import { ArgumentError, ShapeError } from '@convnets/tensor'
 import { builtin, type FileSource, readBytes, sourceName } from './host.ts'
+import { decode, loadCodec } from './image/codec.ts'
+import { canDecode, capture, type Drawable, decodeInBrowser } from './image/drawable.ts'
+import { checkLimit } from './image/limit.ts'
 import { checkPixels, type Pixels } from './pixels.ts'
+import { luminance } from './transforms/grey.ts'
 
 /** How a picture is opened. */
 export interface OpenOptions {
   /** 1 for grey, 3 for RGB, 4 for RGBA; what the file has if absent. */
   readonly channels?: 1 | 3 | 4
+  /**
+   * Whether the picture is turned and mirrored as its EXIF data say, as viewers and browsers do. Default true; false gives
+   * it as it is stored, as Pillow and torchvision's loaders do.
+   */
+  readonly exifOrientation?: boolean
+  /** Most pixels, height times width; more is refused before any is decoded. Default 64 million. */
+  readonly maxPixels?: number
   readonly signal?: AbortSignal
-}
-
-/** The codec. A name that bundlers cannot follow keeps its native code out of browsers. */
-async function loadCodec(wanted: string): Promise<typeof Sharp> {
-  const name = 'sharp'
-  try {
-    const codec: { default: typeof Sharp } = await import(/* @vite-ignore */ /* webpackIgnore: true */ name)
-    return codec.default
-  } catch (cause) {
-    throw new BackendError(`${wanted}: expects the package sharp, which this host could not load`, { cause })
-  }
 }
 
 /** An 8-bit picture in memory: `data[(y * width + x) * channels + c]`, 0 to 255; grey, RGB or RGBA. */
@@ -38,26 +37,41 @@ export class Image implements Pixels {
   }
 
   /**
-   * Opens a PNG, JPEG, WebP, TIFF, GIF (first frame) or AVIF file from a path, URL or bytes. Pixels are taken as they are
-   * stored: like Pillow, and unlike browsers, this does not turn a picture as its EXIF data say.
-   * Throws `FormatError` for a file that is no picture or a broken one, and `BackendError` without `sharp` (browsers).
+   * Opens a JPEG, PNG, WebP, GIF (first frame), TIFF or AVIF file from a path, URL, Blob or bytes; by `sharp` in Node, and
+   * by the browser elsewhere (which gives grey pictures as RGBA; ask for `channels`).
+   *
+   * Bytes mean what they mean in Pillow: of 16-bit numbers the upper byte is taken, palettes become their colours, CMYK
+   * becomes RGB by (255 - C)(255 - K) / 255, grey stays one channel, alpha a fourth (grey with alpha becomes RGBA), and
+   * colour profiles are not applied.
+   *
+   * Throws `FormatError` for a file that is no picture, a broken one, or one of more than `maxPixels`, and `BackendError`
+   * for a host that has neither `sharp` nor a decoder.
    */
-  static async open(source: FileSource, { channels, signal }: OpenOptions = {}): Promise<Image> {
-    const bytes = await readBytes(source, 'Image.open', signal)
-    const codec = await loadCodec('Image.open')
-    try {
-      const decoder = codec(bytes, { failOn: 'warning' })
-      const stored = await decoder.metadata()
-      const { data, info } = await decoder
-        .toColourspace(stored.channels === 1 ? 'b-w' : 'srgb')
-        .raw({ depth: 'uchar' })
-        .toBuffer({ resolveWithObject: true })
-      const image = new Image(new Uint8Array(data), info.height, info.width, info.channels)
-      return channels === undefined ? image : image.convert(channels)
-    } catch (cause) {
-      const got = cause instanceof Error ? cause.message : String(cause)
-      throw new FormatError({ file: sourceName(source), offset: 0, expected: 'a whole picture', got, cause })
-    }
+  static async open(source: FileSource | Blob, options: OpenOptions = {}): Promise<Image> {
+    const { channels, exifOrientation = true, maxPixels: most, signal } = options
+    const maxPixels = checkLimit('Image.open', most)
+    if (channels !== undefined) checkChannels('Image.open', channels)
+    const blob = source instanceof Blob
+    const bytes = blob ? new Uint8Array(await source.arrayBuffer()) : await readBytes(source, 'Image.open', signal)
+    const how = { file: blob ? 'blob' : sourceName(source), maxPixels, exifOrientation }
+    const decoded = canDecode()
+      ? await decodeInBrowser(bytes, how)
+      : await decode(await loadCodec('Image.open'), bytes, how)
+    const image = new Image(decoded.data, decoded.height, decoded.width, decoded.channels)
+    if (channels !== undefined) return image.convert(channels)
+    return image.channels === 2 ? image.convert(4) : image
+  }
+
+  /**
+   * The picture that a browser holds: ImageData, ImageBitmap, a canvas, an image or video element, or a video frame; as RGB
+   * by default. Throws `ArgumentError` for one without a size (not loaded yet), `FormatError` for more than `maxPixels`, and
+   * `BackendError` where the host cannot draw.
+   */
+  static from(source: Drawable, options: Pick<OpenOptions, 'channels' | 'maxPixels'> = {}): Image {
+    const { channels = 3, maxPixels } = options
+    checkChannels('Image.from', channels)
+    const { data, height, width } = capture('Image.from', source, checkLimit('Image.from', maxPixels))
+    return new Image(data, height, width, 4).convert(channels)
   }
 
   /**
@@ -65,9 +79,7 @@ export class Image implements Pixels {
    * ITU-R 601. Alpha is dropped, or added as opaque. Gives the same picture if nothing changes.
    */
   convert(channels: 1 | 3 | 4): Image {
-    if (channels !== 1 && channels !== 3 && channels !== 4) {
-      throw new ArgumentError(`Image.convert: channels expects 1, 3 or 4, got ${channels}`)
-    }
+    checkChannels('Image.convert', channels)
     if (channels === this.channels) return this
     if (this.channels > 4) {
       throw new ShapeError(`Image.convert: expects a picture of at most 4 channels, got ${this.channels}`)
@@ -84,7 +96,7 @@ export class Image implements Pixels {
       const blue = colour ? (from[at + 2] ?? 0) : red
       const out = pixel * channels
       if (channels === 1) {
-        to[out] = colour ? (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16 : red
+        to[out] = colour ? luminance(red, green, blue) : red
         continue
       }
       to[out] = red
@@ -113,5 +125,11 @@ export class Image implements Pixels {
   async save(path: string | URL): Promise<void> {
     const { promises: fs } = builtin('node:fs', 'Image.save')
     await fs.writeFile(path, await this.toPng())
+  }
+}
+
+function checkChannels(what: string, channels: number): void {
+  if (channels !== 1 && channels !== 3 && channels !== 4) {
+    throw new ArgumentError(`${what}: channels expects 1, 3 or 4, got ${channels}`)
   }
 }
