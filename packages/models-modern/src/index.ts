@@ -23,6 +23,40 @@ export {
   densenet201,
   densenet264,
 } from './densenet.ts'
+export {
+  EfficientNet,
+  type EfficientNetConfig,
+  type EfficientNetOptions,
+  efficientnet_b0,
+  efficientnet_b1,
+  efficientnet_b2,
+  efficientnet_b3,
+  efficientnet_b4,
+  efficientnet_b5,
+  efficientnet_b6,
+  efficientnet_b7,
+} from './efficientnet.ts'
+export {
+  type CompoundScale,
+  compoundScale,
+  type EfficientNetScale,
+  type EfficientNetShape,
+  type EfficientNetStage,
+  efficientNetScales,
+  efficientNetShape,
+  type ScalingConstants,
+} from './efficientnet-scaling.ts'
+export { efficientnet_v2_m, efficientnet_v2_s } from './efficientnet-v2.ts'
+export { MnasNet, type MnasNetConfig, type MnasNetOptions, mnasnet1_0 } from './mnasnet.ts'
+export { MobileNetV2, type MobileNetV2Config, type MobileNetV2Options, mobilenet_v2 } from './mobilenet-v2.ts'
+export {
+  MobileNetV3,
+  type MobileNetV3Config,
+  type MobileNetV3Options,
+  type MobileNetV3Row,
+  mobilenet_v3_large,
+  mobilenet_v3_small,
+} from './mobilenet-v3.ts'
 export { modern } from './modern.ts'
 export { RegNet, type RegNetConfig, type RegNetOptions, regnet_y_400mf, regnetStages } from './regnet.ts'
 export {
@@ -78,4 +112,20 @@ export {
   squeezenet1_0,
   squeezenet1_1,
 } from './squeezenet.ts'
+export {
+  efficientnet_b8,
+  TimmEfficientNet,
+  type TimmEfficientNetConfig,
+  type TimmEfficientNetOptions,
+  tf_efficientnet_b0,
+  tf_efficientnet_b1,
+  tf_efficientnet_b2,
+  tf_efficientnet_b3,
+  tf_efficientnet_b4,
+  tf_efficientnet_b5,
+  tf_efficientnet_b6,
+  tf_efficientnet_b7,
+  tf_efficientnet_b8,
+  tf_efficientnet_l2,
+} from './timm-efficientnet.ts'
 export { wide_resnet50_2, wide_resnet101_2 } from './wide-resnet.ts'

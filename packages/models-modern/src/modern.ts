@@ -12,6 +12,20 @@ import {
   densenet201,
   densenet264,
 } from './densenet.ts'
+import {
+  efficientnet_b0,
+  efficientnet_b1,
+  efficientnet_b2,
+  efficientnet_b3,
+  efficientnet_b4,
+  efficientnet_b5,
+  efficientnet_b6,
+  efficientnet_b7,
+} from './efficientnet.ts'
+import { efficientnet_v2_m, efficientnet_v2_s } from './efficientnet-v2.ts'
+import { mnasnet1_0 } from './mnasnet.ts'
+import { mobilenet_v2 } from './mobilenet-v2.ts'
+import { mobilenet_v3_large, mobilenet_v3_small } from './mobilenet-v3.ts'
 import { regnet_y_400mf } from './regnet.ts'
 import { resnet18, resnet34, resnet50, resnet101, resnet152 } from './resnet.ts'
 import {
@@ -40,6 +54,19 @@ import {
 } from './senet.ts'
 import { shufflenet_v2_x1_0 } from './shufflenet.ts'
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.ts'
+import {
+  efficientnet_b8,
+  tf_efficientnet_b0,
+  tf_efficientnet_b1,
+  tf_efficientnet_b2,
+  tf_efficientnet_b3,
+  tf_efficientnet_b4,
+  tf_efficientnet_b5,
+  tf_efficientnet_b6,
+  tf_efficientnet_b7,
+  tf_efficientnet_b8,
+  tf_efficientnet_l2,
+} from './timm-efficientnet.ts'
 import { wide_resnet50_2, wide_resnet101_2 } from './wide-resnet.ts'
 
 /** All models of this package: `createModel('resnet50', { from: [modern] })`. */
@@ -87,4 +114,29 @@ export const modern: readonly ModelEntry[] = [
   shufflenet_v2_x1_0,
   regnet_y_400mf,
   convnext_tiny,
+  mobilenet_v2,
+  mobilenet_v3_large,
+  mobilenet_v3_small,
+  mnasnet1_0,
+  efficientnet_b0,
+  efficientnet_b1,
+  efficientnet_b2,
+  efficientnet_b3,
+  efficientnet_b4,
+  efficientnet_b5,
+  efficientnet_b6,
+  efficientnet_b7,
+  efficientnet_b8,
+  efficientnet_v2_s,
+  efficientnet_v2_m,
+  tf_efficientnet_b0,
+  tf_efficientnet_b1,
+  tf_efficientnet_b2,
+  tf_efficientnet_b3,
+  tf_efficientnet_b4,
+  tf_efficientnet_b5,
+  tf_efficientnet_b6,
+  tf_efficientnet_b7,
+  tf_efficientnet_b8,
+  tf_efficientnet_l2,
 ]

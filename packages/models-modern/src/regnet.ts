@@ -56,7 +56,8 @@ export interface RegNetOptions extends ModelOptions {}
 
 /**
  * Width and depth of every stage: the line w0 + wa j, rounded to powers of wm times w0, then to multiples of 8 and of the
- * group width. Radosavovic et al. 2020, section 3.3, equations 2 to 4.
+ * group width, by which no width loses more than a tenth (so torchvision). Radosavovic et al. 2020, section 3.3, equations
+ * 2 to 4.
  */
 export function regnetStages(config: Omit<RegNetConfig, 'name' | 'squeeze'>): { width: number; depth: number }[] {
   const { depth, firstWidth, slope, multiplier, groupWidth } = config
@@ -71,7 +72,9 @@ export function regnetStages(config: Omit<RegNetConfig, 'name' | 'squeeze'>): { 
   const widths = Array.from({ length: depth }, (_, j) => {
     const power = Math.round(Math.log((firstWidth + slope * j) / firstWidth) / Math.log(multiplier))
     const width = nearest(firstWidth * multiplier ** power, 8)
-    return nearest(width, Math.min(groupWidth, width))
+    const group = Math.min(groupWidth, width)
+    const divisible = nearest(width, group)
+    return divisible < 0.9 * width ? divisible + group : divisible
   })
   return [...new Set(widths)].map((width) => ({ width, depth: widths.filter((other) => other === width).length }))
 }

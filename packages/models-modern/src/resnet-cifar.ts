@@ -22,8 +22,8 @@ import {
   padShortcut,
   stage,
 } from '@convnets/blocks'
-import { BatchNorm2d, Conv2d, Dropout, init, Linear, type Module, type Sequential } from '@convnets/nn'
-import { globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
+import { BatchNorm2d, Conv2d, Dropout, init, type Layer, Linear, type Module, type Sequential } from '@convnets/nn'
+import { ArgumentError, globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
 import { readOptions } from './options.ts'
 
 /** What tells one of these networks from another. */
@@ -36,8 +36,13 @@ export interface CifarResNetConfig {
   readonly block: 'residual' | 'plain'
 }
 
-/** Options of all models; `dropPath` asks for shortcuts. */
-export interface CifarResNetOptions extends ModelOptions {}
+/** Options of all models; `dropPath` and `zeroInitResidual` ask for shortcuts. */
+export interface CifarResNetOptions extends ModelOptions {
+  /** Starts every residual branch at zero. Default false. Goyal et al. 2017. */
+  readonly zeroInitResidual?: boolean
+  /** Makes a layer at the end of every block's convolutions, given its channels: `(c) => new SqueezeExcitation(c)`. */
+  readonly attention?: (channels: number) => Layer
+}
 
 interface Variant {
   readonly depth: number
@@ -84,14 +89,20 @@ export class CifarResNet extends ImageModel {
     const { name, depth, block } = config
     const defaults = { numClasses: 10, shortcuts: block !== 'plain' }
     const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, defaults)
+    const { zeroInitResidual = false, attention } = options
+    if (zeroInitResidual && block === 'plain') {
+      throw new ArgumentError(`${name}: zeroInitResidual expects shortcuts, without which nothing would be left`)
+    }
     this.config = config
     this.conv1 = new Conv2d(inChannels, 16, { kernel: 3, padding: 1, bias: false })
     this.bn1 = new BatchNorm2d(16)
     const rates = dropPathRates(dropPath, [depth, depth, depth])
     const layer = (i: 0 | 1 | 2, inChannels: number): Sequential => {
-      const shape = { inChannels, width: 16 * 2 ** i, depth, stride: i === 0 ? 1 : 2 }
+      const gated = attention === undefined ? {} : { attention }
+      const shape = { inChannels, width: 16 * 2 ** i, depth, stride: i === 0 ? 1 : 2, ...gated }
       if (block === 'plain') return stage(PlainBlock, shape)
-      return stage(BasicBlock, { ...shape, dropPath: rates[i] ?? 0, shortcut: padShortcut })
+      const more = { dropPath: rates[i] ?? 0, shortcut: padShortcut, zeroInit: zeroInitResidual }
+      return stage(BasicBlock, { ...shape, ...more })
     }
     this.layer1 = layer(0, 16)
     this.layer2 = layer(1, this.layer1.outChannels)

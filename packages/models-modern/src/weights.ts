@@ -11,17 +11,18 @@ export type TorchvisionFile = readonly [
   resize: number,
   top1: number,
   top5: number,
-  /** Pixels of the crop (224), and how images are resized (bilinear). */
-  more?: { readonly crop?: number; readonly interpolation?: 'bilinear' | 'bicubic' },
+  /** Pixels of the crop (224), how images are resized (bilinear), and the checksum in full where it is known. */
+  more?: { readonly crop?: number; readonly interpolation?: 'bilinear' | 'bicubic'; readonly sha256?: string },
 ]
 
 /** torchvision's checkpoints by tag. The digits at the end of a file name are the beginning of its sha256. */
 export function torchvision(files: Readonly<Record<string, TorchvisionFile>>): Record<string, PretrainedWeights> {
   const facts = Object.entries(files).map(([name, [file, resize, top1, top5, more = {}]]) => {
-    const { crop = 224, interpolation = 'bilinear' } = more
+    const { crop = 224, interpolation = 'bilinear', sha256 } = more
     const weights: PretrainedWeights = {
       name,
       url: `https://download.pytorch.org/models/${file}`,
+      ...(sha256 !== undefined && { sha256 }),
       sha256Prefix: /-([0-9a-f]{8,})\.pth$/.exec(file)?.[1] ?? '',
       license: `BSD-3-Clause (torchvision); ${imagenetTerms}`,
       labels: 'imagenet-1k',

@@ -1,7 +1,24 @@
 /** What every model of the package promises, read off its entry and checked on a built network. */
-import type { ImageModel, ModelEntry } from '@convnets/blocks'
-import { createModel, listModels, modern, plain20, resnet18, resnet20, resnet50 } from '@convnets/models-modern'
-import { BatchNorm2d, Conv2d, crossEntropy, Dropout, DropPath, Linear } from '@convnets/nn'
+import { type ImageModel, type ModelEntry, SqueezeExcitation } from '@convnets/blocks'
+import {
+  convnext_tiny,
+  createModel,
+  densenet_bc_40_12,
+  legacy_seresnet18,
+  listModels,
+  modern,
+  plain20,
+  regnet_y_400mf,
+  regnetStages,
+  resnet18,
+  resnet20,
+  resnet50,
+  resnet101,
+  seresnet50,
+  shufflenet_v2_x1_0,
+  squeezenet1_1,
+} from '@convnets/models-modern'
+import { BatchNorm2d, Conv2d, crossEntropy, Dropout, DropPath, type Layer, Linear } from '@convnets/nn'
 import {
   defaultBackend,
   memory,
@@ -34,6 +51,8 @@ function countMacs(model: ImageModel, [height, width]: readonly [number, number]
   tidy(() => noGrad(() => model.eval().forward(randn([1, channels, height, width]))))
   return macs
 }
+
+type WithAttention = { readonly attention?: (channels: number) => Layer }
 
 const smallestSides: readonly (readonly [RegExp, number])[] = [
   [/^densenet_bc/, 4],
@@ -86,6 +105,18 @@ describeEach('%s, without numbers', (name, entry) => {
     }
     const last = model.featureInfo.at(-1)
     expect(model.forwardFeatures(randn([1, 3, 64, 64])).shape).toEqual(maps.get(last?.name ?? '')?.shape)
+  })
+
+  test('freezes what lies under a path', () => {
+    const model = entry()
+    const [first] = [...model.namedParameters().keys()]
+    const path = first?.split('.')[0] ?? ''
+    model.freeze(path)
+    const frozen = [...model.namedParameters()].filter(([, parameter]) => !parameter.requiresGrad)
+    expect(frozen.length).toBeGreaterThan(0)
+    expect(frozen.every(([key]) => key.startsWith(`${path}.`))).toBe(true)
+    model.unfreeze()
+    expect(model.parameters().every((parameter) => parameter.requiresGrad)).toBe(true)
   })
 
   test('puts dropout in front of the classifier', () => {
@@ -226,6 +257,31 @@ describe('initial weights', () => {
     }
   })
 
+  test('of SqueezeNet, RegNet and ConvNeXt are torchvision’s', () => {
+    const squeeze = squeezenet1_1({ seed: 1 })
+    const fire = squeeze.stateDict().get('features.9.expand3x3.weight') as Tensor
+    const bound = Math.sqrt(6 / (48 * 9)) // kaiming_uniform_, whose gain is sqrt(2)
+    expect(fire.abs().amax().item()).toBeLessThanOrEqual(bound)
+    expect(statistics(fire).std / (bound / Math.sqrt(3))).toBeCloseTo(1, 1)
+    expect(statistics(squeeze.stateDict().get('classifier.1.weight') as Tensor).std).toBeCloseTo(0.01, 3)
+    expect(squeeze.stateDict().get('features.0.bias')?.abs().amax().item()).toBe(0)
+    const fresh = squeeze.resetClassifier(40, { seed: 3 }).stateDict().get('classifier.1.weight') as Tensor
+    expect(statistics(fresh).std).toBeCloseTo(0.01, 3)
+
+    const regnet = regnet_y_400mf({ seed: 1 }).stateDict()
+    // fan out counts the outputs of all groups.
+    const grouped = statistics(regnet.get('trunk_output.block4.block4-1.f.b.0.weight') as Tensor).std
+    expect(grouped / Math.sqrt(2 / (440 * 9))).toBeCloseTo(1, 1)
+    expect(statistics(regnet.get('fc.weight') as Tensor).std).toBeCloseTo(0.01, 3)
+
+    const convnext = convnext_tiny({ seed: 1 }).stateDict()
+    for (const key of ['features.0.0.weight', 'features.7.2.block.3.weight', 'classifier.2.weight']) {
+      expect(statistics(convnext.get(key) as Tensor).std, key).toBeCloseTo(0.02, 3)
+    }
+    expect(convnext.get('features.5.0.layer_scale')?.amax().item()).toBe(Math.fround(1e-6))
+    expect(convnext.get('features.7.2.block.3.bias')?.abs().amax().item()).toBe(0)
+  })
+
   test('of zeroInitResidual make every block its shortcut', () => {
     const model = resnet50({ seed: 1, zeroInitResidual: true })
     const scales = [...model.namedParameters()].filter(([key]) => key.endsWith('.bn3.weight'))
@@ -244,6 +300,111 @@ describe('initial weights', () => {
     expect(reset(4)).not.toEqual(reset(5))
   })
 })
+
+describe('options of single networks', () => {
+  const backend = defaultBackend()
+  beforeEach(() => setDefaultBackend(hollow))
+  afterEach(() => setDefaultBackend(backend))
+
+  test('strideIn makes a ResNet v1 of v1.5, with the same parameters and the work of Caffe’s', () => {
+    const model = resnet101({ strideIn: 'conv1' })
+    expect(model.parameterCount()).toBe(resnet101.params)
+    expect(countMacs(model, [224, 224], 3)).toBe(7_570_194_432) // cafferesnet101 of pretrained-models.pytorch
+    expect(model.forward(randn([1, 3, 64, 64])).shape).toEqual([1, 1000])
+    expect(() => resnet18({ strideIn: 'conv1' })).toThrow(
+      'resnet18: strideIn expects a network of bottlenecks, which this one is not',
+    )
+  })
+
+  test('zeroInitResidual asks for shortcuts', () => {
+    expect(() => plain20({ zeroInitResidual: true })).toThrow(
+      'plain20: zeroInitResidual expects shortcuts, without which nothing would be left',
+    )
+  })
+
+  test.each([
+    ['resnet20', 9, (o: WithAttention) => resnet20(o)],
+    ['plain20', 9, (o: WithAttention) => plain20(o)],
+    ['resnet50', 16, (o: WithAttention) => resnet50(o)],
+    ['squeezenet1_1', 8, (o: WithAttention) => squeezenet1_1(o)],
+    ['shufflenet_v2_x1_0', 16, (o: WithAttention) => shufflenet_v2_x1_0(o)],
+    ['convnext_tiny', 18, (o: WithAttention) => convnext_tiny(o)],
+  ] as const)('attention goes into every block of %s', (_, blocks, make) => {
+    const model = make({ attention: (channels) => new SqueezeExcitation(channels) })
+    let passed = 0
+    for (const module of model.namedModules().values()) {
+      if (module instanceof SqueezeExcitation) module.registerForwardHook(() => void passed++)
+    }
+    model.eval().forward(randn([1, 3, 64, 64]))
+    expect(passed).toBe(blocks)
+  })
+
+  test('regnetStages gives the published widths and depths', () => {
+    const stages = (
+      depth: number,
+      firstWidth: number,
+      slope: number,
+      multiplier: number,
+      groupWidth: number,
+    ): number[][] =>
+      regnetStages({ depth, firstWidth, slope, multiplier, groupWidth }).map((stage) => [stage.width, stage.depth])
+    // RegNetY-400MF, RegNetX-3.2GF and RegNetY-8GF of torchvision.
+    expect(stages(16, 48, 27.89, 2.09, 8)).toEqual([
+      [48, 1],
+      [104, 3],
+      [208, 6],
+      [440, 6],
+    ])
+    expect(stages(25, 88, 26.31, 2.25, 48)).toEqual([
+      [96, 2],
+      [192, 6],
+      [432, 15],
+      [1008, 2],
+    ])
+    expect(stages(17, 192, 76.82, 2.19, 56)).toEqual([
+      [224, 2],
+      [448, 4],
+      [896, 10],
+      [2016, 1],
+    ])
+    expect(() => stages(16, 48, 27.89, 1, 8)).toThrow('regnetStages: multiplier expects a number above 1, got 1')
+  })
+})
+
+/** Kinds of networks, each by its smallest; the wide and the grouped ones are ResNets. */
+const families = [
+  resnet18,
+  resnet20,
+  plain20,
+  densenet_bc_40_12,
+  legacy_seresnet18,
+  seresnet50,
+  squeezenet1_1,
+  shufflenet_v2_x1_0,
+  regnet_y_400mf,
+  convnext_tiny,
+]
+
+test.each(families.map((entry) => [entry.name, entry as ModelEntry] as const))(
+  '%s built twice with one seed is the same to the bit, whatever was drawn between',
+  (_, entry) => {
+    const same = (a: ImageModel, b: ImageModel): boolean => {
+      const other = b.stateDict()
+      return [...a.stateDict()].every(([key, t]) => Buffer.compare(bytes(t), bytes(other.get(key) as Tensor)) === 0)
+    }
+    const bytes = (t: Tensor): Buffer => {
+      const { buffer, byteOffset, byteLength } = t.dataSync()
+      return Buffer.from(buffer, byteOffset, byteLength)
+    }
+    const first = entry({ seed: 5, numClasses: 3 })
+    randn([7]).dispose()
+    const second = entry({ seed: 5, numClasses: 3 })
+    expect(same(first, second)).toBe(true)
+    const third = entry({ seed: 6, numClasses: 3 })
+    expect(same(first, third)).toBe(false)
+    for (const model of [first, second, third]) model.dispose()
+  },
+)
 
 describe('models by name', () => {
   test('are created with options', () => {
