@@ -115,6 +115,8 @@ export class MBConv extends Module {
     this.dropPath = new DropPath(options.dropPath ?? 0)
     this.act = act()
     this.#keys = keys
+    // Keys of a project that is not known are an error here rather than when somebody asks for them.
+    mbconvFields(keys, this)
   }
 
   override fields(): Iterable<readonly [string, unknown]> {

@@ -62,7 +62,9 @@ const scale = (width: number, depth: number, resolution: number, dropout: number
 })
 
 /** The published scales: the authors' `efficientnet_params`. */
-export const efficientNetScales = {
+export const efficientNetScales: Readonly<
+  Record<'b0' | 'b1' | 'b2' | 'b3' | 'b4' | 'b5' | 'b6' | 'b7' | 'b8' | 'l2', EfficientNetScale>
+> = {
   b0: scale(1, 1, 224, 0.2),
   b1: scale(1, 1.1, 240, 0.2),
   b2: scale(1.1, 1.2, 260, 0.3),
@@ -73,7 +75,7 @@ export const efficientNetScales = {
   b7: scale(2, 3.1, 600, 0.5),
   b8: scale(2.2, 3.6, 672, 0.5),
   l2: scale(4.3, 5.3, 800, 0.5),
-} as const satisfies Readonly<Record<string, EfficientNetScale>>
+}
 
 /** Blocks of one width in a row. */
 export interface EfficientNetStage {

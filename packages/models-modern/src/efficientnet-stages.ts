@@ -1,8 +1,8 @@
 /** Stages of an EfficientNet, as blocks. */
-import { FusedMBConv, type InvertedOptions, MBConv, type MBConvKeys } from '@convnets/blocks'
+import { type FeatureInfo, FusedMBConv, type InvertedOptions, MBConv, type MBConvKeys } from '@convnets/blocks'
 import { Sequential } from '@convnets/nn'
 import type { EfficientNetShape } from './efficientnet-scaling.ts'
-import { dropConnectRates, type Level, type Norm } from './row-model.ts'
+import { dropConnectRates, type Norm } from './row-model.ts'
 
 export interface StagesOptions extends Pick<InvertedOptions, 'padding'> {
   readonly norm: Norm
@@ -16,7 +16,7 @@ export function buildStages(
   shape: EfficientNetShape,
   options: StagesOptions,
   name: (index: number) => string,
-): { readonly stages: Sequential[]; readonly levels: Level[] } {
+): { readonly stages: Sequential[]; readonly levels: FeatureInfo[] } {
   const { dropPath, keys, ...shared } = options
   const rates = dropConnectRates(
     dropPath,
@@ -24,7 +24,7 @@ export function buildStages(
   )
   let channels = shape.stem
   let stride = 2
-  const levels: Level[] = []
+  const levels: FeatureInfo[] = []
   const stages = shape.stages.map(({ block, depth, channels: width, stride: first, ...rest }, i) => {
     const blocks = (rates[i] ?? []).slice(0, depth).map((rate, j) => {
       const own = { ...shared, ...rest, stride: j === 0 ? first : 1, dropPath: rate }

@@ -6,11 +6,18 @@
  *
  * (N, 3, H, W) to (N, 1000); 224 pixels, any size from 1 too.
  */
-import { defineModel, MBConv, type ModelEntry, type ModelOptions, roundChannels } from '@convnets/blocks'
+import {
+  defineModel,
+  type FeatureInfo,
+  MBConv,
+  type ModelEntry,
+  type ModelOptions,
+  roundChannels,
+} from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, init, Linear, type Module, ReLU, Sequential } from '@convnets/nn'
 import { checkNumber } from '@convnets/tensor'
 import { readOptions } from './options.ts'
-import { dropConnectRates, type Level, lastOfStrides, RowModel } from './row-model.ts'
+import { dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
 import { torchvision } from './weights.ts'
 
 /** What tells one MnasNet from another. */
@@ -56,7 +63,7 @@ export class MnasNet extends RowModel {
     )
     let channels: number = first
     let stride = 2
-    const levels: Level[] = [{ name: 'layers.7', channels, stride }]
+    const levels: FeatureInfo[] = [{ name: 'layers.7', channels, stride }]
     const stages = rows.map(([kernel, expand, out, , step], i) => {
       const blocks = (rates[i] ?? []).map((rate, j) => {
         const own = { kernel, expand, stride: j === 0 ? step : 1, dropPath: rate }

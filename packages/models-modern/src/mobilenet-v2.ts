@@ -6,11 +6,18 @@
  *
  * (N, 3, H, W) to (N, 1000); 224 pixels, any size from 1 too.
  */
-import { defineModel, MBConv, type ModelEntry, type ModelOptions, roundChannels } from '@convnets/blocks'
+import {
+  defineModel,
+  type FeatureInfo,
+  MBConv,
+  type ModelEntry,
+  type ModelOptions,
+  roundChannels,
+} from '@convnets/blocks'
 import { Conv2d, Dropout, init, Linear, type Module, ReLU6, Sequential } from '@convnets/nn'
 import { checkNumber } from '@convnets/tensor'
 import { readOptions } from './options.ts'
-import { batchNormOf, ConvUnit, dropConnectRates, type Level, lastOfStrides, RowModel } from './row-model.ts'
+import { batchNormOf, ConvUnit, dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
 import { torchvision } from './weights.ts'
 
 /** What tells one MobileNetV2 from another. */
@@ -52,7 +59,7 @@ export class MobileNetV2 extends RowModel {
     )
     let channels = stem.outChannels
     let stride = 2
-    const levels: Level[] = []
+    const levels: FeatureInfo[] = []
     const blocks = rows.flatMap(([expand, out, , first], i) =>
       (rates[i] ?? []).map((rate, j) => {
         const own = { stride: j === 0 ? first : 1, dropPath: rate }

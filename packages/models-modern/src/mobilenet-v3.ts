@@ -8,6 +8,7 @@
  */
 import {
   defineModel,
+  type FeatureInfo,
   MBConv,
   type ModelEntry,
   type ModelOptions,
@@ -18,7 +19,7 @@ import { Dropout, Hardsigmoid, Hardswish, type Layer, Linear, ReLU, Sequential }
 import { checkInteger } from '@convnets/tensor'
 import { initializeMobile } from './mobilenet-v2.ts'
 import { readOptions } from './options.ts'
-import { batchNormOf, ConvUnit, dropConnectRates, type Level, lastOfStrides, RowModel } from './row-model.ts'
+import { batchNormOf, ConvUnit, dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
 import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** A block: window, channels inside, channels out, whether it has gates, its activation, its step. */
@@ -69,7 +70,7 @@ export class MobileNetV3 extends RowModel {
     const rates = dropConnectRates(dropPath, [rows.length])[0] ?? []
     let channels = STEM
     let stride = 2
-    const levels: Level[] = []
+    const levels: FeatureInfo[] = []
     const blocks = rows.map(([kernel, expandedChannels, out, gated, act, step], i) => {
       const block = new MBConv(channels, out, {
         kernel,

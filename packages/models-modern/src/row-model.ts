@@ -55,15 +55,8 @@ export function dropConnectRates(rate: number, depths: readonly number[]): numbe
   return depths.map((depth) => Array.from({ length: depth }, () => (rate * i++) / blocks))
 }
 
-/** Modules of one resolution. */
-export interface Level {
-  readonly name: string
-  readonly channels: number
-  readonly stride: number
-}
-
 /** Of levels in their order the last of every stride. */
-export function lastOfStrides(levels: readonly Level[]): FeatureInfo[] {
+export function lastOfStrides(levels: readonly FeatureInfo[]): FeatureInfo[] {
   return levels.filter(({ stride }, i) => stride !== levels[i + 1]?.stride)
 }
 

@@ -18,17 +18,7 @@ import {
   type ModelEntry,
   type ModelOptions,
 } from '@convnets/blocks'
-import {
-  BatchNorm2d,
-  type BatchNormOptions,
-  Conv2d,
-  Dropout,
-  GlobalAvgPool2d,
-  init,
-  Linear,
-  type Module,
-  Sequential,
-} from '@convnets/nn'
+import { BatchNorm2d, Conv2d, Dropout, GlobalAvgPool2d, init, Linear, type Module, Sequential } from '@convnets/nn'
 import { silu, type Tensor } from '@convnets/tensor'
 import { type EfficientNetConfig, uniformByOutputs } from './efficientnet.ts'
 import { checkShape, efficientNetScales, efficientNetShape } from './efficientnet-scaling.ts'
@@ -73,7 +63,7 @@ export class TimmEfficientNet extends ImageModel {
     const defaults = { dropout: config.dropout ?? 0.2, dropPath: config.dropPath ?? 0.2 }
     const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, defaults)
     checkShape(name, config)
-    const numbers: BatchNormOptions = { eps, momentum }
+    const numbers = { eps, momentum }
     const shared = { padding, norm: batchNormOf(numbers), dropPath, keys: 'timm' } as const
     const { stages, levels } = buildStages(config, shared, (i) => `blocks.${i}`)
     const [last] = levels.slice(-1)
