@@ -1,8 +1,7 @@
 /** From pictures to class names. */
-import { collateImages, normalize, type Pixels } from '@convnets/data'
+import { collateImages, evalTransform, type Pixels } from '@convnets/data'
 import type { Layer } from '@convnets/nn'
 import { noGrad, softmax, tidy, topk } from '@convnets/tensor'
-import { frame } from './frame.ts'
 import type { Trained } from './trained.ts'
 
 /** A class that a picture may show. */
@@ -20,12 +19,9 @@ export function classifyPictures(
   pictures: readonly Pixels[],
   top = 1,
 ): Guess[][] {
-  const { height, width, mean, std, resize, interpolation } = preprocessing
-  const prepare = normalize(mean, std)
-  const samples = pictures.map((picture) => ({
-    image: prepare(frame(picture, height, width, { resize, interpolation })),
-    label: 0,
-  }))
+  const { height, width, resize = Math.max(height, width) } = preprocessing
+  const prepare = evalTransform({ ...preprocessing, resize, crop: [height, width] })
+  const samples = pictures.map((picture) => ({ image: prepare(picture), label: 0 }))
   const k = Math.min(top, classes.length)
   const { values, indices } = tidy(() =>
     noGrad(() => {

@@ -34,7 +34,12 @@ async function readLabels(file: string): Promise<string[]> {
 }
 
 /** What the network's input is made of where nothing is published: ImageNet's usual preprocessing. */
-const usual = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], interpolation: 'bilinear' } as const
+const usual = {
+  mean: [0.485, 0.456, 0.406],
+  std: [0.229, 0.224, 0.225],
+  interpolation: 'bilinear',
+  channelOrder: 'rgb',
+} as const
 
 /**
  * The network called `name` with weights from a file, an address or a hub. Class names come from `labels`, from the list
@@ -53,11 +58,11 @@ export async function openPublished(
   const known = given ?? labelSets[row?.labels ?? '']
   const classes = Array.from({ length: numClasses }, (_, i) => known?.[i] ?? `class ${i}`)
   const [height, width] = row ? [row.crop, row.crop] : entry.inputSize
-  const { mean, std, interpolation } = row ?? usual
+  const { mean, std, interpolation, channelOrder = 'rgb' } = row ?? usual
   const resize = row?.resize ?? Math.round(Math.min(height, width) / 0.875)
   const model = entry({ numClasses })
   await readingWeights(source, () => loadWeights(model, source, { from: [modern], signal }))
-  const preprocessing = { height, width, channels: 3, mean, std, resize, interpolation } as const
+  const preprocessing = { height, width, channels: 3, mean, std, resize, interpolation, channelOrder } as const
   return {
     model: model.eval(),
     trained: { model: name, options: { inChannels: 3, numClasses }, classes, preprocessing },

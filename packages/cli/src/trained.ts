@@ -13,6 +13,8 @@ interface Preprocessing {
   readonly resize?: number
   /** Default bilinear. */
   readonly interpolation?: 'bilinear' | 'bicubic'
+  /** Default rgb. */
+  readonly channelOrder?: 'rgb' | 'bgr'
 }
 
 /** Everything but the weights themselves. */
