@@ -23,7 +23,7 @@ class Net extends Module {
 
 const [model, { train }] = [seeded(1, () => new Net()), await fashionMnist()]
 const loader = new DataLoader(train, { batchSize: 64, shuffle: true, seed: 1, transform: normalize(0.286, 0.353) })
-const optimizer = new SGD(model.parameters(), { lr: 0.05, momentum: 0.9 })
+const optimizer = new SGD(model.parameters(), { lr: 0.05, momentum: 0.9, nesterov: true })
 const losses: number[] = []
 for (const { input, target } of loader.epoch(0)) {
   tidy(() => {
