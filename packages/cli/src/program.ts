@@ -1,6 +1,8 @@
 /** The command line: commands, options, help. Commands are imported when they are called, so that help is quick. */
-import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
+import { integer, number, positive, threads } from './arguments.ts'
 import type { Context } from './context.ts'
+import { addBench, addCompare, addSummary } from './program-costs.ts'
 import { type DataName, dataSets, type OptimizerName, optimizers, type ScheduleName, schedules } from './settings.ts'
 
 /** Options of `convnets train` as the command line gives them; what has no default may be absent. */
@@ -45,37 +47,6 @@ export interface ConvertOptions {
 export interface ModelsOptions {
   json?: boolean
 }
-
-/** The number that `text` spells, or nothing: `Number('')` is 0 and `Number('0x10')` is 16, which nobody means. */
-function parse(text: string): number | undefined {
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : undefined
-}
-
-function integer(least: number, most: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  return (text) => {
-    const value = parse(text)
-    if (value !== undefined && Number.isInteger(value) && value >= least && value <= most) return value
-    const range = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`
-    throw new InvalidArgumentError(`It should be a whole number ${range}.`)
-  }
-}
-
-function number(least: number, below: number): (text: string) => number {
-  return (text) => {
-    const value = parse(text)
-    if (value !== undefined && value >= least && value < below) return value
-    const range = below === Number.POSITIVE_INFINITY ? `of at least ${least}` : `from ${least} to below ${below}`
-    throw new InvalidArgumentError(`It should be a number ${range}.`)
-  }
-}
-
-function positive(text: string): number {
-  const value = parse(text)
-  if (value !== undefined && value > 0 && Number.isFinite(value)) return value
-  throw new InvalidArgumentError('It should be a number above 0.')
-}
-
-const threads = (): Option => new Option('--threads <n>', 'threads (default: one per core)').argParser(integer(1, 64))
 
 const list = (rows: Readonly<Record<string, string>>): string => {
   const width = Math.max(...Object.keys(rows).map((name) => name.length))
@@ -285,6 +256,7 @@ Examples:
   $ convnets train                                            a ResNet-20 in about a minute
   $ convnets classify runs/resnet20/model.safetensors *.png   what it sees in pictures
   $ convnets models 'resnet*'                                 what else can be trained
+  $ convnets summary resnet50                                 what a network costs
   $ convnets inspect resnet20-12fca82f.th                     what is in a file of weights
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C.`,
@@ -294,5 +266,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted with Ctrl-C.`,
   addModels(program, context)
   addInspect(program, context)
   addConvert(program, context)
+  addSummary(program, context)
+  addCompare(program, context)
+  addBench(program, context)
   return program
 }

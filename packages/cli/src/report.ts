@@ -31,6 +31,15 @@ export function short(value: number): string {
   return `${(three / Number(size)).toPrecision(3)} ${unit}`
 }
 
+/** 102441344 bytes as `97.7 MiB`, with three digits. */
+export function binary(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  let [scaled, unit] = [bytes, 0]
+  for (; unit < units.length - 1 && scaled >= 1023.5; unit++) scaled /= 1024
+  const digits = unit === 0 || scaled >= 999.5 ? String(Math.round(scaled)) : scaled.toPrecision(3)
+  return `${digits} ${units[unit]}`
+}
+
 /** 0.8734 as `87.3 %`. */
 export const percent = (value: number): string => `${(100 * value).toFixed(1)} %`
 

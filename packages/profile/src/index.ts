@@ -14,7 +14,7 @@ export {
 } from './memory.ts'
 export { type AnyOptimizer, type OptimizerChoice, type OptimizerName, optimizerNames } from './optimizers.ts'
 export { measurePeak, type Peak, type PeakOptions } from './peak.ts'
-export { Profile, type ProfileOptions, profile } from './profile.ts'
+export { Profile, type ProfileFacts, type ProfileOptions, profile } from './profile.ts'
 export { type ReportOptions, report } from './report.ts'
 export type { TableColumn, TableOptions } from './table.ts'
 export type { TimeTableOptions } from './time-table.ts'

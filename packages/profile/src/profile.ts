@@ -26,6 +26,14 @@ export interface ProfileOptions {
   readonly training?: boolean
 }
 
+/** All numbers of a profile as plain data. */
+export type ProfileFacts = Readonly<
+  Pick<
+    Profile,
+    'name' | 'input' | 'batch' | 'dtype' | 'parameters' | 'trainable' | 'macs' | 'flops' | 'activations' | 'root'
+  >
+>
+
 /** What a model costs; see `profile`. */
 export class Profile {
   readonly #model: Module
@@ -146,7 +154,7 @@ export class Profile {
   }
 
   /** All numbers as plain data. */
-  toJSON(): object {
+  toJSON(): ProfileFacts {
     const { name, input, batch, dtype, parameters, trainable, macs, flops, activations, root } = this
     return { name, input, batch, dtype, parameters, trainable, macs, flops, activations, root }
   }
