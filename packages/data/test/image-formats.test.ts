@@ -1,6 +1,6 @@
 import { ArgumentError, BackendError, FormatError } from '@convnets/tensor'
 import fc from 'fast-check'
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { readDimensions } from '../src/image/dimensions.ts'
 import { Image } from '../src/index.ts'
@@ -8,7 +8,7 @@ import { bitFlips, failureOf, truncations } from './corrupt.ts'
 
 /** Six different pixels, 2 rows of 3, with which every orientation looks different. */
 const colours = Uint8Array.of(255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30, 200, 100, 50, 90, 90, 200)
-const small = (): sharp.Sharp => sharp(colours, { raw: { width: 3, height: 2, channels: 3 } })
+const small = (): Sharp => sharp(colours, { raw: { width: 3, height: 2, channels: 3 } })
 const pixelsOf = ({ data, channels }: Image): number[][] =>
   Array.from({ length: data.length / channels }, (_, i) => [...data.subarray(i * channels, (i + 1) * channels)])
 const [a, b, c, d, e, f] = pixelsOf(new Image(colours, 2, 3, 3)) as [

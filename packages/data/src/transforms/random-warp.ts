@@ -1,12 +1,13 @@
 /** Random rotations, affine maps and views. */
 import { describe, type Transform } from '../transforms.ts'
 import { number, point, probability, type Range, range, refuse, roundEven } from './arguments.ts'
+import { throughMap } from './sample.ts'
 import {
   affine,
   type Corners,
   checkWarp,
   type Point,
-  perspective,
+  perspectiveMap,
   type RotateOptions,
   rotate,
   type WarpOptions,
@@ -102,14 +103,14 @@ export function randomPerspective(options: RandomPerspectiveOptions = {}): Trans
       [width - 1 - inward(inX), height - 1 - inward(inY)],
       [inward(inX), height - 1 - inward(inY)],
     ]
-    // A side of one pixel has no corners to tell apart.
-    if (height < 2 || width < 2) return pixels
     const from: Corners = [
       [0, 0],
       [width - 1, 0],
       [width - 1, height - 1],
       [0, height - 1],
     ]
-    return perspective(from, to, { interpolation, fill })(pixels)
+    // Corners of a picture of few pixels may fall together; no view shows that.
+    const map = perspectiveMap(from, to)
+    return map ? throughMap(what, pixels, map, height, width, interpolation, fill) : pixels
   })
 }

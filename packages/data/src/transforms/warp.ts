@@ -145,7 +145,7 @@ export function affine(options: AffineOptions = {}): DeterministicTransform {
 export type Corners = readonly [Point, Point, Point, Point]
 
 /** The map that leads from `to` back to `from`, by Gaussian elimination; `undefined` where there is none. */
-function perspectiveMap(from: Corners, to: Corners): PlaneMap | undefined {
+export function perspectiveMap(from: Corners, to: Corners): PlaneMap | undefined {
   const rows = to.flatMap(([x, y], i) => {
     const [u, v] = from[i]!
     return [
