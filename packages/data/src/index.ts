@@ -14,6 +14,7 @@ export { DownloadError, type DownloadProgress } from './download.ts'
 export type { Epoch } from './epoch.ts'
 export type { FileSource } from './host.ts'
 export { type IdxArray, loadIdx, readIdx } from './idx.ts'
+export type { Drawable, RawImage } from './image/drawable.ts'
 export { Image, type OpenOptions } from './image.ts'
 export { DataLoader, type DataLoaderOptions } from './loader.ts'
 export { type FashionMnistOptions, type FolderOptions, fashionMnist, fashionMnistClasses, mnist } from './mnist.ts'
@@ -50,6 +51,7 @@ export {
   colorJitter,
   grayscale,
   randomGrayscale,
+  toChannels,
 } from './transforms/color.ts'
 export {
   type Box,

@@ -2,6 +2,7 @@
 import type { Pixels } from '../pixels.ts'
 import { type DeterministicTransform, describe, type Transform } from '../transforms.ts'
 import { bytesOf, coloursOf, number, probability, type Range, range, refuse } from './arguments.ts'
+import { sameKind } from './crop.ts'
 import { luminances } from './grey.ts'
 import { rotateHue } from './hue.ts'
 
@@ -91,6 +92,25 @@ export function grayscale(options: { readonly channels?: 1 | 3 } = {}): Determin
     const result = new Uint8Array(3 * greys.length)
     for (let i = 0; i < greys.length; i++) result.fill(greys[i]!, 3 * i, 3 * i + 3)
     return { data: result, height, width, channels }
+  })
+}
+
+/**
+ * Grey (1) or RGB (3): grey is repeated, colours of bytes become luminance, alpha is dropped. A picture that has as many
+ * channels already is given back as it is; floats can only lose alpha or be repeated.
+ */
+export function toChannels(count: 1 | 3): DeterministicTransform {
+  if (count !== 1 && count !== 3) refuse('toChannels', 'count', '1 or 3', count)
+  return describe('toChannels', [count], (pixels) => {
+    const { data, height, width, channels } = pixels
+    if (channels === count) return pixels
+    const colours = coloursOf('toChannels', pixels)
+    if (colours > count) return grayscale()(pixels)
+    const result = sameKind(data, height * width * count)
+    for (let to = 0, from = 0; to < result.length; to += count, from += channels) {
+      for (let c = 0; c < count; c++) result[to + c] = data[from + (colours === 1 ? 0 : c)]!
+    }
+    return { data: result, height, width, channels: count }
   })
 }
 

@@ -2,8 +2,9 @@
 import { ShapeError } from '@convnets/tensor'
 import type { Pixels, Size } from '../pixels.ts'
 import type { Interpolation } from '../resize/filters.ts'
-import { compose, type DeterministicTransform, describe } from '../transforms.ts'
+import { compose, type DeterministicTransform } from '../transforms.ts'
 import { anyInterpolation, refuse, sizePair } from './arguments.ts'
+import { toChannels } from './color.ts'
 import { centerCrop } from './crop.ts'
 import { normalize } from './normalize.ts'
 import { resize } from './resize.ts'
@@ -36,28 +37,10 @@ export function swapRedBlue({ data, height, width, channels }: Pixels): Pixels {
   return { data: result, height, width, channels }
 }
 
-/** As many channels as the network takes: grey is repeated, alpha dropped. Colours do not become grey by themselves. */
-function channelsFor(count: number): DeterministicTransform {
-  return describe('channels', [count], (pixels) => {
-    const { data, height, width, channels } = pixels
-    if (channels === count) return pixels
-    const grey = channels <= 2
-    if (channels > 4 || !(count === 3 || (count === 1 && grey))) {
-      throw new ShapeError(`evalTransform: expects a picture of ${count} channels, got ${channels}`)
-    }
-    const length = height * width * count
-    const result = data instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length)
-    for (let pixel = 0; pixel < height * width; pixel++) {
-      for (let c = 0; c < count; c++) result[pixel * count + c] = data[pixel * channels + (grey ? 0 : c)]!
-    }
-    return { data: result, height, width, channels: count }
-  })
-}
-
 /**
  * Exactly the preprocessing that a set of weights was evaluated with: `evalTransform(resnet50.weights.IMAGENET1K_V2)`.
  * Resize, centre crop, normalisation; blue before red for networks from Caffe. Takes pictures of bytes in grey, RGB or
- * RGBA, gives floats; `toTensor` and `collateImages` make the network's input of them.
+ * RGBA, which get as many channels as `mean` has numbers; gives floats; `toTensor` and `collateImages` make the network's input of them.
  */
 export function evalTransform(weights: EvalPreprocessing): DeterministicTransform {
   const what = 'evalTransform'
@@ -66,12 +49,13 @@ export function evalTransform(weights: EvalPreprocessing): DeterministicTransfor
   sizePair(what, 'crop', crop, 1)
   anyInterpolation(what, interpolation)
   if (channelOrder !== 'rgb' && channelOrder !== 'bgr') refuse(what, 'channelOrder', "'rgb' or 'bgr'", channelOrder)
+  if (mean.length !== 1 && mean.length !== 3) refuse(what, 'mean', 'one number or three', mean)
   const finish = normalize(mean, std)
   if (channelOrder === 'bgr' && mean.length !== 3) {
     refuse(what, 'mean', "three numbers for channelOrder 'bgr'", mean)
   }
   return compose(
-    channelsFor(mean.length),
+    toChannels(mean.length === 1 ? 1 : 3),
     resize(size, { interpolation }),
     centerCrop(crop),
     ...(channelOrder === 'bgr' ? [swapRedBlue] : []),
