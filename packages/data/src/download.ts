@@ -1,99 +1,43 @@
-/** Files from the network, once: checked against their checksum, and put in place only when they are whole. */
-import { ConvnetsError } from '@convnets/tensor'
+/** Files from the network: gone on with where they broke off, checked, and put in place only when they are whole. */
+import { ArgumentError } from '@convnets/tensor'
+import { DownloadError, DownloadFailure } from './download-error.ts'
 import { builtin, makeFolder } from './host.ts'
+import { PartialFile } from './partial-file.ts'
+import { pause, request, Watch } from './request.ts'
 
-/** A file that could not be fetched from anywhere it is offered. `cause` holds what went wrong at each address. */
-export class DownloadError extends ConvnetsError {
-  override name = 'DownloadError'
-  /** Addresses that were tried. */
-  readonly urls: readonly string[]
-
-  constructor(file: string, failures: ReadonlyMap<string, string>, cause: unknown) {
-    const tried = [...failures].map(([url, failure]) => `${url}: ${failure}`)
-    super(`${file} could not be downloaded: ${tried.join('; ')}`, { cause })
-    this.urls = [...failures.keys()]
-  }
-}
-
-/** A file as its publisher made it. */
-export interface RemoteFile {
-  readonly name: string
-  readonly bytes: number
+/** What a file is known to be. */
+export interface Expected {
+  /** Length in bytes. */
+  readonly bytes?: number
   /** Hexadecimal. */
-  readonly sha256: string
+  readonly sha256?: string
+  /** Hexadecimal; for publishers that give nothing better. */
+  readonly md5?: string
 }
 
-/** How far a download is. */
-export interface DownloadProgress {
-  /** The file that is on its way. */
-  readonly file: string
-  readonly receivedBytes: number
-  /** Of all files of this download. */
-  readonly totalBytes: number
-}
-
-/** Where files are downloaded from and to. */
-export interface DownloadOptions {
-  /** Addresses of folders that hold the files; the next one is tried if one fails. */
-  readonly from: readonly string[]
-  /** Folder, made if it is not there. */
-  readonly to: string
+/** How a file is downloaded. */
+export interface DownloadOptions extends Expected {
   readonly signal?: AbortSignal | undefined
-  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined
+  /** Called as bytes come. `totalBytes` is undefined where nobody says. */
+  readonly onProgress?: (progress: { receivedBytes: number; totalBytes: number | undefined }) => void
+  /** Further rounds through all addresses after one in which none gave the file (default 2). */
+  readonly retries?: number
+  /** Milliseconds before the first of them (default 500); each waits twice as long as the one before. */
+  readonly retryDelay?: number
+  /** Milliseconds without a byte after which an address has failed (default 30,000). */
+  readonly stallTimeout?: number
 }
 
-/** Yields the body of an answer, and throws for anything but the bytes that were announced. */
-async function* body(url: string, file: RemoteFile, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  const answer = await fetch(url, signal ? { signal } : {})
-  if (!answer.ok || !answer.body) {
-    await answer.body?.cancel()
-    throw new Error(`answered with status ${answer.status}`)
-  }
-  const hash = builtin('node:crypto', 'download').createHash('sha256')
-  const reader = answer.body.getReader()
-  let received = 0
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      received += part.value.length
-      if (received > file.bytes) throw new Error(`sent more than the expected ${file.bytes} bytes`)
-      hash.update(part.value)
-      yield part.value
-    }
-  } finally {
-    await reader.cancel().catch(() => {})
-  }
-  if (received < file.bytes) throw new Error(`ended after ${received} of ${file.bytes} bytes`)
-  const sha256 = hash.digest('hex')
-  if (sha256 !== file.sha256) throw new Error(`sent contents with SHA-256 ${sha256}, expected ${file.sha256}`)
-}
+/** The largest file that is taken, in bytes, if its length is not known. */
+const MAX_BYTES = 2 ** 40
 
-/** Fetches one file into `folder`, by way of a temporary file beside it. */
-async function fetchInto(
-  folder: string,
-  url: string,
-  file: RemoteFile,
-  signal: AbortSignal | undefined,
-  count: (bytes: number) => void,
-): Promise<void> {
-  const { promises: fs } = builtin('node:fs', 'download')
-  const { join } = builtin('node:path', 'download')
-  const temporary = join(folder, `.${file.name}.${builtin('node:crypto', 'download').randomUUID()}.part`)
-  try {
-    const handle = await fs.open(temporary, 'wx')
-    try {
-      for await (const chunk of body(url, file, signal)) {
-        await handle.writeFile(chunk)
-        count(chunk.length)
-      }
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await fs.rename(temporary, join(folder, file.name))
-  } catch (error) {
-    await fs.rm(temporary, { force: true })
-    throw error
-  }
+const MAX_WAIT = 30_000
+
+/** Statuses after which asking again may help. */
+const mayPass = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500
+
+function integer(text: string | null | undefined): number | undefined {
+  return text && /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }
 
 /** The innermost reason of a failed request: `fetch failed` alone helps nobody. */
@@ -104,53 +48,167 @@ function reason(error: unknown): string {
 
 const isDiskError = (error: unknown): boolean => error instanceof Error && 'syscall' in error && 'path' in error
 
-/**
- * Downloads those of `files` that are not yet in the folder. An unfinished or wrong file never appears under its name.
- * Rejects with `DownloadError` if no address gives a file as expected, with Node's own error if the disk refuses, and with
- * the signal's reason if it is aborted.
- */
-export async function download(
-  files: readonly RemoteFile[],
-  { from, to, signal, onProgress }: DownloadOptions,
-): Promise<void> {
-  const { existsSync } = builtin('node:fs', 'download')
-  const { join } = builtin('node:path', 'download')
-  signal?.throwIfAborted()
-  await makeFolder(to)
-  const missing = files.filter(({ name }) => !existsSync(join(to, name)))
-  const totalBytes = missing.reduce((total, { bytes }) => total + bytes, 0)
-  let finishedBytes = 0
-  for (const file of missing) {
-    const failures = new Map<string, string>()
-    const causes: unknown[] = []
-    for (const folder of from) {
-      const url = `${folder.replace(/\/$/, '')}/${file.name}`
-      let fileBytes = 0
-      const count = (bytes: number): void => {
-        fileBytes += bytes
-        onProgress?.({ file: file.name, receivedBytes: finishedBytes + fileBytes, totalBytes })
-      }
-      try {
-        await fetchInto(to, url, file, signal, count)
-        failures.clear()
-        break
-      } catch (error) {
-        signal?.throwIfAborted()
-        if (isDiskError(error)) throw error
-        failures.set(url, reason(error))
-        causes.push(error)
-      }
+/** Whether what has come may be gone on with: the server can tell whether it is the same file, or the checksum will. */
+const canResume = (part: PartialFile, { sha256, md5 }: Expected): boolean =>
+  part.received > 0 && (part.tag !== undefined || sha256 !== undefined || md5 !== undefined)
+
+/** Where the bytes of an answer belong, and how many the whole file has. Throws for anything but what was asked. */
+async function placeOf(
+  answer: Response,
+  part: PartialFile,
+  ranged: boolean,
+): Promise<{ from: number; total?: number }> {
+  const { status, headers } = answer
+  if (status === 206 && ranged) {
+    const range = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(headers.get('content-range') ?? '')
+    if (range && Number(range[1]) === part.received) {
+      const total = integer(range[2])
+      return { from: part.received, ...(total !== undefined && { total }) }
     }
-    if (failures.size > 0) throw new DownloadError(file.name, failures, new AggregateError(causes))
-    finishedBytes += file.bytes
+    await part.restart(undefined)
+    throw new DownloadFailure('answered with another part of the file than was asked for', { mayPass: true })
+  }
+  if (status === 416 && ranged) {
+    await part.restart(undefined)
+    throw new DownloadFailure('has a shorter file than what had come of it', { mayPass: true })
+  }
+  if (status !== 200) {
+    const waitFor = (integer(headers.get('retry-after')) ?? 0) * 1000
+    throw new DownloadFailure(`answered with status ${status}`, { mayPass: mayPass(status), waitFor })
+  }
+  const total = integer(headers.get('content-length'))
+  return { from: 0, ...(total !== undefined && { total }) }
+}
+
+/** One attempt at one address, after which the file is whole and as expected. */
+async function attempt(url: string, part: PartialFile, options: DownloadOptions, watch: Watch): Promise<void> {
+  const { bytes, onProgress } = options
+  const ranged = canResume(part, options)
+  const headers: Record<string, string> = { 'accept-encoding': 'identity' }
+  if (ranged) headers.range = `bytes=${part.received}-`
+  if (ranged && part.tag !== undefined) headers['if-range'] = part.tag
+  const answer = await request(url, headers, watch.signal)
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  try {
+    const { from, total = bytes } = await placeOf(answer, part, ranged)
+    if (bytes !== undefined && total !== bytes) {
+      throw new DownloadFailure(`has a file of ${total} bytes, expected ${bytes}`)
+    }
+    const tag = answer.headers.get('etag')
+    // A weak ETag says that the contents mean the same, which is not enough for gluing bytes together.
+    if (from === 0) await part.restart(tag === null || tag.startsWith('W/') ? undefined : tag)
+    const limit = total ?? MAX_BYTES
+    reader = answer.body?.getReader()
+    for (let piece = await reader?.read(); piece && !piece.done; piece = await reader?.read()) {
+      watch.touch()
+      if (part.received + piece.value.length > limit) {
+        await part.restart(undefined)
+        throw new DownloadFailure(`sent more than the expected ${limit} bytes`)
+      }
+      await part.write(piece.value)
+      onProgress?.({ receivedBytes: part.received, totalBytes: total })
+    }
+    if (total !== undefined && part.received < total) {
+      throw new DownloadFailure(`ended after ${part.received} of ${total} bytes`, { mayPass: true })
+    }
+    await check(part, options, from > 0)
+  } finally {
+    await (reader ?? answer.body)?.cancel().catch(() => {})
   }
 }
 
-/** The folder for files that can be downloaded again: `convnets/<name>` under `$XDG_CACHE_HOME` or `~/.cache`. */
-export function cacheFolder(name: string): string {
-  const { join, isAbsolute } = builtin('node:path', 'cacheFolder')
-  const { XDG_CACHE_HOME: base } = process.env
-  // The XDG specification asks to ignore relative paths.
-  const caches = base && isAbsolute(base) ? base : join(builtin('node:os', 'cacheFolder').homedir(), '.cache')
-  return join(caches, 'convnets', name)
+/** Compares the contents with their checksums. If they were glued together, it may have been the glue. */
+async function check(part: PartialFile, { sha256, md5, signal }: DownloadOptions, glued: boolean): Promise<void> {
+  for (const [name, algorithm, expected] of [['SHA-256', 'sha256', sha256] as const, ['MD5', 'md5', md5] as const]) {
+    if (expected === undefined) continue
+    const got = await part.checksum(algorithm, signal)
+    if (got === expected.toLowerCase()) continue
+    await part.restart(undefined)
+    throw new DownloadFailure(`sent contents with ${name} ${got}, expected ${expected}`, { mayPass: glued })
+  }
+}
+
+function checkOptions({ sha256, md5, bytes }: Expected): void {
+  const hex = (name: string, value: string | undefined, digits: number): void => {
+    if (value !== undefined && !(value.length === digits && /^[0-9a-f]+$/i.test(value))) {
+      throw new ArgumentError(`download: ${name} expects ${digits} hexadecimal digits, got ${JSON.stringify(value)}`)
+    }
+  }
+  hex('sha256', sha256, 64)
+  hex('md5', md5, 32)
+  if (bytes !== undefined && !(Number.isSafeInteger(bytes) && bytes >= 0)) {
+    throw new ArgumentError(`download: bytes expects a non-negative integer, got ${bytes}`)
+  }
+}
+
+function addresses(urls: string | URL | readonly (string | URL)[]): string[] {
+  const list = (typeof urls === 'string' || urls instanceof URL ? [urls] : urls).map(String)
+  for (const url of list) {
+    const protocol = URL.canParse(url) ? new URL(url).protocol : 'none'
+    if (protocol !== 'http:' && protocol !== 'https:') {
+      throw new ArgumentError(`download: urls expects addresses that begin with http: or https:, got '${url}'`)
+    }
+  }
+  if (list.length === 0) throw new ArgumentError('download: urls expects at least one address, got none')
+  return list
+}
+
+/**
+ * Downloads a file to `path`, whose folder is made if it is not there; a file that is there already stays as it is. If one
+ * address fails, the next is tried. The file appears under its name in one step, whole and with the length and checksums
+ * that were given for it. A download that breaks off leaves what has come in a hidden file beside `path`; the next one goes
+ * on from there (`Range`), if the server says that it is still the same file (`If-Range`) or a checksum will tell.
+ * Redirects are followed to http(s) only, and not from https to http.
+ *
+ * Rejects with `DownloadError` if no address gives the file as expected, with Node's own error if the disk refuses, with the
+ * signal's reason if it is aborted, with `ArgumentError` for options that are none, and with `BackendError` in browsers.
+ */
+export async function download(
+  urls: string | URL | readonly (string | URL)[],
+  path: string | URL,
+  options: DownloadOptions = {},
+): Promise<void> {
+  const { signal, retries = 2, retryDelay = 500, stallTimeout = 30_000, sha256, md5 } = options
+  checkOptions(options)
+  let left = addresses(urls)
+  const { existsSync } = builtin('node:fs', 'download')
+  const { basename, dirname } = builtin('node:path', 'download')
+  const target = path instanceof URL ? builtin('node:url', 'download').fileURLToPath(path) : path
+  signal?.throwIfAborted()
+  if (existsSync(target)) return
+  await makeFolder(dirname(target))
+  const part = new PartialFile(target, sha256 ?? md5 ?? left.join(' '))
+  await part.open()
+  const failures = new Map<string, string>()
+  const causes: unknown[] = []
+  try {
+    for (let round = 0; ; round++) {
+      let wait = retryDelay * 2 ** round
+      const again: string[] = []
+      for (const url of left) {
+        const watch = new Watch(stallTimeout, signal)
+        try {
+          await attempt(url, part, options, watch)
+          await part.finish()
+          return
+        } catch (error) {
+          signal?.throwIfAborted()
+          if (isDiskError(error)) throw error
+          failures.set(url, watch.over ? `sent nothing for ${stallTimeout} ms` : reason(error))
+          causes.push(error)
+          if (!(error instanceof DownloadFailure) || error.mayPass) again.push(url)
+          if (error instanceof DownloadFailure) wait = Math.max(wait, error.waitFor)
+        } finally {
+          watch.stop()
+        }
+      }
+      if (again.length === 0 || round >= retries) break
+      left = again
+      await pause(Math.min(wait, MAX_WAIT), signal)
+    }
+    throw new DownloadError(basename(target), failures, new AggregateError(causes))
+  } catch (error) {
+    await (canResume(part, options) ? part.leave() : part.discard()).catch(() => {})
+    throw error
+  }
 }

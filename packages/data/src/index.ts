@@ -1,4 +1,5 @@
-export { cifar10, cifar10Classes, readCifar10 } from './cifar.ts'
+export { type Cifar100Labels, cifar10, cifar100, readCifar10, readCifar100 } from './cifar.ts'
+export { cifar10Classes, cifar100CoarseClasses, cifar100FineClasses } from './cifar-classes.ts'
 export { type Batch, type Collate, collateImages } from './collate.ts'
 export {
   arrayDataset,
@@ -10,15 +11,19 @@ export {
   type Split,
   subset,
 } from './dataset.ts'
-export { DownloadError, type DownloadProgress } from './download.ts'
+export { type DownloadOptions, download, type Expected } from './download.ts'
+export { DownloadError } from './download-error.ts'
 export type { Epoch } from './epoch.ts'
 export type { FileSource } from './host.ts'
 export { type IdxArray, loadIdx, readIdx } from './idx.ts'
 export type { Drawable, RawImage } from './image/drawable.ts'
 export { Image, type OpenOptions } from './image.ts'
+export { type BrokenFile, ImageFolder, type ImageFolderOptions, imageFolder } from './image-folder.ts'
 export { DataLoader, type DataLoaderOptions } from './loader.ts'
+export { type BatchTransform, cutMix, type MixOptions, mixUp, oneOf } from './mix.ts'
 export { type FashionMnistOptions, type FolderOptions, fashionMnist, fashionMnistClasses, mnist } from './mnist.ts'
 export type { Pixels, Size } from './pixels.ts'
+export type { DownloadProgress } from './remote-files.ts'
 export type { Interpolation } from './resize/filters.ts'
 export {
   type DistributedOptions,

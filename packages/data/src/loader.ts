@@ -7,7 +7,7 @@ import { randomSampler, type Sampler, sequentialSampler } from './samplers.ts'
 import { makeSamples, makeSamplesNow, type Order, type SampleParts } from './samples.ts'
 import { SampleSource } from './source.ts'
 import type { Transform } from './transforms.ts'
-import { canHaveWorkers, isWorker } from './workers/crew.ts'
+import { canHaveWorkers, isWorker } from './workers/threads.ts'
 import { Team } from './workers/team.ts'
 
 /** How a `DataLoader` makes batches. */

@@ -1,9 +1,9 @@
 /** MNIST and Fashion-MNIST: four idx files each, 28 x 28 grey pictures of ten classes. */
 import { ArgumentError, FormatError } from '@convnets/tensor'
 import { ImageDataset, type Split } from './dataset.ts'
-import { cacheFolder, type DownloadProgress, download, type RemoteFile } from './download.ts'
 import { builtin, type FileSource, sourceName } from './host.ts'
 import { loadIdx } from './idx.ts'
+import { cacheFolder, type DownloadProgress, downloadFiles, type RemoteFile } from './remote-files.ts'
 
 /** The sources of a split, in the order of `names`. */
 type Four<T> = readonly [trainImages: T, trainLabels: T, testImages: T, testLabels: T]
@@ -119,36 +119,71 @@ function inFolder(root: string): Four<string> {
   return [find(trainImages), find(trainLabels), find(testImages), find(testLabels)]
 }
 
-/** Where a data set is read from. */
+/** Where a data set is read from, and whether it is downloaded. */
 export interface FolderOptions {
-  /** Folder of the files. */
-  readonly root: string
+  /** Folder of the files; if absent, `convnets/<name of the data set>` under `$XDG_CACHE_HOME` or `~/.cache`. */
+  readonly root?: string
+  /** Whether to download files that are missing; default true without `root`, false with one. */
+  readonly download?: boolean
+  /** Addresses of folders to download from, in the order to try; default the data set's own. */
+  readonly urls?: readonly string[]
   readonly signal?: AbortSignal
+  readonly onProgress?: (progress: DownloadProgress) => void
 }
+
+/** The folder of a data set, with those files downloaded that `missing` finds missing, if they are to be. */
+export async function folderOf(
+  name: string,
+  { root, download, urls, signal, onProgress }: FolderOptions,
+  from: readonly string[],
+  missing: (folder: string) => readonly RemoteFile[],
+): Promise<string> {
+  const folder = root ?? cacheFolder(name)
+  if (download ?? root === undefined) {
+    await downloadFiles(missing(folder), { from: urls ?? from, to: folder, signal, onProgress })
+  }
+  return folder
+}
+
+/** Those of packed files that are there neither packed nor unpacked. */
+function missingFrom(files: readonly RemoteFile[]): (folder: string) => RemoteFile[] {
+  const { existsSync } = builtin('node:fs', 'mnist')
+  const { join } = builtin('node:path', 'mnist')
+  return (folder) => files.filter(({ name }) => !existsSync(join(folder, name.replace(/\.gz$/, ''))))
+}
+
+/** As torchvision knows them (`torchvision.datasets.MNIST.resources`). */
+const mnistFiles: readonly RemoteFile[] = [
+  { name: 'train-images-idx3-ubyte.gz', bytes: 9_912_422, md5: 'f68b3c2dcbeaaa9fbdd348bbdeb94873' },
+  { name: 'train-labels-idx1-ubyte.gz', bytes: 28_881, md5: 'd53e105ee54ea40749a09fcbcd1e9432' },
+  { name: 't10k-images-idx3-ubyte.gz', bytes: 1_648_877, md5: '9fb629c4189551a2d022fa330f9573f3' },
+  { name: 't10k-labels-idx1-ubyte.gz', bytes: 4_542, md5: 'ec29112dd5afa0611ce80d1b7f02629c' },
+]
+
+const mnistUrls: readonly string[] = [
+  'https://ossci-datasets.s3.amazonaws.com/mnist',
+  'https://storage.googleapis.com/cvdf-datasets/mnist',
+]
 
 /**
- * MNIST from a folder that holds its four idx files, packed with gzip or not: 60,000 training and 10,000 test pictures of
- * 28 x 28 x 1. Rejects with `FormatError` for a broken file, with Node's own error for a missing one.
+ * MNIST (LeCun, Cortes and Burges): 60,000 training and 10,000 test pictures, 28 x 28 x 1, from a folder that holds its
+ * four idx files, packed with gzip or not. Over the training pictures the mean is 0.1307 and the standard deviation 0.3081.
+ *
+ * Rejects with `FormatError` for a broken file, `DownloadError` for a failed download (12 MB), Node's own error for a file
+ * that is missing and not to be downloaded, and the signal's reason when aborted.
  */
-export function mnist({ root, signal }: FolderOptions): Promise<Split> {
-  return split(inFolder(root), digits, signal)
+export async function mnist(options: FolderOptions = {}): Promise<Split> {
+  const folder = await folderOf('mnist', options, mnistUrls, missingFrom(mnistFiles))
+  return split(inFolder(folder), digits, options.signal)
 }
 
-/** Which Fashion-MNIST, and from where. */
-export interface FashionMnistOptions {
+/** Which Fashion-MNIST, and from where; the rest is for the full one (30 MB). */
+export interface FashionMnistOptions extends FolderOptions {
   /**
    * `'embedded'` (default): the 6,000 training and 1,000 test pictures that come with this package, every class equally
    * often; works in browsers. `'full'`: all 60,000 and 10,000.
    */
   readonly subset?: 'embedded' | 'full'
-  /** Folder of the full set's four files; if absent, `convnets/fashion-mnist` under `$XDG_CACHE_HOME` or `~/.cache`. */
-  readonly root?: string
-  /** Whether to download files that are missing (30 MB in all); default true without `root`, false with one. */
-  readonly download?: boolean
-  /** Addresses of folders to download from, in the order to try; default the data set's own repository. */
-  readonly urls?: readonly string[]
-  readonly signal?: AbortSignal
-  readonly onProgress?: (progress: DownloadProgress) => void
 }
 
 /**
@@ -159,17 +194,11 @@ export interface FashionMnistOptions {
  * missing and not to be downloaded, and the signal's reason when aborted.
  */
 export async function fashionMnist(options: FashionMnistOptions = {}): Promise<Split> {
-  const { subset = 'embedded', root, urls = fashionUrls, signal, onProgress } = options
+  const { subset = 'embedded', signal } = options
   if (subset === 'embedded') return split(embedded(), fashionMnistClasses, signal)
   if (subset !== 'full') {
     throw new ArgumentError(`fashionMnist: subset expects 'embedded' or 'full', got ${JSON.stringify(subset)}`)
   }
-  const folder = root ?? cacheFolder('fashion-mnist')
-  if (options.download ?? root === undefined) {
-    const { existsSync } = builtin('node:fs', 'fashionMnist')
-    const { join } = builtin('node:path', 'fashionMnist')
-    const missing = fashionFiles.filter(({ name }) => !existsSync(join(folder, name.replace(/\.gz$/, ''))))
-    await download(missing, { from: urls, to: folder, signal, onProgress })
-  }
+  const folder = await folderOf('fashion-mnist', options, fashionUrls, missingFrom(fashionFiles))
   return split(inFolder(folder), fashionMnistClasses, signal)
 }

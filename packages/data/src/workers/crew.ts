@@ -8,28 +8,9 @@
 import type { SampleSource } from '../source.ts'
 import { WorkerError } from './errors.ts'
 import { type Answer, type Job, type Made, unpackError } from './protocol.ts'
+import { MARK, type WorkerThreads, workerThreads } from './threads.ts'
 
-type WorkerThreads = typeof import('node:worker_threads')
 type Thread = InstanceType<WorkerThreads['Worker']>
-
-/** What tells a worker of ours from others. */
-const MARK = '@convnets/data: worker'
-
-// Not imported: a browser has no such module, and a bundler would look for it.
-function workerThreads(): WorkerThreads | undefined {
-  return globalThis.process?.getBuiltinModule?.('node:worker_threads')
-}
-
-/** Whether this host has worker threads that share memory. */
-export function canHaveWorkers(): boolean {
-  return workerThreads() !== undefined && typeof SharedArrayBuffer === 'function'
-}
-
-/** Whether this is the thread of a loader's worker. */
-export function isWorker(): boolean {
-  const data: unknown = workerThreads()?.workerData
-  return typeof data === 'object' && data !== null && 'mark' in data && data.mark === MARK
-}
 
 // Plain JavaScript that no bundler touches: it imports the module, which brings the rest along.
 const script = `'use strict'
