@@ -1,15 +1,11 @@
 // The goldens and checkpoints of PyTorch in fixtures, read by the command that anyone can run on a folder of their own:
-// everything in strict precision, and in the default, fast one what its tolerances were made for. Deep networks' gradients
-// are as far from float64 by Winograd as its rounding adds up, which the goldens' tolerances for float32 do not allow for.
+// in strict precision and in the default, fast one.
 import { pnpm } from '../run.mjs'
 import { rootManifest } from '../workspace.mjs'
 
-// In strict precision one ReLU of legacy_seresnet50's training step falls on the other side of 0 than in float64, and its
-// worst gradient norm (2.0e-3) meets the limit; in the fast one it does not (1.7e-3).
-const edge = 'legacy_seresnet50 training step'
 const calls = [
-  ['--precision', 'strict', '--only', `\\.json (?!${edge})`],
-  ['--precision', 'fast', '--only', `ops\\.json|/training\\.json|models/resnet\\d+\\.json|expected\\.json|${edge}`],
+  ['--precision', 'strict'],
+  ['--precision', 'fast'],
 ]
 
 async function verify(options) {

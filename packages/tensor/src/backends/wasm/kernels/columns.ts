@@ -63,7 +63,7 @@ export interface ColumnKernel {
   readonly coefficients: number
   /** Rows of results, for each chunk: [outer, chunks, slots, columns]. */
   readonly slots: number
-  readonly emit: (b: FunctionBuilder, unit: Unit) => void
+  readonly emit: (b: FunctionBuilder, unit: Unit, fma: boolean) => void
 }
 
 /** Runs a kernel over up to three arrays of the plan's shape. */
@@ -91,7 +91,7 @@ export function runColumns(
           Array.from({ length: slots }, (_, k) =>
             b.let(i32.add(i32.add(base, tile), i32.mul(i32.add(i32.mul(part, slots), k), stride))),
           )
-        emit(b, {
+        const place: Unit = {
           sources: [s0, s1, s2].slice(0, sources.length).map((source) => b.let(i32.add(source, at))),
           coefficients: b.let(i32.add(i32.add(coefs, tile), i32.mul(i32.mul(outer, coefficients), stride))),
           slots: rowsOf(out),
@@ -99,7 +99,8 @@ export function runColumns(
           count: b.let(least(chunkRows, i32.sub(rows, first))),
           stride,
           bytes: b.let(least(i32.const(tileBytes), i32.sub(stride, tile))),
-        })
+        }
+        emit(b, place, engine.fma)
       })
     })
   })

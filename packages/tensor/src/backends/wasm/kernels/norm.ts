@@ -15,6 +15,7 @@ import {
 } from './columns.ts'
 import { type Grads, gradRows, normalizeRows } from './norm-rows.ts'
 import { alongRow, inRows, least, type Strip } from './rows.ts'
+import { multiplyAdd } from './tile.ts'
 
 /** Rows whose mean the others of a chunk are measured from. */
 const pilotRows = 32
@@ -68,7 +69,7 @@ const affine: ColumnKernel = {
   key: 'affine',
   coefficients: 3,
   slots: 0,
-  emit(b, unit) {
+  emit(b, unit, fma) {
     const [x, out] = unit.sources as [Local<'i32'>, Local<'i32'>]
     inRows(b, i32.const(0), unit.count, unit.stride, unit.bytes, (strip, at, cells) => {
       const mean = coefficient(b, unit, 0, strip, at)
@@ -76,7 +77,7 @@ const affine: ColumnKernel = {
       const offset = coefficient(b, unit, 2, strip, at)
       for (const cell of cells) {
         const d = f32x4.sub(strip.load(i32.add(x, cell)), mean)
-        b.emit(strip.store(i32.add(out, cell), f32x4.add(f32x4.mul(d, scale), offset)))
+        b.emit(strip.store(i32.add(out, cell), multiplyAdd(fma, d, scale, offset)))
       }
     })
   },
