@@ -45,17 +45,20 @@ function smallest(shape: Shape, fits: (shape: Shape) => boolean): Shape | undefi
   return square(good)
 }
 
-/** The shapes that are tried in place of one that does not fit: other sizes, other channels, other ranks. */
-function remedy(shape: Shape, channels: readonly number[], fits: (shape: Shape) => boolean): Shape | undefined {
+/** What would fit in place of a shape that does not: the smallest of its channels, or the same and the smallest of others. */
+function remedy(shape: Shape, channels: readonly number[], fits: (shape: Shape) => boolean): string {
   const size = smallest(shape, fits)
-  if (size !== undefined) return size
+  if (size !== undefined) return `; the smallest that fits is ${show(size)}`
   for (const own of channels) {
+    const least = smallest([own, 1, 1], fits)
     const other = [own, ...shape.slice(1)]
-    if (fits(other)) return other
-    const found = smallest([own, ...(shape.length === 3 ? shape.slice(1) : [1, 1])], fits)
-    if (found !== undefined) return found
+    if (fits(other)) {
+      return least === undefined ? `; ${show(other)} fits` : `; ${show(other)} fits, the smallest is ${show(least)}`
+    }
+    if (least !== undefined) return `; the smallest that fits is ${show(least)}`
   }
-  return channels.map((own) => [own]).find(fits)
+  const flat = channels.map((own) => [own]).find(fits)
+  return flat === undefined ? '' : `; the smallest that fits is ${show(flat)}`
 }
 
 /** The innermost module that an error came through. */
@@ -91,14 +94,13 @@ export function explaining<T>(op: string, model: Module, shape: Shape, run: () =
           return false
         }
       }
+      const own = (module: Module, key: string): unknown => Object.getOwnPropertyDescriptor(module, key)?.value
       const channels = new Set(
-        [...model.namedModules().values()].flatMap((module) => {
-          const { inChannels, inFeatures } = module as { inChannels?: unknown; inFeatures?: unknown }
-          return [inChannels, inFeatures].filter((n): n is number => typeof n === 'number')
-        }),
+        [...model.namedModules().values()].flatMap((module) =>
+          [own(module, 'inChannels'), own(module, 'inFeatures')].filter((n) => typeof n === 'number'),
+        ),
       )
-      const better = remedy(shape, [...channels].slice(0, 8), fits)
-      const hint = better === undefined ? '' : `; the smallest that fits is ${show(better)}`
+      const hint = remedy(shape, [...channels].slice(0, 8), fits)
       throw new ShapeError(`${op}: input ${show(shape)} does not fit at ${at}: ${error.message}${hint}`, {
         cause: error,
       })

@@ -13,7 +13,19 @@ export interface AnyOptimizer {
 
 type Parameters = OptimizerParameters<never> & Iterable<Tensor>
 
-const makers = {
+/** Name of an optimizer with its usual options; `momentum` is SGD with it. */
+export type OptimizerName =
+  | 'sgd'
+  | 'momentum'
+  | 'nesterov'
+  | 'adam'
+  | 'adamw'
+  | 'amsgrad'
+  | 'rmsprop'
+  | 'rmsprop-momentum'
+  | 'adagrad'
+
+const makers: Readonly<Record<OptimizerName, (p: Parameters) => AnyOptimizer>> = {
   sgd: (p: Parameters) => new SGD(p),
   momentum: (p: Parameters) => new SGD(p, { momentum: 0.9 }),
   nesterov: (p: Parameters) => new SGD(p, { momentum: 0.9, nesterov: true }),
@@ -23,10 +35,7 @@ const makers = {
   rmsprop: (p: Parameters) => new RMSprop(p),
   'rmsprop-momentum': (p: Parameters) => new RMSprop(p, { momentum: 0.9 }),
   adagrad: (p: Parameters) => new Adagrad(p),
-} as const satisfies Readonly<Record<string, (p: Parameters) => AnyOptimizer>>
-
-/** Name of an optimizer with its usual options; `momentum` is SGD with it. */
-export type OptimizerName = keyof typeof makers
+}
 
 /** Names of optimizers that estimates know. */
 export const optimizerNames: readonly OptimizerName[] = Object.keys(makers) as OptimizerName[]
