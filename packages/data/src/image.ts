@@ -5,6 +5,7 @@ import { canDecode, capture, type Drawable, decodeInBrowser } from './image/draw
 import { checkLimit } from './image/limit.ts'
 import { checkPixels, type Pixels } from './pixels.ts'
 import { luminance } from './transforms/grey.ts'
+import { toBytes } from './transforms/normalize.ts'
 
 /** How a picture is opened. */
 export interface OpenOptions {
@@ -63,15 +64,21 @@ export class Image implements Pixels {
   }
 
   /**
-   * The picture that a browser holds: ImageData, ImageBitmap, a canvas, an image or video element, or a video frame; as RGB
-   * by default. Throws `ArgumentError` for one without a size (not loaded yet), `FormatError` for more than `maxPixels`, and
+   * A picture out of what transforms give (floats from 0 to 1 become bytes), which keeps its channels; or of what a browser
+   * holds, as RGB by default: ImageData, ImageBitmap, a canvas, an image or video element, or a video frame.
+   * Throws `ArgumentError` for one without a size (not loaded yet), `FormatError` for more than `maxPixels`, and
    * `BackendError` where the host cannot draw.
    */
-  static from(source: Drawable, options: Pick<OpenOptions, 'channels' | 'maxPixels'> = {}): Image {
-    const { channels = 3, maxPixels } = options
-    checkChannels('Image.from', channels)
+  static from(source: Pixels | Drawable, options: Pick<OpenOptions, 'channels' | 'maxPixels'> = {}): Image {
+    const { channels, maxPixels } = options
+    if (channels !== undefined) checkChannels('Image.from', channels)
+    if (typeof source === 'object' && source !== null && 'channels' in source) {
+      const { data, height, width, channels: given } = toBytes(source)
+      const image = new Image(data as Uint8Array, height, width, given)
+      return channels === undefined ? image : image.convert(channels)
+    }
     const { data, height, width } = capture('Image.from', source, checkLimit('Image.from', maxPixels))
-    return new Image(data, height, width, 4).convert(channels)
+    return new Image(data, height, width, 4).convert(channels ?? 3)
   }
 
   /**

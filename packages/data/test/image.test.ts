@@ -212,6 +212,16 @@ describe('Image.convert', () => {
   })
 })
 
+test('Image.from takes what transforms give', () => {
+  const image = noise(3, 4, 3)
+  const { data, height, width, channels } = image
+  expect(Image.from({ data, height, width, channels })).toEqual(image)
+  const floats = Float32Array.from(data, (value) => value / 255)
+  expect(Image.from({ data: floats, height, width, channels })).toEqual(image)
+  expect(Image.from(image, { channels: 1 })).toEqual(image.convert(1))
+  expect(() => Image.from({ data, height, width, channels: 4 })).toThrow(ShapeError)
+})
+
 test('an image is as large as it says', () => {
   expect(() => new Image(new Uint8Array(11), 2, 2, 3)).toThrow(ShapeError)
   expect(() => new Image(new Uint8Array(11), 2, 2, 3)).toThrow('Image: data expects 12 values for 2 x 2 x 3, got 11')

@@ -12,8 +12,18 @@ function smooth(data: Uint8Array, { height, width, channels }: Pixels): Uint8Arr
   const row = width * channels
   for (let y = 1; y < height - 1; y++) {
     for (let i = y * row + channels; i < (y + 1) * row - channels; i++) {
-      let sum = 4 * data[i]!
-      for (const line of [i - row, i, i + row]) sum += data[line - channels]! + data[line]! + data[line + channels]!
+      const above = i - row
+      const below = i + row
+      const sum =
+        data[above - channels]! +
+        data[above]! +
+        data[above + channels]! +
+        data[i - channels]! +
+        5 * data[i]! +
+        data[i + channels]! +
+        data[below - channels]! +
+        data[below]! +
+        data[below + channels]!
       // sum / 13 rounded: 13 is odd, so it never lies half way.
       result[i] = (2 * sum + 13) / 26
     }
@@ -44,19 +54,26 @@ function kernel(size: number, sigma: number): Float64Array {
   return weights.map((weight) => weight / sum)
 }
 
-/** One pass; positions beyond the edge are mirrored at it. */
+/**
+ * One pass along the middle axis of (outer, `length`, `inner`); positions beyond the edge are mirrored at it. Each run is
+ * laid out with its borders once, so that every weight is one sweep over neighbouring numbers.
+ */
 function convolve(data: Float64Array, length: number, inner: number, weights: Float64Array): Float64Array {
   const reach = (weights.length - 1) / 2
+  const run = length * inner
+  const bordered = new Float64Array((length + 2 * reach) * inner)
   const result = new Float64Array(data.length)
-  for (let start = 0; start < data.length; start += length * inner) {
-    for (let i = 0; i < length; i++) {
-      for (let k = -reach; k <= reach; k++) {
-        const outside = Math.abs(i + k)
-        const from = start + (outside < length ? outside : 2 * (length - 1) - outside) * inner
-        const to = start + i * inner
-        const weight = weights[k + reach]!
-        for (let c = 0; c < inner; c++) result[to + c]! += weight * data[from + c]!
-      }
+  for (let start = 0; start < data.length; start += run) {
+    for (let i = -reach; i < length + reach; i++) {
+      const outside = Math.abs(i)
+      const from = start + (outside < length ? outside : 2 * (length - 1) - outside) * inner
+      const to = (i + reach) * inner
+      for (let c = 0; c < inner; c++) bordered[to + c] = data[from + c]!
+    }
+    for (let k = 0; k < weights.length; k++) {
+      const weight = weights[k]!
+      const shift = k * inner
+      for (let i = 0; i < run; i++) result[start + i]! += weight * bordered[shift + i]!
     }
   }
   return result

@@ -85,26 +85,45 @@ const cubic = (v1: number, v2: number, v3: number, v4: number, d: number): numbe
 /** Writes the pixel seen at (x, y) within the source. `byte` results are rounded down, cubic ones cut to 0 to 255. */
 type Sampler = (data: Values, x: number, y: number, to: Values, at: number) => void
 
-function sampler({ height, width, channels }: Pixels, reach: 1 | 2, byte: boolean): Sampler {
-  const taps = 2 * reach
-  const columns = new Int32Array(taps)
-  const lines = new Float64Array(taps)
+function bilinear({ height, width, channels }: Pixels, byte: boolean): Sampler {
+  const stride = width * channels
   return (data, x, y, to, at) => {
     const left = Math.floor(x - 0.5)
     const top = Math.floor(y - 0.5)
-    const [dx, dy] = [x - 0.5 - left, y - 0.5 - top]
-    for (let i = 0; i < taps; i++) columns[i] = clampTo(left + i - reach + 1, width) * channels
+    const dx = x - 0.5 - left
+    const dy = y - 0.5 - top
+    const upper = clampTo(top, height) * stride
+    const lower = clampTo(top + 1, height) * stride
+    const one = clampTo(left, width) * channels
+    const two = clampTo(left + 1, width) * channels
     for (let c = 0; c < channels; c++) {
-      for (let j = 0; j < taps; j++) {
-        const row = clampTo(top + j - reach + 1, height) * width * channels + c
-        const one = data[row + columns[0]!]!
-        const two = data[row + columns[1]!]!
-        lines[j] =
-          reach === 1 ? one + (two - one) * dx : cubic(one, two, data[row + columns[2]!]!, data[row + columns[3]!]!, dx)
+      const a = data[upper + one + c]!
+      const b = data[lower + one + c]!
+      const above = a + (data[upper + two + c]! - a) * dx
+      const value = above + (b + (data[lower + two + c]! - b) * dx - above) * dy
+      to[at + c] = byte ? Math.trunc(value) : value
+    }
+  }
+}
+
+function bicubic({ height, width, channels }: Pixels, byte: boolean): Sampler {
+  const lines = new Float64Array(4)
+  return (data, x, y, to, at) => {
+    const left = Math.floor(x - 0.5)
+    const top = Math.floor(y - 0.5)
+    const dx = x - 0.5 - left
+    const dy = y - 0.5 - top
+    const c0 = clampTo(left - 1, width) * channels
+    const c1 = clampTo(left, width) * channels
+    const c2 = clampTo(left + 1, width) * channels
+    const c3 = clampTo(left + 2, width) * channels
+    for (let c = 0; c < channels; c++) {
+      for (let j = 0; j < 4; j++) {
+        const row = clampTo(top + j - 1, height) * width * channels + c
+        lines[j] = cubic(data[row + c0]!, data[row + c1]!, data[row + c2]!, data[row + c3]!, dx)
       }
-      const value =
-        reach === 1 ? lines[0]! + (lines[1]! - lines[0]!) * dy : cubic(lines[0]!, lines[1]!, lines[2]!, lines[3]!, dy)
-      to[at + c] = byte ? (value <= 0 ? 0 : value >= 255 ? 255 : Math.trunc(value)) : value
+      const value = cubic(lines[0]!, lines[1]!, lines[2]!, lines[3]!, dy)
+      to[at + c] = byte ? Math.trunc(Math.max(0, Math.min(255, value))) : value
     }
   }
 }
@@ -136,7 +155,7 @@ export function throughMap(
     return { data: result, height, width, channels }
   }
   const [a, b, c, d, e, f, g = 0, h = 0] = map
-  const sample = sampler(pixels, interpolation === 'bilinear' ? 1 : 2, data instanceof Uint8Array)
+  const sample = (interpolation === 'bilinear' ? bilinear : bicubic)(pixels, data instanceof Uint8Array)
   const result = throughAlpha<Values>(data, channels, (source) => {
     const to = blank()
     let at = 0
