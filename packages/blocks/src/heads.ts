@@ -1,7 +1,7 @@
 /** What networks with auxiliary classifiers give in training, and the loss over all their heads. */
 import type { LoadReport } from '@convnets/nn'
 import { ArgumentError, checkNumber, Tensor } from '@convnets/tensor'
-import { ImageModel } from './model.ts'
+import { ImageModel, noteOrigin } from './model.ts'
 
 /**
  * Logits of all heads, which networks with auxiliary classifiers give in training mode. In evaluation mode they give the
@@ -78,6 +78,7 @@ export abstract class AuxImageModel extends ImageModel<ImageOutput> {
     const lacking = absent(dict).flatMap((head) => under(own.keys(), head))
     const fitted = new Map([...dict].filter(([key]) => !surplus.includes(key)))
     for (const key of lacking) fitted.set(key, own.get(key) as Tensor)
+    noteOrigin(fitted, dict)
     const report = super.loadStateDict(fitted, options)
     const named = lacking.filter((key) => !key.endsWith('.num_batches_tracked'))
     return {

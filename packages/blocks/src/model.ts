@@ -1,5 +1,5 @@
 /** What every network for images can do. */
-import { type Layer, Linear, Module } from '@convnets/nn'
+import { type Layer, Linear, type LoadReport, Module, StateDictError } from '@convnets/nn'
 import { ArgumentError, ShapeError, seeded, Tensor } from '@convnets/tensor'
 import { lavish } from './frugal.ts'
 import type { ImageOutput } from './heads.ts'
@@ -23,10 +23,25 @@ export interface InputRules {
   readonly smallest: number
 }
 
+/** Names of the networks whose state dicts were asked for. */
+const origins: WeakMap<object, string> = new WeakMap()
+
+/** Notes that a state dict is that of a network, or of the network of another dict. */
+export function noteOrigin(dict: ReadonlyMap<string, Tensor>, of: string | ReadonlyMap<string, Tensor>): void {
+  const name = typeof of === 'string' ? of : origins.get(of)
+  if (name !== undefined) origins.set(dict, name)
+}
+
 /** Base class of networks that classify images. `Output` is wider than `Tensor` where training has auxiliary heads. */
 export abstract class ImageModel<Output extends ImageOutput = Tensor> extends Module {
   /** Levels of the pyramid that `features` gives by default, largest maps first. */
   abstract readonly featureInfo: readonly FeatureInfo[]
+
+  /** What the network is called, for messages: the name in its `config`, or that of its class. */
+  get name(): string {
+    const { config } = this as { readonly config?: { readonly name?: unknown } }
+    return typeof config?.name === 'string' ? config.name : this.constructor.name
+  }
 
   /** Images (N, C, H, W) to logits (N, numClasses). */
   abstract override forward(x: Tensor): Output
@@ -40,6 +55,31 @@ export abstract class ImageModel<Output extends ImageOutput = Tensor> extends Mo
    * @param options `seed` for its numbers; else the default generator.
    */
   abstract resetClassifier(numClasses: number, options?: { readonly seed?: number }): this
+
+  override stateDict(): Map<string, Tensor> {
+    const dict = super.stateDict()
+    noteOrigin(dict, this.name)
+    return dict
+  }
+
+  /**
+   * As `Module.loadStateDict`.
+   *
+   * @throws StateDictError that names this network, the one that the dict is of (where a network gave it), and the first key
+   * that differs.
+   */
+  override loadStateDict(dict: ReadonlyMap<string, Tensor>, options: { readonly strict?: boolean } = {}): LoadReport {
+    try {
+      return super.loadStateDict(dict, options)
+    } catch (error) {
+      if (!(error instanceof StateDictError)) throw error
+      const differing = new Set([...error.missing, ...error.mismatched.map(({ key }) => key)])
+      const first = [...this.stateDict().keys()].find((key) => differing.has(key)) ?? error.unexpected[0]
+      const origin = origins.get(dict)
+      const whose = origin === undefined || origin === this.name ? '' : ` of ${origin}`
+      throw new StateDictError(error, `the state dict${whose} does not fit ${this.name}, first ${first}`)
+    }
+  }
 
   /**
    * Outputs of the named modules on the way to the last feature maps: what detection and segmentation heads stand on.

@@ -1,6 +1,6 @@
 /** From pictures to class names. */
+import { type ImageModel, type ImageOutput, mainLogits } from '@convnets/blocks'
 import { collateImages, evalTransform, type Pixels } from '@convnets/data'
-import type { Layer } from '@convnets/nn'
 import { noGrad, softmax, tidy, topk } from '@convnets/tensor'
 import type { Trained } from './trained.ts'
 
@@ -14,7 +14,7 @@ export interface Guess {
 
 /** The `top` likeliest classes of each picture, likeliest first. `model` is in evaluation mode. */
 export function classifyPictures(
-  model: Layer,
+  model: ImageModel<ImageOutput>,
   { classes, preprocessing }: Trained,
   pictures: readonly Pixels[],
   top = 1,
@@ -26,7 +26,7 @@ export function classifyPictures(
   const { values, indices } = tidy(() =>
     noGrad(() => {
       const { input } = collateImages(samples, new Int32Array(samples.length))
-      const best = topk(softmax(model.forward(input), { dim: 1 }), k)
+      const best = topk(softmax(mainLogits(model.forward(input)), { dim: 1 }), k)
       return { values: best.values.dataSync(), indices: best.indices.dataSync() }
     }),
   )

@@ -1,43 +1,29 @@
 /** Networks by name, and networks from files. */
 import { readFile } from 'node:fs/promises'
-import { findModel, type ImageModel, listModels, type ModelEntry, nearest } from '@convnets/blocks'
-import { modern } from '@convnets/models-modern'
+import { type ImageModel, type ImageOutput, listModels } from '@convnets/blocks'
 import { StateDictError } from '@convnets/nn'
 import { FormatError } from '@convnets/tensor'
 import { readSafetensors } from '@convnets/weights'
-import { Failure, UsageError } from './failure.ts'
+import { Failure } from './failure.ts'
+import { type Network, tables } from './networks.ts'
 import { fromMetadata, type Trained } from './trained.ts'
 import { misfit } from './weights-problem.ts'
 
-const lists = { from: [modern] }
-
 /** All networks whose name contains `pattern`, in which `*` and `?` stand for anything and for any character. */
-export function listEntries(pattern = '*'): ModelEntry[] {
+export function listEntries(pattern = '*'): Network[] {
   const anywhere = /[*?]/.test(pattern) ? pattern : `*${pattern}*`
-  return listModels(anywhere, lists).map((name) => findModel(name, lists))
+  const names = new Set(listModels(anywhere, { from: tables }))
+  return tables.flat().filter(({ name }) => names.has(name))
 }
 
 /** The network of a name, or undefined. */
-function entryOf(name: string): ModelEntry | undefined {
-  return modern.find((entry) => entry.name === name)
-}
-
-/** The network that the user calls `name`. Throws `UsageError` with the nearest names if there is none. */
-export function findEntry(name: string): ModelEntry {
-  const entry = entryOf(name)
-  if (entry !== undefined) return entry
-  const near = nearest(
-    name,
-    modern.map((known) => known.name),
-  )
-  throw new UsageError(
-    `There is no model called '${name}'; the nearest names are ${near.join(', ')} (\`convnets models\` lists all).`,
-  )
+function entryOf(name: string): Network | undefined {
+  return tables.flat().find((entry) => entry.name === name)
 }
 
 /** A network ready to classify, and what its file says of it. */
 export interface OpenedModel {
-  readonly model: ImageModel
+  readonly model: ImageModel<ImageOutput>
   readonly trained: Trained
 }
 

@@ -1,6 +1,6 @@
 /** Test pictures on disk, and what the network takes them for. */
 import { basename, join } from 'node:path'
-import type { ImageModel } from '@convnets/blocks'
+import type { ImageModel, ImageOutput } from '@convnets/blocks'
 import type { ImageDataset } from '@convnets/data'
 import { makeFolder, writeFileAtomic } from '@convnets/weights'
 import { classifyPictures, type Guess } from './classifier.ts'
@@ -30,7 +30,7 @@ const field = (text: string): string => (/[",\n]/.test(text) ? `"${text.replaceA
 export async function writePictures(
   folder: string,
   test: ImageDataset,
-  model: ImageModel,
+  model: ImageModel<ImageOutput>,
   trained: Trained,
 ): Promise<Picture[]> {
   const chosen = trained.classes

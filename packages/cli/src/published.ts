@@ -1,19 +1,19 @@
 /** Networks by name, with weights from elsewhere. */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { ModelEntry, PretrainedWeights } from '@convnets/blocks'
+import type { PretrainedWeights } from '@convnets/blocks'
 import { cifar10Classes } from '@convnets/data'
-import { modern } from '@convnets/models-modern'
 import { loadWeights } from '@convnets/weights'
 import { Failure } from './failure.ts'
-import { findEntry, type OpenedModel } from './model.ts'
+import type { OpenedModel } from './model.ts'
+import { type Network, networkOf, tables } from './networks.ts'
 import { readingWeights } from './weights-problem.ts'
 
 /** Lists of class names that come along, by their names in the models' tables. */
 const labelSets: Readonly<Record<string, readonly string[]>> = { 'cifar-10': cifar10Classes }
 
 /** The row of published weights that a file or a name is most likely of: it bears the file's name, or it is the best. */
-function rowOf({ weights }: ModelEntry, source: string): PretrainedWeights | undefined {
+function rowOf({ weights }: Network, source: string): PretrainedWeights | undefined {
   const rows = Object.values(weights)
   const tag = source.slice(source.lastIndexOf('.') + 1)
   return rows.find(({ url, name }) => basename(new URL(url).pathname) === basename(source) || name === tag) ?? rows[0]
@@ -51,7 +51,7 @@ export async function openPublished(
   labels: string | undefined,
   signal: AbortSignal,
 ): Promise<OpenedModel> {
-  const entry = findEntry(name)
+  const entry = networkOf(name)
   const row = rowOf(entry, source)
   const given = labels === undefined ? undefined : await readLabels(labels)
   const numClasses = given?.length ?? row?.numClasses ?? entry.numClasses
@@ -61,7 +61,7 @@ export async function openPublished(
   const { mean, std, interpolation, channelOrder = 'rgb' } = row ?? usual
   const resize = row?.resize ?? Math.round(Math.min(height, width) / 0.875)
   const model = entry({ numClasses })
-  await readingWeights(source, () => loadWeights(model, source, { from: [modern], signal }))
+  await readingWeights(source, () => loadWeights(model, source, { from: tables, signal }))
   const preprocessing = { height, width, channels: 3, mean, std, resize, interpolation, channelOrder } as const
   return {
     model: model.eval(),

@@ -29,7 +29,9 @@ export async function readingWeights<T>(file: string, read: () => Promise<T>): P
       throw new Failure(`${error.file} cannot be read: ${where}.`, { cause: error })
     }
     if (error instanceof WeightsMismatchError) {
-      throw new Failure(`${file} holds the tensors of another network: ${misfit(error)}.`, { cause: error })
+      throw new Failure(`${file} holds the tensors of another network: ${misfit(error)}, first ${error.firstKey}.`, {
+        cause: error,
+      })
     }
     if (error instanceof DownloadError) throw new Failure(`${error.message}.`, { cause: error })
     throw error

@@ -1,3 +1,4 @@
+import { classic } from '@convnets/models-classic'
 import { modern } from '@convnets/models-modern'
 import { describe, expect, test } from 'vitest'
 import { command } from './drive.ts'
@@ -8,7 +9,7 @@ describe('models', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     const [title, ...rows] = stdout.trimEnd().split('\n')
     expect(title).toMatch(/^model +parameters +MACs +input +top-1/)
-    expect(rows.map((row) => row.split(' ')[0])).toEqual(modern.map(({ name }) => name))
+    expect(rows.map((row) => row.split(' ')[0])).toEqual([...classic, ...modern].map(({ name }) => name))
     // torchvision's documentation: 25,557,032 parameters, 4.09 GFLOPS, acc@1 80.858 for IMAGENET1K_V2.
     expect(rows.find((row) => row.startsWith('resnet50 '))).toMatch(/25,557,032 +4\.09 G +224 x 224 +80\.9 %/)
   })
@@ -18,6 +19,7 @@ describe('models', () => {
     ['resnet5*', ['resnet50', 'resnet56']],
     ['net3', ['resnet34', 'resnet32', 'legacy_seresnet34']],
     ['plain?0', ['plain20']],
+    ['vgg1?', ['vgg11', 'vgg13', 'vgg16', 'vgg19']],
   ])('pattern %s', async (pattern, names) => {
     const { stdout } = await command('models', '--json', pattern)
     expect(JSON.parse(stdout).map(({ name }: { name: string }) => name)).toEqual(names)

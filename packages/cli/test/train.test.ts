@@ -69,6 +69,21 @@ describe('a run', { timeout: 180_000 }, () => {
     expect(stdout).toContain(`${right} of 10 right`)
   })
 
+  test('trains a network with auxiliary classifiers on the loss of all heads', async () => {
+    const folder = await scratch()
+    const small = ['--limit', '32', '--batch', '16', '--epochs', '1', '--quiet', '--out', join(folder, 'run')]
+    const { code, stdout, stderr } = await command('train', '--model', 'googlenet', ...small)
+    expect({ code, stderr }).toMatchObject({ code: 0 })
+    expect(stdout).toContain('test accuracy')
+    const [header, row] = (await readFile(join(folder, 'run', 'history.csv'), 'utf8')).trimEnd().split('\n')
+    const value = (column: string): number => Number(row!.split(',')[header!.split(',').indexOf(column)])
+    // Three heads that know nothing: ln 10 for the main one and 0.3 of it for each of the others; one head alone in the test.
+    expect(value('train_loss') / Math.log(10)).toBeGreaterThan(1.4)
+    expect(value('test_loss')).toBeGreaterThan(0)
+    const { entries } = parseSafetensors(await readFile(join(folder, 'run', 'model.safetensors')))
+    expect(entries.get('aux2.fc2.weight')?.shape).toEqual([10, 1024])
+  })
+
   test('every optimizer and schedule learns, the same seed gives the same weights, another one others', async () => {
     const folder = await scratch()
     const weightsOf = async (name: string, ...argv: string[]): Promise<Buffer> => {

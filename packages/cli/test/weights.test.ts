@@ -1,10 +1,11 @@
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { cifar10Classes, Image, normalize } from '@convnets/data'
+import { cifar10Classes, collateImages, evalTransform, Image, normalize } from '@convnets/data'
+import { googlenet, mainLogits } from '@convnets/models-classic'
 import { resnet20 } from '@convnets/models-modern'
 import { noGrad, softmax, tensor, tidy } from '@convnets/tensor'
-import { loadWeights, openWeights } from '@convnets/weights'
+import { loadWeights, openWeights, saveWeights } from '@convnets/weights'
 import { describe, expect, test } from 'vitest'
 import { command, program, scratch } from './drive.ts'
 
@@ -38,6 +39,39 @@ describe('classify with weights of 2018', () => {
     expect(answer!.classes).toHaveLength(10)
     for (const { name, index, probability } of answer!.classes) {
       expect(name).toBe(cifar10Classes[index])
+      expect(probability).toBeCloseTo(expected[index]!, 6)
+    }
+    model.dispose()
+  })
+
+  test('of a network with auxiliary classifiers, by its main logits', async () => {
+    const folder = await scratch()
+    const [file, weights, labels] = ['noise.png', 'google.safetensors', 'labels.txt'].map((name) => join(folder, name))
+    await picture().save(file!)
+    await writeFile(labels!, 'cat\ndog\nfrog\n')
+    const model = googlenet({ numClasses: 3, seed: 4, auxLogits: false }).eval()
+    await saveWeights(model, weights!)
+    const names = ['--labels', labels!, '--top', '3', '--json']
+    const { code, stdout, stderr } = await command(
+      'classify',
+      file!,
+      '--model',
+      'googlenet',
+      '--weights',
+      weights!,
+      ...names,
+    )
+    // The heads that the file lacks are for training alone.
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const prepare = evalTransform({ ...googlenet.weights.IMAGENET1K_V1!, channelOrder: 'rgb' })
+    const expected = tidy(() => {
+      const { input } = collateImages([{ image: prepare(picture()), label: 0 }], Int32Array.of(0))
+      return Array.from(noGrad(() => softmax(mainLogits(model.forward(input)), { dim: 1 }).dataSync()))
+    })
+    const [{ classes }] = JSON.parse(stdout) as [{ classes: { name: string; index: number; probability: number }[] }]
+    expect(classes.map(({ index }) => index).sort()).toEqual([0, 1, 2])
+    for (const { name, index, probability } of classes) {
+      expect(name).toBe(['cat', 'dog', 'frog'][index])
       expect(probability).toBeCloseTo(expected[index]!, 6)
     }
     model.dispose()
@@ -78,7 +112,7 @@ describe('classify with weights of 2018', () => {
       join(folder, 'labels.txt'),
     )
     expect(few).toMatchObject({ code: 1, stdout: '' })
-    expect(few.stderr).toContain('holds the tensors of another network: 2 of another shape.')
+    expect(few.stderr).toContain('holds the tensors of another network: 2 of another shape, first linear.weight.')
   })
 
   test.each([

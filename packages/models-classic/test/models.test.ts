@@ -18,6 +18,8 @@ import {
   inception_v4,
   listModels,
   mainLogits,
+  vgg11,
+  vgg11_bn,
 } from '@convnets/models-classic'
 import { BatchNorm2d, Conv2d, crossEntropy, Dropout, DropPath, GlobalAvgPool2d, Linear, Module } from '@convnets/nn'
 import { noGrad, randn, seeded, setDefaultBackend, type Tensor, tensor, tidy, wasm } from '@convnets/tensor'
@@ -217,7 +219,7 @@ describe('on numbers', () => {
     // Half a head is a mistake, and so is another network.
     const half = new Map([...full.stateDict()].filter(([key]) => key !== 'aux2.fc1.weight'))
     expect(() => full.loadStateDict(half)).toThrow(
-      'loadStateDict: the keys do not fit, nothing was changed: missing aux2.fc1.weight',
+      'loadStateDict: the state dict does not fit googlenet, first aux2.fc1.weight, nothing was changed: missing aux2.fc1.weight',
     )
     expect(() => bare.loadStateDict(new Map([...dict].filter(([key]) => key !== 'fc.bias')))).toThrow('missing fc.bias')
     for (const model of [full, bare]) model.dispose()
@@ -368,6 +370,18 @@ describe('options of single networks', () => {
     expect(count(inception_v4({ attention }))).toBe(16)
     expect(count(inception_resnet_v1({ attention }))).toBe(5 + 10 + 6 + 2)
     expect(count(inception_resnet_v2({ attention }))).toBe(10 + 20 + 10 + 3)
+  })
+
+  test('a state dict of another network is refused by the names of both and the first key that differs', () => {
+    const [plain, normal] = [vgg11({ numClasses: 2 }), vgg11_bn({ numClasses: 2 })]
+    expect(() => plain.loadStateDict(normal.stateDict())).toThrow(
+      // Both begin with a convolution of 64 channels; the second entry of the plain network is a bias in both, too.
+      'loadStateDict: the state dict of vgg11_bn does not fit vgg11, first features.3.weight, nothing was changed: missing features.3.weight',
+    )
+    const google = googlenet({ numClasses: 2 })
+    expect(() => google.loadStateDict(normal.stateDict())).toThrow(
+      'loadStateDict: the state dict of vgg11_bn does not fit googlenet, first conv1.conv.weight, nothing was changed: ',
+    )
   })
 
   test('dropPath rises to the last block of an Inception-ResNet, and asks for shortcuts elsewhere', () => {

@@ -43,14 +43,20 @@ export class StateDictError extends ConvnetsError implements LoadReport {
   readonly unexpected: readonly string[]
   readonly mismatched: readonly Mismatch[]
 
-  constructor({ missing, unexpected, mismatched }: LoadReport) {
+  /** @param problem what does not fit. Default: the keys. */
+  constructor({ missing, unexpected, mismatched }: LoadReport, problem: string = 'the keys do not fit') {
     const show = (shape: Shape): string => `(${shape.join(', ')})`
+    const some = (items: readonly string[], between = ', '): string =>
+      items.length > 20 ? `${items.slice(0, 20).join(between)} and ${items.length - 20} more` : items.join(between)
     const parts = [
-      missing.length > 0 ? `missing ${missing.join(', ')}` : '',
-      unexpected.length > 0 ? `unexpected ${unexpected.join(', ')}` : '',
-      ...mismatched.map(({ key, expected, got }) => `${key} expects ${show(expected)}, got ${show(got)}`),
+      missing.length > 0 ? `missing ${some(missing)}` : '',
+      unexpected.length > 0 ? `unexpected ${some(unexpected)}` : '',
+      some(
+        mismatched.map(({ key, expected, got }) => `${key} expects ${show(expected)}, got ${show(got)}`),
+        '; ',
+      ),
     ]
-    super(`loadStateDict: the keys do not fit, nothing was changed: ${parts.filter(Boolean).join('; ')}`)
+    super(`loadStateDict: ${problem}, nothing was changed: ${parts.filter(Boolean).join('; ')}`)
     this.missing = missing
     this.unexpected = unexpected
     this.mismatched = mismatched
@@ -154,7 +160,7 @@ export abstract class Module {
    *
    * @param options `strict` (default true): throw unless keys and shapes are the module's own. Otherwise what fits is
    * loaded and the rest reported.
-   * @throws StateDictError that names all keys, before anything is changed.
+   * @throws StateDictError that names the keys (the first 20 of each kind) and holds all, before anything is changed.
    */
   loadStateDict(dict: ReadonlyMap<string, Tensor>, options: { readonly strict?: boolean } = {}): LoadReport {
     if (!(dict instanceof Map)) {

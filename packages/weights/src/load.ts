@@ -6,12 +6,23 @@ import type { WeightEntry, WeightsFile } from './entry.ts'
 import { chooseOffer, type MapKeys } from './layouts/choose.ts'
 import type { WeightSource } from './locate.ts'
 import { type OpenOptions, openWeights } from './open.ts'
-import { compare, type LoadReport, type Offered, onlyClassifiersDiffer, WeightsMismatchError } from './plan.ts'
+import {
+  compare,
+  keysOfAbsentHeads,
+  type LoadReport,
+  type Offered,
+  onlyClassifiersDiffer,
+  WeightsMismatchError,
+} from './plan.ts'
 
 /** What weights can be loaded into and saved from: `Module` of `@convnets/nn`, or anything with a state dict. */
 export interface WithState {
   /** Its own tensors by checkpoint key. */
   stateDict(): ReadonlyMap<string, Tensor>
+  /** What the model is called, for messages. */
+  readonly name?: string
+  /** Where its auxiliary heads lie, which a file may lack, and which the model may have been built without. */
+  readonly auxHeads?: readonly string[]
 }
 
 /** How weights are loaded. */
@@ -47,7 +58,8 @@ async function valuesOf(
  * `torchvision:ResNet50_Weights.IMAGENET1K_V2`) or a row of a model's table (`resnet50.weights.IMAGENET1K_V2`).
  *
  * Tensors go from the file into the model one by one, so a file of any size needs no second copy in memory. Before the
- * first one, names, shapes, dtypes and all checksums are checked. Rejects with `FormatError` for a file that is not whole,
+ * first one, names, shapes, dtypes and all checksums are checked. Auxiliary heads, which training alone needs, may be absent
+ * in the file or in the model; the report names their keys. Rejects with `FormatError` for a file that is not whole,
  * `WeightsMismatchError` (which names all keys) for one that does not fit under `strict`, `DTypeError` for values that the
  * model cannot hold, `DownloadError` where the network does not give the file, and with Node's own error for a file that
  * cannot be read; the model is as it was then.
@@ -66,8 +78,16 @@ export async function loadWeights(
     const report: LoadReport = { ...compare(shapes, offer), ...(layout !== undefined && { layout }) }
     const { missing, unexpected, mismatched } = report
     const tolerated = allowClassifierMismatch && onlyClassifiersDiffer(mismatched)
-    const problems = missing.length + unexpected.length + (tolerated ? 0 : mismatched.length)
-    if (strict && problems > 0) throw new WeightsMismatchError(file.file, report)
+    const forgiven = keysOfAbsentHeads(model.auxHeads ?? [], own.keys(), offer.keys())
+    const lacking = [...missing, ...unexpected].filter((key) => !forgiven.has(key))
+    const problems = lacking.length + (tolerated ? 0 : mismatched.length)
+    if (strict && problems > 0) {
+      const { name } = model
+      throw new WeightsMismatchError(file.file, report, {
+        keys: own.keys(),
+        ...(name !== undefined && { model: name }),
+      })
+    }
 
     const skipped = new Set(mismatched.map(({ key }) => key))
     const pairs: { target: Tensor; entry: WeightEntry; offered: Offered }[] = []

@@ -27,8 +27,14 @@ export class WeightsMismatchError extends ConvnetsError implements LoadReport {
   readonly missing: readonly string[]
   readonly unexpected: readonly string[]
   readonly mismatched: readonly Mismatch[]
+  /** The first key of the model that the file lacks or has in another shape, or else the first that the model lacks. */
+  readonly firstKey: string
 
-  constructor(file: string, { missing, unexpected, mismatched }: LoadReport) {
+  constructor(
+    file: string,
+    { missing, unexpected, mismatched }: LoadReport,
+    { model = '', keys = [] }: { readonly model?: string; readonly keys?: Iterable<string> } = {},
+  ) {
     const some = (keys: readonly string[]): string =>
       keys.length > 20 ? `${keys.slice(0, 20).join(', ')} and ${keys.length - 20} more` : keys.join(', ')
     const parts = [
@@ -36,7 +42,13 @@ export class WeightsMismatchError extends ConvnetsError implements LoadReport {
       unexpected.length > 0 ? `unexpected ${some(unexpected)}` : '',
       some(mismatched.map(({ key, expected, got }) => `${key} expects ${show(expected)}, got ${show(got)}`)),
     ]
-    super(`loadWeights: the tensors of ${file} do not fit, nothing was changed: ${parts.filter(Boolean).join('; ')}`)
+    const differing = new Set([...missing, ...mismatched.map(({ key }) => key), ...unexpected])
+    const first = [...keys].find((key) => differing.has(key)) ?? [...differing][0] ?? ''
+    const details = parts.filter(Boolean).join('; ')
+    super(
+      `loadWeights: the tensors of ${file} do not fit${model && ` ${model}`}, first ${first}, nothing was changed: ${details}`,
+    )
+    this.firstKey = first
     this.missing = missing
     this.unexpected = unexpected
     this.mismatched = mismatched
@@ -67,6 +79,20 @@ export function compare(own: ReadonlyMap<string, Shape>, offer: Offer): Omit<Loa
     unexpected: [...offer.keys()].filter((key) => !own.has(key)),
     mismatched,
   }
+}
+
+/**
+ * Keys of auxiliary heads that one side has and the other has nothing of: heads that training alone needs, so that a file
+ * or a model without them is whole. Half a head is not.
+ */
+export function keysOfAbsentHeads(
+  heads: readonly string[],
+  own: Iterable<string>,
+  offered: Iterable<string>,
+): ReadonlySet<string> {
+  const sides = [[...own], [...offered]]
+  const absent = heads.map((head) => sides.map((keys) => keys.filter((key) => key.startsWith(`${head}.`))))
+  return new Set(absent.filter((both) => both.some((keys) => keys.length === 0)).flat(2))
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   saveWeights,
   serializeSafetensors,
   WeightsMismatchError,
+  type WithState,
   writeFileAtomic,
   writeSafetensors,
 } from '../src/index.ts'
@@ -118,11 +119,38 @@ describe('loadWeights', () => {
     expect(error).toMatchObject({
       ...report,
       message:
-        'loadWeights: the tensors of bytes do not fit, nothing was changed: missing bias; unexpected extra; ' +
+        'loadWeights: the tensors of bytes do not fit, first weight, nothing was changed: missing bias; unexpected extra; ' +
         'weight expects (2, 2), got (3)',
     })
     expect(await loadWeights(model, file, { strict: false })).toEqual(report)
     expect(model.values).toEqual(cleared)
+  })
+
+  test('auxiliary heads may be absent on either side, and are reported', async () => {
+    const numbers = (): Tensor => tensor([1, 2])
+    const bare = new Map([['fc.weight', numbers()]])
+    const full = new Map([
+      ['fc.weight', numbers()],
+      ['aux.weight', numbers()],
+      ['aux.bias', numbers()],
+    ])
+    const network = (dict: ReadonlyMap<string, Tensor>): WithState => ({
+      name: 'twohead',
+      auxHeads: ['aux'],
+      stateDict: () => dict,
+    })
+    const [one, all] = [await writeSafetensors(bare), await writeSafetensors(full)]
+    const lacking = await loadWeights(network(full), one)
+    expect(lacking).toMatchObject({ missing: ['aux.weight', 'aux.bias'], unexpected: [], mismatched: [] })
+    const surplus = await loadWeights(network(bare), all)
+    expect(surplus).toMatchObject({ missing: [], unexpected: ['aux.bias', 'aux.weight'], mismatched: [] })
+    // Half a head is a mistake, and so is a head that the model does not call one.
+    const half = await writeSafetensors(new Map([...full].filter(([key]) => key !== 'aux.bias')))
+    await expect(loadWeights(network(full), half)).rejects.toThrow(
+      'loadWeights: the tensors of bytes do not fit twohead, first aux.bias, nothing was changed: missing aux.bias',
+    )
+    await expect(loadWeights({ stateDict: () => full }, one)).rejects.toThrow(WeightsMismatchError)
+    for (const t of [...bare.values(), ...full.values()]) t.dispose()
   })
 
   test('without strict, what fits is loaded', async () => {

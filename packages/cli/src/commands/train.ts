@@ -1,6 +1,6 @@
 /** `convnets train`: a run from its settings to weights, curve, history and classified pictures. */
 import { join } from 'node:path'
-import type { ImageModel } from '@convnets/blocks'
+import { headLoss, type ImageModel, type ImageOutput, mainLogits } from '@convnets/blocks'
 import type { Split } from '@convnets/data'
 import { crossEntropy } from '@convnets/nn'
 import { setThreads } from '@convnets/tensor'
@@ -8,7 +8,7 @@ import { type FitResult, fit } from '@convnets/train'
 import { saveWeights } from '@convnets/weights'
 import type { Context } from '../context.ts'
 import { Interruption, UsageError } from '../failure.ts'
-import { findEntry } from '../model.ts'
+import { networkOf } from '../networks.ts'
 import { writePictures } from '../pictures.ts'
 import type { TrainOptions } from '../program.ts'
 import { createProgress } from '../progress.ts'
@@ -91,7 +91,7 @@ function interruption(context: Context, { steps, epochs }: FitResult, path: stri
 /** Writes what is made of a finished run, and says where everything is. */
 async function finish(
   folder: RunFolder,
-  model: ImageModel,
+  model: ImageModel<ImageOutput>,
   settings: Settings,
   split: Split,
   { history, seconds, imagesPerSecond }: FitResult,
@@ -124,7 +124,8 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>, c
   const { out = join('runs', options.model), resume = false, quiet = false, threads } = options
   const folder = runFolder(out)
   const settings = resume ? await settingsToResume(folder, options, given) : settingsOf(options)
-  const entry = findEntry(settings.model)
+  const { labelSmoothing } = settings
+  const entry = networkOf(settings.model)
   if (threads !== undefined) setThreads(threads)
   const split = await openData(settings, context)
   const loaders = makeLoaders(settings, split)
@@ -151,7 +152,9 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>, c
       optimizer,
       epochs: settings.epochs,
       ...(schedule && { schedule }),
-      loss: (logits, target) => crossEntropy(logits, target, { labelSmoothing: settings.labelSmoothing }),
+      // Networks with auxiliary classifiers give the logits of several heads in training.
+      loss: (output, target) => headLoss(output, (logits) => crossEntropy(logits, target, { labelSmoothing })),
+      logits: mainLogits,
       seed: settings.seed,
       out,
       resume: resume ? out : false,
