@@ -153,6 +153,39 @@ describe('engine', () => {
     expect(engine.heap.used).toBe(0)
   })
 
+  it('gives up what derives from buffers when memory runs out, but not what the running call works with', () => {
+    const engine = new Engine({ initialPages: 4, maximumPages: 4, threads: 1 })
+    const weights = Array.from({ length: 3 }, () => engine.alloc('float32', 4))
+    const packed = [0, 0, 0]
+    const size = 60_000
+    const pack = (i: number): number =>
+      engine.derived(weights[i] as (typeof weights)[0], 'packed', size, (ptr) => {
+        packed[i] = (packed[i] ?? 0) + 1
+        engine.heap.u8.fill(i, ptr, ptr + size)
+      })
+    const call = engine.guard((...which: number[]) => which.map(pack))
+    for (const i of [0, 1, 2, 1, 0]) call(i)
+    expect(packed).toEqual([1, 1, 1])
+    // 262 kB hold three packs and 82 kB more: the pack not asked for the longest, that of weight 2, makes way.
+    const large = engine.alloc('float32', 25_000)
+    call(0)
+    call(1)
+    expect(packed).toEqual([1, 1, 1])
+    expect(engine.memory.derivedBytes).toBe(2 * 60_032)
+    call(2)
+    expect(packed).toEqual([1, 1, 2])
+    // A call that wants all three at once cannot have them, since none of its own may make way.
+    expect(() => call(0, 1, 2)).toThrow(OutOfMemoryError)
+    engine.free(large)
+    const pointers = call(0, 1, 2)
+    for (const [i, ptr] of pointers.entries())
+      expect(engine.heap.u8.subarray(ptr, ptr + size).every((b) => b === i)).toBe(true)
+    for (const weight of weights) engine.free(weight)
+    expect(engine.heap.used).toBe(0)
+    expect(engine.memory.derivedBytes).toBe(0)
+    expect(() => engine.alloc('float32', 70_000)).toThrow(OutOfMemoryError)
+  })
+
   it('reports a kernel that does not compile by name', () => {
     const engine = new Engine({ initialPages: 4, threads: 1 })
     expect(() =>

@@ -29,6 +29,17 @@ export function forFloat32<K extends keyof Kernels>(plain: Pick<Kernels, K>, met
   return Object.fromEntries(calls) as Pick<Kernels, K>
 }
 
+/** What was computed from the contents of a buffer. */
+interface Derived {
+  readonly owner: WasmBuffer
+  readonly key: string
+  readonly block: Block
+  /** Of the contents that it was computed from. */
+  version: number
+  /** The backend call that asked for it last. */
+  call: number
+}
+
 /** A buffer in the heap. */
 export class WasmBuffer implements Buffer {
   readonly dtype: DType
@@ -37,7 +48,7 @@ export class WasmBuffer implements Buffer {
   /** Null once freed. */
   block: Block | null
   /** What was computed from the contents and is kept as long as they do not change, by key. */
-  derived: Map<string, { version: number; block: Block }> | null = null
+  derived: Map<string, Derived> | null = null
 
   constructor(dtype: DType, length: number, block: Block) {
     this.dtype = dtype
@@ -96,6 +107,10 @@ export class Engine {
   #buffers = 0
   #peak = 0
   #derived = 0
+  /** All that is derived, what was not asked for the longest first. */
+  readonly #kept: Set<Derived> = new Set()
+  /** Number of the backend call that runs now, or ran last. */
+  #call = 0
   /** Buffers made by the backend calls that run now, so that a failing one leaves none behind. */
   readonly #made: WasmBuffer[] = []
   #depth = 0
@@ -105,7 +120,10 @@ export class Engine {
   }
 
   get heap(): Heap {
-    this.#heap ??= new Heap(this.#options)
+    if (this.#heap === undefined) {
+      this.#heap = new Heap(this.#options)
+      this.#heap.relief = () => this.#dropDerived()
+    }
     return this.#heap
   }
 
@@ -141,7 +159,7 @@ export class Engine {
     if (own.block === null) throw new DisposedError('wasm: buffer expects live memory, got a freed one')
     this.heap.free(own.block)
     own.block = null
-    if (own.derived) for (const { block } of own.derived.values()) this.#freeDerived(block)
+    if (own.derived) for (const derived of own.derived.values()) this.#freeDerived(derived)
     own.derived = null
     this.#bytes -= own.length * dtypes[own.dtype].bytes
     this.#buffers--
@@ -168,31 +186,48 @@ export class Engine {
   }
 
   /**
-   * What `fill` writes to `bytes` bytes of memory, computed from the contents of `buffer` and kept until they change or
-   * the buffer is freed: packed and transformed weights.
+   * What `fill` writes to `bytes` bytes of memory, computed from the contents of `buffer` and kept until they change, the
+   * buffer is freed, or memory runs out: packed and transformed weights. Good until the running backend call ends.
    */
   derived(buffer: Buffer, key: string, bytes: number, fill: (ptr: number) => void): number {
     const own = this.own(buffer)
     own.derived ??= new Map()
     let entry = own.derived.get(key)
-    if (entry?.version === own.version) return entry.block.ptr
-    const block = entry?.block ?? this.heap.alloc(bytes)
-    if (entry === undefined) this.#derived += block.size
+    if (entry === undefined) {
+      entry = { owner: own, key, block: this.heap.alloc(bytes), version: -1, call: this.#call }
+      own.derived.set(key, entry)
+      this.#derived += entry.block.size
+    }
+    this.#kept.delete(entry)
+    this.#kept.add(entry)
+    entry.call = this.#call
+    if (entry.version === own.version) return entry.block.ptr
     try {
-      fill(block.ptr)
+      fill(entry.block.ptr)
     } catch (error) {
-      this.#freeDerived(block)
+      this.#freeDerived(entry)
       own.derived.delete(key)
       throw error
     }
-    entry = { version: own.version, block }
-    own.derived.set(key, entry)
-    return block.ptr
+    entry.version = own.version
+    return entry.block.ptr
   }
 
-  #freeDerived(block: Block): void {
-    this.#derived -= block.size
-    this.heap.free(block)
+  #freeDerived(derived: Derived): void {
+    this.#derived -= derived.block.size
+    this.#kept.delete(derived)
+    this.heap.free(derived.block)
+  }
+
+  /** Frees what was derived and not asked for the longest, for it can be computed again; false where nothing is left. */
+  #dropDerived(): boolean {
+    for (const derived of this.#kept) {
+      if (this.#depth > 0 && derived.call === this.#call) continue
+      derived.owner.derived?.delete(derived.key)
+      this.#freeDerived(derived)
+      return true
+    }
+    return false
   }
 
   /** Memory for temporaries of the running backend call; given back when it ends. Contents undefined. */
@@ -233,6 +268,7 @@ export class Engine {
       const { heap } = this
       const mark = heap.mark()
       const made = this.#made.length
+      if (this.#depth === 0) this.#call++
       this.#depth++
       try {
         return method(...args)

@@ -72,6 +72,8 @@ function newMemory(initial: number, maximum: number): { memory: WebAssembly.Memo
 export class Heap {
   readonly memory: WebAssembly.Memory
   readonly shared: boolean
+  /** Asked when memory runs out: frees something that can be made again and says so, or says that nothing is left. */
+  relief: (() => boolean) | undefined
   readonly #maximum: number
   readonly #imaginary: boolean
   #pages: number
@@ -171,9 +173,13 @@ export class Heap {
   alloc(bytes: number): Block {
     const size = Math.max(align, Math.ceil(bytes / align) * align)
     let block = size <= this.#maximum * pageBytes ? this.#find(size) : null
-    if (block === null) {
-      this.#grow(size, bytes)
-      block = this.#find(size) as Block
+    while (block === null) {
+      try {
+        this.#grow(size, bytes)
+      } catch (error) {
+        if (this.relief?.() !== true) throw error
+      }
+      block = this.#find(size)
     }
     this.#remove(block)
     const rest = block.size - size
