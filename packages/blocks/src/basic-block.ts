@@ -19,6 +19,10 @@ import {
  *         +------------------- itself, or shortcut where the shape changes ------------+
  *
  * (N, inChannels, H, W) to (N, width, ceil(H / stride), ceil(W / stride)). Keys are torchvision's.
+ *
+ * ```ts
+ * stage(BasicBlock, { inChannels: 64, width: 128, depth: 2, stride: 2 })
+ * ```
  */
 export class BasicBlock extends Module {
   /** Output channels as a multiple of the width. */

@@ -33,6 +33,10 @@ export interface BottleneckOptions extends ResidualOptions {
  *         +--------------------------------- itself, or shortcut where the shape changes --------------------------+
  *
  * (N, inChannels, H, W) to (N, outChannels, ceil(H / stride), ceil(W / stride)). Keys are torchvision's.
+ *
+ * ```ts
+ * new Bottleneck(256, 128, { stride: 2, groups: 32, attention: (channels) => new SqueezeExcitation(channels) })
+ * ```
  */
 export class Bottleneck extends Module {
   /** Output channels as a multiple of the width, unless said otherwise. */

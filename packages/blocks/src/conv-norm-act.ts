@@ -19,6 +19,10 @@ export interface ConvNormActOptions extends Omit<Conv2dOptions, 'kernel'> {
  *
  * (N, inChannels, H, W) to (N, outChannels, H', W'). Padding defaults to half the kernel's span, which keeps height and
  * width at stride 1 and odd kernels; the convolution has a bias where nothing normalises it away. Keys: `conv`, `bn`.
+ *
+ * ```ts
+ * new ConvNormAct(3, 32, { stride: 2, act: () => new SiLU() })
+ * ```
  */
 export class ConvNormAct extends Module {
   readonly inChannels: number

@@ -15,6 +15,10 @@ import { checkInteger, checkNumber, fromPixelRows, full, pixelRows, type Tensor 
 /**
  * Layer norm over the channels of every pixel, (N, C, H, W) to the same shape. Keys are `weight` and `bias`; `eps` is 1e-6
  * unless said otherwise, as in ConvNeXt.
+ *
+ * ```ts
+ * new Sequential(new Conv2d(3, 96, { kernel: 4, stride: 4 }), new LayerNorm2d(96))
+ * ```
  */
 export class LayerNorm2d extends LayerNorm {
   readonly inChannels: number

@@ -27,6 +27,10 @@ export interface DenseLayerOptions {
  *     all maps so far -- norm -- relu -- conv 1x1, 4 k -- norm -- relu -- conv 3x3, k [-- attention] [-- dropout] -- new maps
  *
  * (N, inChannels, H, W) to (N, growth, H, W). Keys are torchvision's.
+ *
+ * ```ts
+ * new DenseLayer(64, 32, { memoryEfficient: true })
+ * ```
  */
 export class DenseLayer extends Module {
   readonly inChannels: number
@@ -77,6 +81,10 @@ export class DenseLayer extends Module {
  *         +-- layer1 --+-- layer2 ... +-- ... --+
  *
  * (N, inChannels, H, W) to (N, inChannels + depth growth, H, W). Keys: `denselayer1`, `denselayer2`, ...
+ *
+ * ```ts
+ * new Sequential(new DenseBlock(64, 32, 6), (channels) => new Transition(channels))
+ * ```
  */
 export class DenseBlock extends Module {
   readonly inChannels: number
@@ -117,6 +125,10 @@ export interface TransitionOptions {
  *     x -- norm -- relu -- conv 1x1 -- average pool 2x2 / 2 -- y
  *
  * (N, inChannels, H, W) to (N, floor(theta inChannels), floor(H / 2), floor(W / 2)).
+ *
+ * ```ts
+ * new Transition(256, { compression: 0.5 })
+ * ```
  */
 export class Transition extends Module {
   readonly inChannels: number

@@ -84,8 +84,17 @@ abstract class InceptionResidual extends Module {
  * For 35x35 maps ("block 35"). Szegedy et al., "Inception-v4, Inception-ResNet and the impact of residual connections on
  * learning", 2017, figures 10 and 16.
  *
+ *         +-- conv 1x1, 32 ------------------------------------------+
+ *     x --+-- conv 1x1, 32 ---------------------- conv 3x3, 32 ------+-- concat -- conv 1x1 [-- attention] -- * scale --(+)-- relu -- y
+ *         +-- conv 1x1, reduce -- conv 3x3, first -- conv 3x3, second +                                                  |
+ *         +---------------------------------------------------------------------------------------------------------------+
+ *
  * Branches: 1x1, 32; 1x1, 32 and 3x3, 32; 1x1, 3x3 and 3x3 with `widths` channels. v1 has [32, 32, 32], v2 [32, 48, 64].
  * (N, inChannels, H, W) to the same shape.
+ *
+ * ```ts
+ * new Sequential(new InceptionResNetMixed(192), (channels) => new InceptionResNetA(channels, [32, 48, 64], { scale: 0.17 }))
+ * ```
  */
 export class InceptionResNetA extends InceptionResidual {
   constructor(
@@ -128,8 +137,16 @@ export type InceptionResNetWidths = readonly [one: number, reduce: number, first
 /**
  * For 17x17 maps ("block 17"). Szegedy et al. 2017, figures 11 and 17.
  *
+ *         +-- conv 1x1, one -------------------------------------------+
+ *     x --+-- conv 1x1, reduce -- conv 1x7, first -- conv 7x1, second --+-- concat -- conv 1x1 [-- attention] -- * scale --(+)-- relu -- y
+ *         +-----------------------------------------------------------------------------------------------------------------+
+ *
  * Branches: 1x1; 1x1, 1x7 and 7x1. v1 has widths [128, 128, 128, 128], v2 [192, 128, 160, 192]. (N, inChannels, H, W) to the
  * same shape.
+ *
+ * ```ts
+ * new InceptionResNetB(1088, [192, 128, 160, 192], { scale: 0.1 })
+ * ```
  */
 export class InceptionResNetB extends InceptionResidual {
   constructor(inChannels: number, widths: InceptionResNetWidths, options: InceptionResidualOptions = {}) {
@@ -157,8 +174,16 @@ export class InceptionResNetB extends InceptionResidual {
 /**
  * For 8x8 maps ("block 8"). Szegedy et al. 2017, figures 13 and 19.
  *
+ *         +-- conv 1x1, one -------------------------------------------+
+ *     x --+-- conv 1x1, reduce -- conv 1x3, first -- conv 3x1, second --+-- concat -- conv 1x1 [-- attention] -- * scale --(+) [-- relu] -- y
+ *         +-----------------------------------------------------------------------------------------------------------------+
+ *
  * Branches: 1x1; 1x1, 1x3 and 3x1. v1 has widths [192, 192, 192, 192], v2 [192, 192, 224, 256]. (N, inChannels, H, W) to the
  * same shape.
+ *
+ * ```ts
+ * new InceptionResNetC(2080, [192, 192, 224, 256], { scale: 0.2 })
+ * ```
  */
 export class InceptionResNetC extends InceptionResidual {
   constructor(inChannels: number, widths: InceptionResNetWidths, options: InceptionResidualOptions = {}) {
@@ -193,6 +218,10 @@ export class InceptionResNetC extends InceptionResidual {
  *
  * v1 has [short, mid, long] = [256, 256, 256], v2 [288, 288, 320]. (N, inChannels, H, W) to (N, 384 + short + long +
  * inChannels, floor((H - 1) / 2), floor((W - 1) / 2)).
+ *
+ * ```ts
+ * new InceptionResNetReductionB(1088, [288, 288, 320])
+ * ```
  */
 export class InceptionResNetReductionB extends Branches {
   constructor(
@@ -244,6 +273,10 @@ export class InceptionResNetReductionB extends Branches {
  *         +-- avg pool 3x3 ------------------ conv 1x1, 64 --+
  *
  * (N, inChannels, H, W) to (N, 320, H, W). Padding is left out of the averages.
+ *
+ * ```ts
+ * new InceptionResNetMixed(192)
+ * ```
  */
 export class InceptionResNetMixed extends Branches {
   constructor(inChannels: number, options: InceptionOptions = {}) {

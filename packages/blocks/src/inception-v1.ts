@@ -28,6 +28,10 @@ export interface InceptionV1Options extends InceptionOptions {
  *         +-- max pool 3x3 --- conv 1x1 --+
  *
  * (N, inChannels, H, W) to (N, one + three + five + pool, H, W). Keys are torchvision's.
+ *
+ * ```ts
+ * new InceptionV1(192, [64, 96, 128, 16, 32, 32]) // 64 + 128 + 32 + 32 channels
+ * ```
  */
 export class InceptionV1 extends Branches {
   constructor(inChannels: number, widths: InceptionV1Widths, options: InceptionV1Options = {}) {
@@ -78,6 +82,10 @@ export interface InceptionV1AuxOptions extends InceptionOptions {
  *     x -- average to 4x4 -- conv 1x1, 128 -- linear, 1024 -- relu -- dropout -- linear -- logits
  *
  * (N, inChannels, H, W) to (N, numClasses). Keys are torchvision's.
+ *
+ * ```ts
+ * new InceptionV1Aux(512, 1000, { dropout: 0.7 })
+ * ```
  */
 export class InceptionV1Aux extends Module {
   readonly inChannels: number

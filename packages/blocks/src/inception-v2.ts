@@ -37,6 +37,10 @@ export interface InceptionV2Options extends InceptionOptions {
  * (N, inChannels, H, W) to (N, outChannels, ceil(H / stride), ceil(W / stride)), with at most one cell less where the
  * stride is 2 and the size odd. Between stages the first branch and the last 1x1 convolution are left out. Keys are the
  * parts of Caffe's names: `1x1`, `3x3_reduce`, `3x3`, `double_3x3_reduce`, `double_3x3_1`, `double_3x3_2`, `pool_proj`.
+ *
+ * ```ts
+ * new InceptionV2(192, { one: 64, three: [64, 64], double: [64, 96], pool: 32 })
+ * ```
  */
 export class InceptionV2 extends Module {
   readonly inChannels: number

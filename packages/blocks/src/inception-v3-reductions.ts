@@ -12,6 +12,10 @@ import type { ConvNormAct } from './conv-norm-act.ts'
  *         +--------------------------------- max pool 3x3 / 2 ---+
  *
  * (N, inChannels, H, W) to (N, 480 + inChannels, floor((H - 1) / 2), floor((W - 1) / 2)). Keys are torchvision's.
+ *
+ * ```ts
+ * new Sequential(new InceptionV3B(288), (channels) => new InceptionV3C(channels, 128))
+ * ```
  */
 export class InceptionV3B extends Module {
   readonly inChannels: number
@@ -49,6 +53,10 @@ export class InceptionV3B extends Module {
  *         +---------------------------------------------------- max pool 3x3 / 2 ---+
  *
  * (N, inChannels, H, W) to (N, 512 + inChannels, floor((H - 1) / 2), floor((W - 1) / 2)). Keys are torchvision's.
+ *
+ * ```ts
+ * new Sequential(new InceptionV3D(768), (channels) => new InceptionV3E(channels))
+ * ```
  */
 export class InceptionV3D extends Module {
   readonly inChannels: number
@@ -89,6 +97,10 @@ export class InceptionV3D extends Module {
  *     x -- avg pool 5x5 / 3 -- conv 1x1, 128 -- conv 5x5, 768 -- mean -- linear -- logits
  *
  * (N, inChannels, H, W), H and W of at least 17, to (N, numClasses). Keys are torchvision's.
+ *
+ * ```ts
+ * new InceptionV3Aux(768, 1000)
+ * ```
  */
 export class InceptionV3Aux extends Module {
   readonly inChannels: number

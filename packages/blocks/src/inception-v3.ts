@@ -19,6 +19,10 @@ function average(x: Tensor): Tensor {
  *
  * (N, inChannels, H, W) to (N, 224 + poolChannels, H, W). Keys are torchvision's. (The 5x5 convolution of the published
  * network is one, where figure 5 splits it.)
+ *
+ * ```ts
+ * new InceptionV3A(192, 32, { attention: (channels) => new SqueezeExcitation(channels) })
+ * ```
  */
 export class InceptionV3A extends Module {
   readonly inChannels: number
@@ -65,6 +69,10 @@ export class InceptionV3A extends Module {
  *         +-- avg pool 3x3 ---------------------------------------------- conv 1x1, 192 --+
  *
  * (N, inChannels, H, W) to (N, 768, H, W). Keys are torchvision's.
+ *
+ * ```ts
+ * new InceptionV3C(768, 128)
+ * ```
  */
 export class InceptionV3C extends Module {
   readonly inChannels: number
@@ -121,6 +129,10 @@ export class InceptionV3C extends Module {
  *         +-- avg pool 3x3 ------------------------------------- conv 1x1, 192 ---+
  *
  * (N, inChannels, H, W) to (N, 2048, H, W). Keys are torchvision's.
+ *
+ * ```ts
+ * new InceptionV3E(1280)
+ * ```
  */
 export class InceptionV3E extends Module {
   readonly inChannels: number

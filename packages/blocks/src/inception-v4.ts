@@ -16,6 +16,10 @@ const largest = (): MaxPool2d => new MaxPool2d(3, { stride: 2 })
  *         +-- conv 3x3 / 2 ------+
  *
  * (N, inChannels, H, W) to (N, inChannels + width, floor((H - 1) / 2), floor((W - 1) / 2)). Keys: `conv`.
+ *
+ * ```ts
+ * new PoolAndConv(64, 96) // 64 channels pooled, 96 convolved
+ * ```
  */
 export class PoolAndConv extends Module {
   readonly inChannels: number
@@ -105,6 +109,10 @@ export class InceptionStem extends Sequential {
  *         +-- avg pool 3x3 ------------------ conv 1x1, 96 --+
  *
  * (N, inChannels, H, W) to (N, 384, H, W). Keys: `branch0` to `branch3`.
+ *
+ * ```ts
+ * new Sequential(new InceptionStem(3), (channels) => new InceptionV4A(channels))
+ * ```
  */
 export class InceptionV4A extends Branches {
   constructor(inChannels: number, options: InceptionOptions = {}) {
@@ -145,6 +153,10 @@ export class InceptionV4A extends Branches {
  *         +-- avg pool 3x3 ------------------------------------------------------ conv 1x1, 128 --+
  *
  * (N, inChannels, H, W) to (N, 1024, H, W). Keys: `branch0` to `branch3`.
+ *
+ * ```ts
+ * new InceptionV4B(1024)
+ * ```
  */
 export class InceptionV4B extends Branches {
   constructor(inChannels: number, options: InceptionOptions = {}) {
@@ -190,6 +202,10 @@ export class InceptionV4B extends Branches {
  *         +-- avg pool 3x3 --------------------------------------------- conv 1x1, 256 --+
  *
  * (N, inChannels, H, W) to (N, 1536, H, W). Keys are those of published checkpoints.
+ *
+ * ```ts
+ * new InceptionV4C(1536)
+ * ```
  */
 export class InceptionV4C extends Module {
   readonly inChannels: number
@@ -249,6 +265,10 @@ export interface ReductionAWidths {
  *         +------------------------------- max pool 3x3 / 2 -+
  *
  * (N, inChannels, H, W) to (N, n + m + inChannels, floor((H - 1) / 2), floor((W - 1) / 2)).
+ *
+ * ```ts
+ * new ReductionA(384, { k: 192, l: 224, m: 256, n: 384 })
+ * ```
  */
 export class ReductionA extends Branches {
   constructor(inChannels: number, { k, l, m, n }: ReductionAWidths, options: InceptionOptions = {}) {
@@ -280,6 +300,10 @@ export class ReductionA extends Branches {
  *         +---------------------------------------------------- max pool 3x3 / 2 ---+
  *
  * (N, inChannels, H, W) to (N, 512 + inChannels, floor((H - 1) / 2), floor((W - 1) / 2)).
+ *
+ * ```ts
+ * new InceptionV4ReductionB(1024)
+ * ```
  */
 export class InceptionV4ReductionB extends Branches {
   constructor(inChannels: number, options: InceptionOptions = {}) {

@@ -18,6 +18,10 @@ export interface PlainBlockOptions {
  *     x -- conv 3x3 / stride -- norm -- relu -- conv 3x3 -- norm [-- attention] -- relu -- y
  *
  * (N, inChannels, H, W) to (N, width, ceil(H / stride), ceil(W / stride)). Keys are those of `BasicBlock`.
+ *
+ * ```ts
+ * stage(PlainBlock, { inChannels: 16, width: 16, depth: 3 })
+ * ```
  */
 export class PlainBlock extends Module {
   /** Output channels as a multiple of the width. */

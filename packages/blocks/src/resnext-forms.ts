@@ -68,6 +68,10 @@ abstract class BranchedBottleneck extends Module {
  *
  * (N, inChannels, H, W) to (N, outChannels, ceil(H / stride), ceil(W / stride)), the same numbers as `Bottleneck` with
  * the weights of `convertResNeXt`, which computes them faster.
+ *
+ * ```ts
+ * convertResNeXt(new Bottleneck(64, 32, { groups: 8 }), new SummedBottleneck(64, 32, { groups: 8 }))
+ * ```
  */
 export class SummedBottleneck extends BranchedBottleneck {
   paths: (Path & { readonly conv3: Conv2d })[]
@@ -109,6 +113,10 @@ export class SummedBottleneck extends BranchedBottleneck {
  *
  * (N, inChannels, H, W) to (N, outChannels, ceil(H / stride), ceil(W / stride)), the same numbers as `Bottleneck` with
  * the weights of `convertResNeXt`.
+ *
+ * ```ts
+ * convertResNeXt(new Bottleneck(64, 32, { groups: 8 }), new ConcatBottleneck(64, 32, { groups: 8 }))
+ * ```
  */
 export class ConcatBottleneck extends BranchedBottleneck {
   paths: Path[]

@@ -12,6 +12,10 @@ export type Shortcut = (inChannels: number, outChannels: number, stride: number)
  *     x --- [:, :, ::stride, ::stride] --- pad channels --- y
  *
  * (N, inChannels, H, W) to (N, outChannels, ceil(H / stride), ceil(W / stride)).
+ *
+ * ```ts
+ * new BasicBlock(16, 32, { stride: 2, shortcut: padShortcut })
+ * ```
  */
 export class PadShortcut extends Module {
   readonly inChannels: number

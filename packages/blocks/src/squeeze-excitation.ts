@@ -23,6 +23,10 @@ export interface SqueezeExcitationOptions {
  *
  * (N, channels, H, W) to the same shape. `new Bottleneck(64, 64, { attention: (c) => new SqueezeExcitation(c) })` puts it
  * at the end of a residual branch, and the same option into any other block.
+ *
+ * ```ts
+ * new Bottleneck(64, 64, { attention: (channels) => new SqueezeExcitation(channels) })
+ * ```
  */
 export class SqueezeExcitation extends Module {
   readonly inChannels: number
