@@ -146,7 +146,7 @@ function record(model: Module, pass: (enterPhase: (phase: Phase) => void) => voi
   let phase: Phase = 'forward'
   let stepPath: string | undefined
   let began = 0
-  const origin = performance.now()
+  let origin = 0
   const watcher = {
     begin(): void {
       began = performance.now()
@@ -174,21 +174,23 @@ function record(model: Module, pass: (enterPhase: (phase: Phase) => void) => voi
       open.pop()
     },
   }
-  visiting(model, visitor, () =>
-    watchOps(watcher, () =>
+  const milliseconds = visiting(model, visitor, () =>
+    watchOps(watcher, () => {
+      origin = performance.now()
       pass((next) => {
         phase = next
-      }),
-    ),
+      })
+      return performance.now() - origin
+    }),
   )
-  return [notes, modules, performance.now() - origin]
+  return [notes, modules, milliseconds]
 }
 
 /**
  * Runs a model and times every op and module in it, in the mode (`train`, `eval`) it is in; with `backward` also the backward
  * pass, whose ops are put down to the modules whose gradients they are. Achieved GFLOP/s and bytes per second show which are slow.
  *
- * Gradients that were there are freed, and none is left; running statistics are put back. Ops must be synchronous, as those of
+ * With `backward`, gradients that were there are freed, and none is left; running statistics are put back. Ops must be synchronous, as those of
  * the wasm and reference backends are.
  *
  * @throws ArgumentError for an input that is no tensor or without numbers.
@@ -215,7 +217,7 @@ export function trace(model: Module, input: Tensor, options: TraceOptions = {}):
   const statistics = [...model.namedBuffers().values()].map((own) => [own, copyOf(own)] as const)
   try {
     for (let i = 0; i < warmup; i++) pass(() => undefined)
-    model.zeroGrad()
+    if (backward) model.zeroGrad()
     const [notes, modules, milliseconds] = record(model, pass)
     const types = new Map([...model.namedModules()].map(([path, module]) => [path, module.constructor.name]))
     return new Trace(milliseconds, notes.map(timing), modules, types, peak)
