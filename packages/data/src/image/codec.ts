@@ -60,5 +60,7 @@ export async function decode(codec: typeof Sharp, bytes: Uint8Array, options: De
 function highBytes(data: Uint8Array): Uint8Array {
   const words = new DataView(data.buffer, data.byteOffset, data.byteLength)
   const little = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
-  return Uint8Array.from({ length: data.length / 2 }, (_, i) => words.getUint16(2 * i, little) >> 8)
+  const result = new Uint8Array(data.length / 2)
+  for (let i = 0; i < result.length; i++) result[i] = words.getUint16(2 * i, little) >> 8
+  return result
 }

@@ -53,7 +53,7 @@ export function capture(what: string, source: Drawable, maxPixels: number): Byte
         `${what}: source expects 4 bytes per pixel of ${height} x ${width}, got ${source.data.length}`,
       )
     }
-    return { data: Uint8Array.from(source.data), height, width, channels: 4 }
+    return { data: new Uint8Array(source.data), height, width, channels: 4 }
   }
   if (typeof OffscreenCanvas !== 'function') {
     throw new BackendError(`${what}: expects a host that draws (OffscreenCanvas), got one that does not`)

@@ -22,6 +22,7 @@ type V128 = Local<'v128'>
 
 const HALF = 1 << (PRECISION_BITS - 1)
 const LOW_BITS = 15
+const LOW_MASK = (1 << LOW_BITS) - 1
 
 /** Bytes of a target pixel's entry in the list of taps: address of its first source pixel, and groups of weights. */
 const ENTRY = 8
@@ -205,10 +206,12 @@ function packTaps(taps: Taps, group: 2 | 4, step: number): { entries: Int32Array
     entries[2 * i] = first[i]! * step
     entries[2 * i + 1] = groups[i]!
     for (let k = 0; k < groups[i]! * group; k += 2) {
-      const [one, two] = [fixed[i * stride + k]!, fixed[i * stride + k + 1]!]
-      const mask = (1 << LOW_BITS) - 1
-      weights.set([one >> LOW_BITS, two >> LOW_BITS, one & mask, two & mask], at)
-      at += 4
+      const one = fixed[i * stride + k]!
+      const two = fixed[i * stride + k + 1]!
+      weights[at++] = one >> LOW_BITS
+      weights[at++] = two >> LOW_BITS
+      weights[at++] = one & LOW_MASK
+      weights[at++] = two & LOW_MASK
     }
   }
   return { entries, weights }

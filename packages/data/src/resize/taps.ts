@@ -56,5 +56,11 @@ export function makeTaps(
 
 /** The weights in fixed point, rounded half away from zero. */
 export function fixedWeights({ weights }: Taps): Int32Array {
-  return Int32Array.from(weights, (weight) => Math.trunc(weight * (1 << PRECISION_BITS) + (weight < 0 ? -0.5 : 0.5)))
+  const fixed = new Int32Array(weights.length)
+  for (let i = 0; i < fixed.length; i++) {
+    const weight = weights[i]!
+    // Storing cuts off the fraction.
+    fixed[i] = weight * (1 << PRECISION_BITS) + (weight < 0 ? -0.5 : 0.5)
+  }
+  return fixed
 }

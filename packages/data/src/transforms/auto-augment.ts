@@ -173,7 +173,8 @@ export function augMix(options: AugMixOptions = {}): Transform {
     const space = spaceOf(names, { count: 10, ...reach, posterize: [4, 4] })
     const [own = 1, others = 0] = dirichlet(alpha, 2, generator)
     const shares = dirichlet(alpha, mixtureWidth, generator)
-    const mix = Float32Array.from(pixels.data, (value) => own * value)
+    const mix = new Float32Array(pixels.data.length)
+    for (let i = 0; i < mix.length; i++) mix[i] = own * pixels.data[i]!
     for (const share of shares) {
       const depth = chainDepth === -1 ? 1 + generator.integer(3) : chainDepth
       let chain = pixels
@@ -185,7 +186,8 @@ export function augMix(options: AugMixOptions = {}): Transform {
       for (let i = 0; i < mix.length; i++) mix[i]! += share * others * chain.data[i]!
     }
     // Shares of 1 may sum to a little less, and 255 must not become 254 by that.
-    const data = Uint8Array.from(mix, (value) => Math.min(255, Math.floor(value + 1e-3)))
+    const data = new Uint8Array(mix.length)
+    for (let i = 0; i < mix.length; i++) data[i] = Math.min(255, Math.floor(mix[i]! + 1e-3))
     return { data, height, width, channels }
   })
 }

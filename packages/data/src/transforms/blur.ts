@@ -92,7 +92,7 @@ function blur(pixels: Pixels, [down, across]: readonly [number, number], [sigmaY
       `gaussianBlur: kernelSize expects less than twice the picture's ${height} x ${width}, got ${down} x ${across}`,
     )
   }
-  const rows = convolve(Float64Array.from(data), width, channels, kernel(across, sigmaX))
+  const rows = convolve(new Float64Array(data), width, channels, kernel(across, sigmaX))
   const both = convolve(rows, height, width * channels, kernel(down, sigmaY))
   const result = sameKind(data, data.length)
   const bytes = data instanceof Uint8Array

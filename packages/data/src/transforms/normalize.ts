@@ -17,7 +17,8 @@ export function toFloat(pixels: Pixels): Pixels {
 export function toBytes(pixels: Pixels): Pixels {
   const { data, height, width, channels } = pixels
   if (data instanceof Uint8Array) return pixels
-  const bytes = Uint8Array.from(data, (value) => Math.max(0, Math.min(255, Math.floor(value * (256 - 1e-3)))))
+  const bytes = new Uint8Array(data.length)
+  for (let i = 0; i < data.length; i++) bytes[i] = Math.max(0, Math.min(255, Math.floor(data[i]! * (256 - 1e-3))))
   return { data: bytes, height, width, channels }
 }
 

@@ -2,7 +2,7 @@
 import type { OperationName } from './operations.ts'
 
 /** An operation with its probability and, where it has any, its level from 0 to 9. */
-export type PolicyStep = readonly [operation: OperationName, p: number, level?: number]
+type PolicyStep = readonly [operation: OperationName, p: number, level?: number]
 
 /** Two operations, one after the other. */
 export type SubPolicy = readonly [PolicyStep, PolicyStep]
