@@ -11,10 +11,10 @@ import {
   type Tensor,
   zeros,
 } from '@convnets/tensor'
+import { defaultInit } from '../default-init.ts'
 import { Module } from '../module.ts'
 import { parameter } from '../parameter.ts'
 import { checkFlag, checkGroups, checkPadding, size } from './check.ts'
-import { defaultInit } from './linear.ts'
 
 export interface Conv2dOptions extends ConvOptions {
   /** Size of the window: a number or [height, width]. */

@@ -1,20 +1,9 @@
 /** Fully connected layer. */
 import { checkInteger, linear, type Tensor, zeros } from '@convnets/tensor'
-import { fans, kaimingUniform_, uniform_ } from '../init.ts'
+import { defaultInit } from '../default-init.ts'
 import { Module } from '../module.ts'
 import { parameter } from '../parameter.ts'
 import { checkFlag } from './check.ts'
-
-/**
- * PyTorch's default for linear layers and convolutions: weight and bias uniform in +- 1 / sqrt(fanIn). (Its source says
- * kaiming_uniform with slope sqrt(5), which is the same.)
- */
-export function defaultInit(weight: Tensor, bias: Tensor | undefined): void {
-  kaimingUniform_(weight, { slope: Math.sqrt(5) })
-  const { fanIn } = fans(weight)
-  const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0
-  if (bias !== undefined) uniform_(bias, -bound, bound)
-}
 
 export interface LinearOptions {
   /** Adds a learned bias. Default true. */
