@@ -19,7 +19,21 @@ const unable = (error) => {
   const { name = 'Error', message = String(error), stack } = error ?? {}
   parentPort.postMessage({ kind: 'unable', error: { name, message, stack, fields: [] } })
 }
-import(workerData.url).then((module) => {
+// Where Node reads no TypeScript (before 22.18), a program may run by tsx, which hooks into its main thread only.
+const tsx = () => {
+  if (process.features.typescript) return undefined
+  const loader = process.execArgv.find((flag) => flag.endsWith('/tsx/dist/loader.mjs'))
+  if (loader) return new URL('esm/api/index.mjs', loader)
+  if (!process.execArgv.some((flag) => flag === 'tsx' || flag === '--import=tsx')) return undefined
+  const { createRequire } = require('node:module')
+  return require('node:url').pathToFileURL(createRequire(workerData.url).resolve('tsx/esm/api'))
+}
+const load = async () => {
+  const api = tsx()
+  if (api) (await import(api.href)).register()
+  return import(workerData.url)
+}
+load().then((module) => {
   const source = module[workerData.name]
   if (typeof source?.serve !== 'function') {
     throw new TypeError("it exports no '" + workerData.name + "' made by sampleSource")
