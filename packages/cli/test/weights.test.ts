@@ -2,8 +2,8 @@ import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { cifar10Classes, collateImages, evalTransform, Image, normalize } from '@convnets/data'
-import { googlenet, mainLogits } from '@convnets/models-classic'
-import { resnet20 } from '@convnets/models-modern'
+import { classic, googlenet, mainLogits } from '@convnets/models-classic'
+import { modern, resnet20 } from '@convnets/models-modern'
 import { noGrad, softmax, tensor, tidy } from '@convnets/tensor'
 import { loadWeights, openWeights, saveWeights } from '@convnets/weights'
 import { describe, expect, test } from 'vitest'
@@ -198,4 +198,25 @@ describe('convert', () => {
     expect(stderr).toMatch(/cut\.th cannot be read: at byte \d+, expected .* bytes of storage/)
     expect((await stat(target)).size).toBe(3)
   })
+})
+
+test('every row of published weights tells evalTransform what it asks', () => {
+  const rows = [...classic, ...modern].flatMap(({ weights }) => Object.values(weights))
+  expect(rows.length).toBeGreaterThan(20)
+  const colour = [255, 128, 0]
+  const orange = new Image(
+    Uint8Array.from({ length: 40 * 60 * 3 }, (_, i) => colour[i % 3]!),
+    40,
+    60,
+    3,
+  )
+  for (const row of rows) {
+    const { data, height, width, channels } = evalTransform(row)(orange)
+    expect([row.name, height, width, channels]).toEqual([row.name, row.crop, row.crop, 3])
+    const order = row.channelOrder === 'bgr' ? colour.toReversed() : colour
+    for (const [c, value] of order.entries()) {
+      expect(data.at(c - 3)).toBeCloseTo((value / 255 - row.mean[c]!) / row.std[c]!, 4)
+    }
+  }
+  expect(new Set(rows.map(({ channelOrder }) => channelOrder))).toEqual(new Set([undefined, 'bgr']))
 })
