@@ -19,11 +19,11 @@ export interface ModelOptions {
   readonly seed?: number
 }
 
-/** How images are prepared for published weights: shorter side to `resize`, centre crop, values in [0, 1] normalised. */
+/** How images are prepared for published weights: resized to `resize`, centre crop, values in [0, 1] normalised. */
 export interface Preprocessing {
   readonly inputSize: readonly [height: number, width: number]
-  /** Pixels of the shorter side before the crop. */
-  readonly resize: number
+  /** Pixels of the shorter side before the crop; or height and width, where pictures were squeezed. */
+  readonly resize: number | readonly [height: number, width: number]
   /** Pixels of the centre crop. */
   readonly crop: number
   readonly interpolation: 'bilinear' | 'bicubic'

@@ -9,8 +9,11 @@ interface Preprocessing {
   /** Per channel, of values from 0 to 1. */
   readonly mean: readonly number[]
   readonly std: readonly number[]
-  /** Pixels of the shorter side before the middle is cut out. Default: just as many as it takes to cover the input. */
-  readonly resize?: number
+  /**
+   * Pixels of the shorter side before the middle is cut out, or height and width. Default: a shorter side that covers the
+   * input.
+   */
+  readonly resize?: number | readonly [height: number, width: number]
   /** Default bilinear. */
   readonly interpolation?: 'bilinear' | 'bicubic'
   /** Default rgb. */

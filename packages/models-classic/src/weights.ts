@@ -124,7 +124,7 @@ export function caffe({ name, url, crop, top1, top5 }: CaffeFile): PretrainedWei
     labels: 'imagenet-1k',
     numClasses: 1000,
     inputSize: [crop, crop],
-    resize: 256,
+    resize: [256, 256],
     crop,
     interpolation: 'bilinear',
     ...inBytes([104, 117, 123]),
