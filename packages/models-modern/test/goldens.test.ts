@@ -34,10 +34,18 @@ const computed = [
   'shufflenet_v2_x1_0',
   'regnet_y_400mf',
   'convnext_tiny',
+  'mobilenet_v2',
+  'mobilenet_v3_small',
+  'mobilenet_v3_large',
+  'mnasnet1_0',
+  'efficientnet_b0',
+  'efficientnet_v2_s',
+  'tf_efficientnet_b0',
 ]
 /** With the precision of the arithmetic: through 120 layers fast convolutions leave the bound for gradients. */
 const trained = [
   ['resnet18', 'fast'],
+  ['efficientnet_b0', 'fast'],
   ['densenet121', 'strict'],
 ] as const
 
