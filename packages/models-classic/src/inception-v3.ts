@@ -99,7 +99,22 @@ const variants: Readonly<Record<'inception_v3' | 'se_inception_v3', Variant>> = 
 
 /**
  * How the paper trained Inception v3 (section 8; label smoothing section 7; auxiliary weight from TensorFlow's recipe).
- * The optimizer is RMSProp as TensorFlow has it, eps inside of the root: `new RMSpropTF(parameters, recipe.optimizer)`.
+ * The optimizer is RMSProp as TensorFlow has it, eps inside of the root. With `@convnets/train` and `@convnets/optim`:
+ *
+ * ```ts
+ * const { optimizer, schedule, labelSmoothing, auxWeight, clipGradNorm, epochs } = inceptionV3Recipe
+ * const model = inception_v3({ numClasses: 10, seed: 1 })
+ * await fit(model, {
+ *   train, // a loader of 299 x 299 pixels; for fewer than 1600 images a step, scale the learning rate down
+ *   epochs,
+ *   optimizer: new RMSpropTF(model.parameters(), optimizer),
+ *   schedule: step(schedule.epochs * train.length, { gamma: schedule.gamma }),
+ *   loss: (output, target) => headLoss(output, (logits) => crossEntropy(logits, target, { labelSmoothing }), { auxWeight }),
+ *   logits: mainLogits,
+ *   clipGradNorm,
+ *   ema: new EMA(model), // the paper measures a running average of the weights
+ * })
+ * ```
  */
 export const inceptionV3Recipe = {
   labelSmoothing: 0.1,

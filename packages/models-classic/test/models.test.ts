@@ -16,6 +16,7 @@ import {
   inception_v2,
   inception_v3,
   inception_v4,
+  inceptionV3Recipe,
   listModels,
   mainLogits,
   vgg11,
@@ -189,6 +190,10 @@ describe('auxiliary heads', () => {
     expect(googlenet().forward(randn([2, 3, 160, 160]))).toMatchObject({ aux: [{ shape: [2, 1000] }, {}] })
   })
 
+  test('weigh what the recipe of Inception v3 says', () => {
+    expect(inceptionV3Recipe.auxWeight).toBe(inception_v3().auxWeight)
+  })
+
   test('take flags and three channels', () => {
     expect(() => googlenet({ auxLogits: 1 as unknown as boolean })).toThrow(
       'googlenet: auxLogits expects true or false, got 1',
@@ -318,6 +323,20 @@ describe('initial weights', () => {
     near(google.conv3.conv.weight, 0.01)
     near(google.fc.weight, 0.01)
     google.dispose()
+  })
+
+  test('of a network without any of its own are PyTorch’s default, uniform within 1 / sqrt(fan in)', () => {
+    const model = bninception({ seed: 1, numClasses: 10 })
+    for (const module of model.namedModules().values()) {
+      if (!(module instanceof Conv2d || module instanceof Linear)) continue
+      const bound = 1 / Math.sqrt(module.weight.size / (module.weight.shape[0] ?? 1))
+      for (const t of [module.weight, module.bias]) {
+        const largest = t?.abs().amax().item() ?? 0
+        expect(largest).toBeLessThanOrEqual(bound * (1 + 1e-6))
+        expect(largest).toBeGreaterThan(bound * (1 - 10 / (t?.size ?? 1)))
+      }
+    }
+    model.dispose()
   })
 
   test('of the AlexNet of 2012 are those of section 5', () => {

@@ -4,6 +4,7 @@ import {
   convnext_tiny,
   createModel,
   densenet_bc_40_12,
+  densenet121,
   legacy_seresnet18,
   listModels,
   modern,
@@ -255,6 +256,21 @@ describe('initial weights', () => {
       expect(Math.abs(std / expected - 1)).toBeLessThan(5 / Math.sqrt(2 * module.weight.size))
       expect(Math.abs(mean / expected)).toBeLessThan(5 / Math.sqrt(module.weight.size))
     }
+  })
+
+  test('of DenseNet are by the inputs, of SENets by the outputs, of ShuffleNet PyTorch’s default', () => {
+    const [dense, gated, shuffled] = [densenet121, legacy_seresnet18, shufflenet_v2_x1_0].map((entry) =>
+      (entry as ModelEntry)({ seed: 1 }).stateDict(),
+    ) as [Map<string, Tensor>, Map<string, Tensor>, Map<string, Tensor>]
+    const std = (dict: Map<string, Tensor>, key: string): number => statistics(dict.get(key) as Tensor).std
+    const denseKey = 'features.denseblock1.denselayer2.conv1.weight' // (128, 96, 1, 1)
+    expect(std(dense, denseKey) / Math.sqrt(2 / 96)).toBeCloseTo(1, 1)
+    expect(dense.get('classifier.bias')?.abs().amax().item()).toBe(0)
+    expect(std(gated, 'layer2.0.downsample.0.weight') / Math.sqrt(2 / 128)).toBeCloseTo(1, 1)
+    expect(std(gated, 'layer4.1.se_module.fc1.weight') / Math.sqrt(2 / 32)).toBeCloseTo(1, 1)
+    const bound = 1 / Math.sqrt(464)
+    expect(std(shuffled, 'conv5.0.weight') / (bound / Math.sqrt(3))).toBeCloseTo(1, 1)
+    expect(shuffled.get('conv5.0.weight')?.abs().amax().item()).toBeLessThanOrEqual(bound * (1 + 1e-6))
   })
 
   test('of SqueezeNet, RegNet and ConvNeXt are torchvision’s', () => {
