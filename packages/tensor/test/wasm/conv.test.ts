@@ -117,6 +117,24 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
     forSeeds(500, (random) => check(random, winogradSpec(random), [5e-5, 1e-4]))
   })
 
+  it('equal the reference where a row of tiles is more than a block', () => {
+    const random = new Generator(4)
+    for (const [inWidth, pad] of [
+      [100, 1],
+      [131, 0],
+      [70, 1],
+    ] as const) {
+      const spec = square(1, 11, 16, 20, 3)
+      const padded = { padTop: pad, padLeft: pad, outHeight: 9 + 2 * pad, outWidth: inWidth - 2 + 2 * pad }
+      check(random, { ...spec, inWidth, ...padded }, [5e-5, 1e-4])
+    }
+  })
+
+  it('equal the reference where the pixels of a 1 x 1 kernel are taken in parts', () => {
+    const spec = square(1, 20, 1024, 32, 1)
+    check(new Generator(5), { ...spec, inWidth: 100, outWidth: 100 })
+  })
+
   it('equal the reference for the shapes of real networks', () => {
     const random = new Generator(3)
     const base = square(1, 9, 8, 8, 3)

@@ -3,7 +3,7 @@ import type { Buffer, ConvSpec } from '../../backend.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { depthwise, depthwiseWeightGradient } from './depthwise.ts'
 import { type DirectSpec, direct, tileFor } from './direct.ts'
-import { gemm } from './matmul.ts'
+import { gemm, outerProducts } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
 import { tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
@@ -202,8 +202,17 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   }
 }
 
+/** Fewer channels on either side do not earn back that the pixels are copied. */
+const enoughChannels = 32
+
+function pointwiseWeightGradient(engine: Engine, x: number, g: number, out: number, spec: ConvSpec): void {
+  const { batch, outHeight, outWidth, inChannels, outChannels } = spec
+  outerProducts(engine, g, x, out, outChannels, inChannels, batch * outHeight * outWidth)
+}
+
 function weightGradientFor(engine: Engine, spec: ConvSpec): typeof weightGradient {
-  if (suitsWinograd(engine, spec)) return winogradWeightGradient
+  if (isPointwise(spec) && Math.min(spec.inChannels, spec.outChannels) >= enoughChannels) return pointwiseWeightGradient
+  if (suitsWinograd(engine, spec, 'weightGradient')) return winogradWeightGradient
   return isDepthwise(spec) ? depthwiseWeightGradient : weightGradient
 }
 

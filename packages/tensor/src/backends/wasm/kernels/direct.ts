@@ -27,7 +27,7 @@ const stripBytes = 131072
  * stay empty.
  */
 export function tileFor(engine: Engine, n: number, m = 0): TileShape {
-  if (n <= 4) return { rows: 8, columns: 4 }
+  if (n <= 4) return { rows: 7, columns: 4 }
   const shape = tileShape(engine)
   const small = { rows: 4, columns: 8 }
   const area = ({ rows, columns }: TileShape) => roundUp(m || 1000, rows) * roundUp(n, columns)

@@ -6,7 +6,7 @@ import type { MatmulSpec } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, ints, type Local, select, type Value, v128 } from '../asm.ts'
 import { transposeMatrix } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
-import { pack, packedBytes, transpose4 } from './pack.ts'
+import { type PackSource, pack, packedBytes, transpose4 } from './pack.ts'
 import { eachUnit, multiplyAdd, strictDepth, Tile, type TileShape, tileShape } from './tile.ts'
 
 /** Floats of A's block: half of a small second-level cache. */
@@ -18,7 +18,10 @@ const fewRows = 8
 /** Multiply-adds that are worth a wake-up of another thread. */
 export const grainWork = 500_000
 
-/** C (m, n) = A (m, k) B + bias, B packed in panels of `columns`; all pointers are byte offsets. */
+/**
+ * C (m, n) = A (m, k) B + bias, B packed in panels of `columns`; all pointers are byte offsets. With `more`, the product is
+ * added to what lies in C, and there must be no bias.
+ */
 export function gemm(
   engine: Engine,
   a: number,
@@ -28,11 +31,12 @@ export function gemm(
   m: number,
   n: number,
   k: number,
+  more = false,
 ): void {
   const shape = tileShape(engine)
   const { rows, columns } = shape
   const tail = n % columns
-  const kernel = engine.kernel(`gemm ${rows} ${columns} ${tail} ${bias !== 0}`, (module) => {
+  const kernel = engine.kernel(`gemm ${rows} ${columns} ${tail} ${bias !== 0} ${more}`, (module) => {
     module.func('run', ints(12), (b, a, packed, bias_, c, m, n, k, rowBlock, panelBlock, depthBlock, from, to) => {
       const tile = new Tile(b, engine.fma, shape)
       const panels = b.let(i32.divU(i32.add(n, columns - 1), columns))
@@ -73,7 +77,8 @@ export function gemm(
                 )
                 b.set(panelAt, start)
                 tile.multiply(rowsA, panelAt, steps)
-                b.if(depth, () => tile.addFrom(out, valid))
+                if (more) tile.addFrom(out, valid)
+                else b.if(depth, () => tile.addFrom(out, valid))
                 tile.store(out, valid)
               })
             }
@@ -251,6 +256,26 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
   const packed = engine.workspace(packedBytes(source, columns))
   pack(engine, b, packed, source, columns)
   gemm(engine, rows, packed, bias, c, m, n, k)
+}
+
+/** Bytes of both operands that are copied at a time. */
+const copiedBytes = 8e6
+
+/** C (m, n) = A^T B for A (k, m) and B (k, n) of many rows, which are copied into the order of the product part by part. */
+export function outerProducts(engine: Engine, a: number, b: number, c: number, m: number, n: number, k: number): void {
+  const { columns } = tileShape(engine)
+  const most = Math.max(512, Math.floor(copiedBytes / (4 * (m + n))))
+  const part = Math.ceil(k / Math.ceil(k / most))
+  const source = (rows: number) =>
+    ({ n, columnStride: 1, depths: [1, 1, rows], strides: [0, 0, n] }) as const satisfies PackSource
+  const left = engine.workspace(m * part * 4)
+  const right = engine.workspace(packedBytes(source(part), columns))
+  for (let from = 0; from < k; from += part) {
+    const rows = Math.min(part, k - from)
+    transposeMatrix(engine, a + from * m * 4, left, rows, m)
+    pack(engine, b + from * n * 4, right, source(rows), columns)
+    gemm(engine, left, right, 0, c, m, n, rows, from > 0)
+  }
 }
 
 /** The matrix products of the wasm backend; `plain` serves dtypes other than float32. */

@@ -6,10 +6,10 @@
  * The result differs from the direct sum by a few 1e-6 of its largest value; `precision: 'strict'` avoids it.
  */
 import type { ConvSpec } from '../../backend.ts'
-import { type FunctionBuilder, f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
+import { type FunctionBuilder, f32x4, i32, ints, type Local, type Operand, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
-import { emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
+import { type Band, emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile, tileShape } from './tile.ts'
 import { emitLine, emitLines, lines, planeBytes, pointers } from './winograd-transforms.ts'
 import { weightPlane } from './winograd-weights.ts'
@@ -19,11 +19,14 @@ const blockBytes = 393216
 /** The part of a strip that is worth copying at a time. */
 const stripBytes = 65536
 
-/** With fewer tiles the weights, which become four times as large, cost more than the products that are saved. */
-const fewTiles = 16
+/**
+ * With fewer tiles the weights, which become four times as large, cost more than the products that are saved; in their
+ * own gradient, where they are written as well, sooner.
+ */
+const fewTiles = { products: 4, weightGradient: 16 }
 
-/** Whether a convolution is one that gains. */
-export function suitsWinograd(engine: Engine, s: ConvSpec): boolean {
+/** Whether a convolution, with its gradient by the input, or its gradient by the weights is one that gains. */
+export function suitsWinograd(engine: Engine, s: ConvSpec, what: keyof typeof fewTiles = 'products'): boolean {
   return (
     engine.precision === 'fast' &&
     s.kernelHeight === 3 &&
@@ -33,7 +36,7 @@ export function suitsWinograd(engine: Engine, s: ConvSpec): boolean {
     gains(s.outChannels) &&
     fits(s.outHeight, s.outWidth) &&
     fits(s.inHeight, s.inWidth) &&
-    s.batch * Math.ceil(s.outHeight / 4) * Math.ceil(s.outWidth / 4) >= fewTiles
+    s.batch * Math.ceil(s.outHeight / 4) * Math.ceil(s.outWidth / 4) >= fewTiles[what]
   )
 }
 
@@ -142,17 +145,20 @@ export function winograd(
   const bands = windows.batch * plan.bands
   const blockBands = Math.max(1, Math.floor(perBlock / bandTiles))
   const blocks = Math.ceil(bands / blockBands)
+  // Where one row of tiles is more than a block, it is taken in parts.
+  const acrossBlock = Math.ceil(tilesAcross / Math.max(1, Math.round(bandTiles / perBlock)))
+  const wide = acrossBlock < tilesAcross
   const panelBlock = Math.ceil(panels / Math.max(1, Math.min(Math.floor(8 / blocks), Math.floor(outChannels / 64))))
   const parts = Math.ceil(panels / panelBlock)
-  const capacity = roundUp(blockCapacity(blockBands * bandTiles), rows)
+  const capacity = roundUp(blockCapacity(wide ? acrossBlock : blockBands * bandTiles), rows)
   const inPlane = planeBytes(capacity, inChannels)
   const outPlane = planeBytes(capacity, panelBlock * columns)
-  const key = `winograd ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied}`
+  const key = `winograd ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
-      ints(24),
-      (b, x, weights, bias_, y, height, width, bands, blockBands, across, scratch, perThread, ...rest) => {
+      ints(25),
+      (b, x, weights, bias_, y, height, width, bands, blockBands, across, acrossBlock, scratch, perThread, ...rest) => {
         const args = rest.slice(0, stripArgs)
         const [from, to, thread] = rest.slice(stripArgs) as Three<Local<'i32'>>
         const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
@@ -167,47 +173,43 @@ export function winograd(
           const last = b.let(i32.add(first, blockBands))
           b.if(i32.gtU(last, bands), () => b.set(last, bands))
 
-          b.set(count, 0)
-          b.set(planes, inPlanes)
-          b.for(b.let(first), last, 1, (number) => {
-            const band = emitStrip(b, plan.copied, windows, args, number, x, strip)
+          const firstChannel = b.let(i32.mul(firstPanel, columns))
+          const channels = b.let(i32.sub(outChannels, firstChannel))
+          b.if(i32.gtU(channels, panelBlock * columns), () => b.set(channels, panelBlock * columns))
+
+          const transformIn = (band: Band, from: Operand<'i32'>, to: Local<'i32'>) => {
             b.set(tileRow, 0)
             b.for(tileRow, band.rows, 1, () => {
-              b.set(tileColumn, 0)
-              b.set(at, i32.add(band.start, i32.mul(tileRow, i32.shl(band.pitch, 2))))
-              b.for(tileColumn, across, 1, () => {
+              const skipped = i32.mul(from, 16 * inChannels)
+              b.set(at, i32.add(i32.add(band.start, skipped), i32.mul(tileRow, i32.shl(band.pitch, 2))))
+              b.set(tileColumn, from)
+              b.for(tileColumn, to, 1, () => {
                 emitInputTransform(b, fma, inChannels, at, band.pitch, own, planes, inPlane)
                 b.add(planes, inChannels * 4)
                 b.add(at, 16 * inChannels)
                 b.add(count, 1)
               })
             })
-          })
-
-          emitProducts(
-            b,
-            new Tile(b, fma, shape),
-            { inChannels, weightBytes, panelBlock, inPlane, outPlane, panels },
-            count,
-            firstPanel,
-            inPlanes,
-            weights,
-            outPlanes,
-          )
-
-          b.set(planes, outPlanes)
-          const firstChannel = b.let(i32.mul(firstPanel, columns))
-          const channels = b.let(i32.sub(outChannels, firstChannel))
-          b.if(i32.gtU(channels, panelBlock * columns), () => b.set(channels, panelBlock * columns))
-          b.for(b.let(first), last, 1, (number) => {
-            const band = emitBand(b, args, number)
+          }
+          const multiply = () =>
+            emitProducts(
+              b,
+              new Tile(b, fma, shape),
+              { inChannels, weightBytes, panelBlock, inPlane, outPlane, panels },
+              count,
+              firstPanel,
+              inPlanes,
+              weights,
+              outPlanes,
+            )
+          const transformOut = (band: Pick<Band, 'image' | 'top' | 'rows'>, from: Operand<'i32'>, to: Local<'i32'>) => {
             b.set(tileRow, 0)
             b.for(tileRow, band.rows, 1, () => {
               const top = b.let(i32.shl(i32.add(band.top, tileRow), 2))
-              const rowAt = i32.add(i32.mul(band.image, height), top)
-              b.set(at, i32.add(y, i32.mul(i32.add(i32.mul(i32.mul(rowAt, width), outChannels), firstChannel), 4)))
-              b.set(tileColumn, 0)
-              b.for(tileColumn, across, 1, () => {
+              const pixel = i32.add(i32.mul(i32.add(i32.mul(band.image, height), top), width), i32.shl(from, 2))
+              b.set(at, i32.add(y, i32.mul(i32.add(i32.mul(pixel, outChannels), firstChannel), 4)))
+              b.set(tileColumn, from)
+              b.for(tileColumn, to, 1, () => {
                 const rowsLeft = b.let(i32.sub(height, top))
                 b.if(i32.gtU(rowsLeft, 4), () => b.set(rowsLeft, 4))
                 const columnsLeft = b.let(i32.sub(width, i32.shl(tileColumn, 2)))
@@ -226,7 +228,33 @@ export function winograd(
                 b.add(at, 16 * outChannels)
               })
             })
+          }
+
+          const start = () => {
+            b.set(count, 0)
+            b.set(planes, inPlanes)
+          }
+          if (wide) {
+            const band = emitStrip(b, plan.copied, windows, args, first, x, strip)
+            const from = b.let(i32.const(0))
+            b.for(from, across, acrossBlock, () => {
+              const to = b.let(i32.add(from, acrossBlock))
+              b.if(i32.gtU(to, across), () => b.set(to, across))
+              start()
+              transformIn(band, from, to)
+              multiply()
+              b.set(planes, outPlanes)
+              transformOut(band, from, to)
+            })
+            return
+          }
+          start()
+          b.for(b.let(first), last, 1, (number) => {
+            transformIn(emitStrip(b, plan.copied, windows, args, number, x, strip), 0, across)
           })
+          multiply()
+          b.set(planes, outPlanes)
+          b.for(b.let(first), last, 1, (number) => transformOut(emitBand(b, args, number), 0, across))
         })
       },
     )
@@ -247,6 +275,7 @@ export function winograd(
       bands,
       blockBands,
       tilesAcross,
+      acrossBlock,
       scratch,
       perThread,
       ...plan.args,
