@@ -259,7 +259,7 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
 }
 
 /** Bytes of both operands that are copied at a time. */
-const copiedBytes = 8e6
+const copiedBytes = 1e6
 
 /** C (m, n) = A^T B for A (k, m) and B (k, n) of many rows, which are copied into the order of the product part by part. */
 export function outerProducts(engine: Engine, a: number, b: number, c: number, m: number, n: number, k: number): void {
