@@ -1,5 +1,4 @@
-import { ArgumentError, BackendError, FormatError } from '@convnets/tensor'
-import fc from 'fast-check'
+import { ArgumentError, BackendError, FormatError, Generator } from '@convnets/tensor'
 import sharp, { type Sharp } from 'sharp'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { readDimensions } from '../src/image/dimensions.ts'
@@ -298,7 +297,7 @@ describe('sizes from headers', () => {
     expect(readDimensions(file)).toEqual({ height: 2, width: 3 })
   })
 
-  test('never throws, whatever the bytes', async () => {
+  test('never throws, whatever the bytes', { timeout: 90_000 }, async () => {
     const files = await Promise.all(
       (['png', 'jpeg', 'gif', 'webp'] as const).map(
         async (format) => new Uint8Array(await small().toFormat(format).toBuffer()),
@@ -310,19 +309,18 @@ describe('sizes from headers', () => {
         if (found) expect(Number.isInteger(found.height) && Number.isInteger(found.width)).toBe(true)
       }
     }
-    const mutated = fc.tuple(
-      fc.constantFrom(...files),
-      fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 8 }),
-      fc.nat(),
-    )
-    fc.assert(
-      fc.property(mutated, ([file, changes, cut]) => {
-        const bytes = file.slice(0, cut % 3 === 0 ? cut % (file.length + 1) : file.length)
-        if (bytes.length > 0) for (const [at, byte] of changes) bytes[at % bytes.length] = byte
-        readDimensions(bytes)
-      }),
-      { numRuns: 20_000, seed: 1 },
-    )
+    const generator = new Generator(1)
+    const begun = performance.now()
+    for (let i = 0; i < 200_000; i++) {
+      const whole = files[i % files.length]!
+      const bytes = whole.slice(0, i % 3 === 0 ? generator.integer(whole.length) + 1 : whole.length)
+      for (let changes = i % 8; changes >= 0; changes--) {
+        bytes[generator.integer(bytes.length)] = generator.integer(256)
+      }
+      readDimensions(bytes)
+    }
+    // Far below: a walk over markers always moves on.
+    expect(performance.now() - begun).toBeLessThan(60_000)
   })
 })
 
