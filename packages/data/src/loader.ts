@@ -7,8 +7,8 @@ import { randomSampler, type Sampler, sequentialSampler } from './samplers.ts'
 import { makeSamples, makeSamplesNow, type Order, type SampleParts } from './samples.ts'
 import { SampleSource } from './source.ts'
 import type { Transform } from './transforms.ts'
-import { canHaveWorkers, isWorker } from './workers/threads.ts'
 import { Team } from './workers/team.ts'
+import { canHaveWorkers, isWorker } from './workers/threads.ts'
 
 /** How a `DataLoader` makes batches. */
 export interface DataLoaderOptions<Label, Made> {

@@ -12,7 +12,7 @@ interface End {
 
 function run(what: string): Promise<End> {
   return new Promise((resolve) => {
-    const options = { timeout: 20_000, killSignal: 'SIGKILL' } as const
+    const options = { timeout: 55_000, killSignal: 'SIGKILL' } as const
     execFile(process.execPath, ['--import', 'tsx', program, what], options, (error, stdout, stderr) => {
       resolve({ code: error?.killed ? 'had to be killed' : (error?.code ?? 0), stdout, stderr })
     })

@@ -61,28 +61,32 @@ function remedy(shape: Shape, channels: readonly number[], fits: (shape: Shape) 
   return flat === undefined ? '' : `; the smallest that fits is ${show(flat)}`
 }
 
-/** The innermost module that an error came through. */
-export interface Culprit {
-  readonly path: string
-  readonly module: Module
+/** The innermost module that `run` fails in. */
+function culpritOf(model: Module, run: () => void): { readonly path: string; readonly module: Module } | undefined {
+  let culprit: { readonly path: string; readonly module: Module } | undefined
+  const fail = (path: string, module: Module): void => {
+    culprit ??= { path, module }
+  }
+  try {
+    visiting(model, { fail }, run)
+  } catch {
+    // It is the one that is being explained.
+  }
+  return culprit
 }
 
 /**
  * Runs `run`, and turns an error that tells only of an op into one that names the module, and for a shape that does not fit the
  * smallest that would.
  *
- * @param attempt runs the model on another shape, to find one that fits.
+ * @param attempt runs the model on a shape, to find where it fails and which one fits.
  */
 export function explaining<T>(op: string, model: Module, shape: Shape, run: () => T, attempt: (s: Shape) => void): T {
-  let culprit: Culprit | undefined
-  const visitor = {
-    fail(path: string, module: Module): void {
-      culprit ??= { path, module }
-    },
-  }
   try {
-    return visiting(model, visitor, run)
+    return run()
   } catch (error) {
+    if (!(error instanceof ShapeError || error instanceof BackendError)) throw error
+    const culprit = culpritOf(model, () => attempt(shape))
     if (culprit === undefined) throw error
     const at = nameOf(culprit.path, culprit.module)
     if (error instanceof ShapeError) {
@@ -105,13 +109,10 @@ export function explaining<T>(op: string, model: Module, shape: Shape, run: () =
         cause: error,
       })
     }
-    if (error instanceof BackendError) {
-      throw new BackendError(
-        `${op}: ${at} needs values to know its shapes, so it must be run to be measured: ${error.message}`,
-        { cause: error },
-      )
-    }
-    throw error
+    throw new BackendError(
+      `${op}: ${at} needs values to know its shapes, so it must be run to be measured: ${error.message}`,
+      { cause: error },
+    )
   }
 }
 

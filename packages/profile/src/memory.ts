@@ -159,10 +159,11 @@ export function inferenceMemory(model: Module, input: Shape, options: MemoryOpti
   const op = 'inferenceMemory'
   const shape = checkInput(op, input)
   const batch = checkBatch(op, options.batch ?? 1)
+  const dtype = dtypeOf(model)
   const plan = createWasmPlan(options)
   const forward = (s: Shape): void =>
     tidy(() => {
-      noGrad(() => void call(model, zeros([batch, ...s], { dtype: dtypeOf(model), backend: plan })))
+      noGrad(() => void call(model, zeros([batch, ...s], { dtype, backend: plan })))
     })
   return inMode(model, false, () =>
     planned(model, plan, () => {

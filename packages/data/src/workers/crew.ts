@@ -22,15 +22,14 @@ const unable = (error) => {
 // Where Node reads no TypeScript (before 22.18), a program may run by tsx, which hooks into its main thread only.
 const tsx = () => {
   if (process.features.typescript) return undefined
-  const loader = process.execArgv.find((flag) => flag.endsWith('/tsx/dist/loader.mjs'))
-  if (loader) return new URL('esm/api/index.mjs', loader)
-  if (!process.execArgv.some((flag) => flag === 'tsx' || flag === '--import=tsx')) return undefined
-  const { createRequire } = require('node:module')
-  return require('node:url').pathToFileURL(createRequire(workerData.url).resolve('tsx/esm/api'))
+  const ends = '/tsx/dist/loader.mjs'
+  const flag = process.execArgv.find((flag) => flag === 'tsx' || flag === '--import=tsx' || flag.endsWith(ends))
+  if (flag === undefined || flag.endsWith(ends)) return flag
+  return require('node:url').pathToFileURL(require('node:module').createRequire(workerData.url).resolve('tsx')).href
 }
 const load = async () => {
-  const api = tsx()
-  if (api) (await import(api.href)).register()
+  const loader = tsx()
+  if (loader) (await import(new URL('esm/api/index.mjs', loader).href)).register()
   return import(workerData.url)
 }
 load().then((module) => {
@@ -93,17 +92,12 @@ export class Crew {
       this.#threads.push(thread)
       this.#load.push(0)
       thread.on('message', (answer: Answer) => this.#hear(answer, dataset.length, where))
-      thread.on('error', (cause: unknown) => {
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        this.#fail(
-          new WorkerError(`DataLoader: worker ${number} of ${where} died: ${reason}${this.#busy(number)}`, { cause }),
-        )
+      // What it has said before it died is heard first: only the end of the thread comes after all of its messages.
+      let cause: { readonly error: unknown } | undefined
+      thread.on('error', (error: unknown) => {
+        cause = { error }
       })
-      thread.on('exit', (code) => {
-        this.#fail(
-          new WorkerError(`DataLoader: worker ${number} of ${where} exited with code ${code}${this.#busy(number)}`),
-        )
-      })
+      thread.on('exit', (code) => this.#fail(this.#loss(`worker ${number} of ${where}`, number, code, cause)))
     }
   }
 
@@ -171,9 +165,12 @@ export class Crew {
     await Promise.all(this.#threads.map((thread) => thread.terminate()))
   }
 
-  #busy(number: number): string {
+  #loss(who: string, number: number, code: number, cause: { readonly error: unknown } | undefined): WorkerError {
     const [first] = [...this.#waiting.values()].filter(({ thread }) => thread === number)
-    return first ? ` while it made ${first.what}` : ''
+    const doing = first ? ` while it made ${first.what}` : ''
+    if (!cause) return new WorkerError(`DataLoader: ${who} exited with code ${code}${doing}`)
+    const reason = cause.error instanceof Error ? cause.error.message : String(cause.error)
+    return new WorkerError(`DataLoader: ${who} died: ${reason}${doing}`, { cause: cause.error })
   }
 
   #late(milliseconds: number): WorkerError {
