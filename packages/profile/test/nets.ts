@@ -15,7 +15,7 @@ import {
 import { seeded, type Tensor, zeros } from '@convnets/tensor'
 
 /** A residual block with a gate. */
-export class Block extends Module {
+class Block extends Module {
   conv1: Conv2d
   bn1: BatchNorm2d
   relu: ReLU = new ReLU()
