@@ -39,7 +39,7 @@ function filled({ name, salt, normScale }: ModelGolden): ImageModel<ImageOutput>
 }
 
 /** Logits and the output of every child in evaluation mode, of the network itself or of one that should equal it. */
-export function expectLogits(golden: ModelGolden, precision: Precision, equal = filled): void {
+export function expectLogits(golden: ModelGolden, precision: Precision, equal: typeof filled = filled): void {
   const { salt, output, float32Error } = golden
   const model = equal(golden).eval()
   const { logits: tolerance } = modelTolerances({ logits: float32Error }, precision)
