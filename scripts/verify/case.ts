@@ -4,7 +4,7 @@ import type { Backend, DType } from '@convnets/tensor'
 /** What arithmetic is measured. */
 export interface Arithmetic {
   readonly name: 'reference' | 'wasm' | 'gpu'
-  /** Missing where this version has no such backend. */
+  /** Missing where it does not run. */
   readonly backend: Backend | undefined
   readonly dtype: DType
   readonly precision: 'fast' | 'strict'

@@ -41,7 +41,7 @@ async function compareState({ path, entries, sums }: Checkpoint): Promise<Outcom
 }
 
 async function compareLogits(checkpoint: Checkpoint, { backend, dtype }: Arithmetic): Promise<Outcome> {
-  if (backend === undefined) return fail('there is no such backend in this version')
+  if (backend === undefined) return fail('this backend does not run here')
   const model = findModel<ImageOutput>(checkpoint.model, { from: [classic, modern] })()
   try {
     model.to(backend).to(dtype).eval()

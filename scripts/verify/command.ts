@@ -1,9 +1,10 @@
 /** The command: its arguments, its lines and its exit code. */
 import { statSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { getPrecision, reference, setPrecision, setThreads, wasm } from '@convnets/tensor'
+import { type Backend, getPrecision, reference, setPrecision, setThreads, wasm } from '@convnets/tensor'
 import { type Arithmetic, attempt } from './case.ts'
 import { sources } from './files.ts'
+import { nodeWebGPU } from './webgpu.ts'
 
 const usage = `Usage: pnpm -s verify FOLDER [options]
 
@@ -73,12 +74,24 @@ function readCall(args: string[]): Call | undefined {
   }
 }
 
-const backends = { reference, wasm, gpu: undefined } as const
+/** The gpu backend on WebGPU, or why there is none. */
+async function startGpu(print: (line: string) => void): Promise<Backend | undefined> {
+  const { gpu } = await import('@convnets/tensor/gpu')
+  try {
+    const backend = await gpu({ mode: 'webgpu', webgpu: await nodeWebGPU() })
+    print(`gpu: ${backend.info().mode} on ${backend.info().adapter}`)
+    return backend
+  } catch (error) {
+    print((error as Error).message)
+    return undefined
+  }
+}
 
 async function verify(call: Call, print: (line: string) => void): Promise<number> {
   if (call.threads !== undefined) setThreads(call.threads)
   if (call.precision !== undefined) setPrecision(call.precision)
   const precision = getPrecision()
+  const backends = { reference, wasm, gpu: call.backend === 'gpu' ? await startGpu(print) : undefined }
   const arithmetic = (name: Arithmetic['name']): Arithmetic => ({
     name,
     backend: backends[name],

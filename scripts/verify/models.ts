@@ -20,7 +20,7 @@ import { type Arithmetic, type Case, fail, judge, type Outcome } from './case.ts
 type Network = Module & { forward(x: Tensor): ImageOutput }
 
 function build(name: string, { backend, dtype }: Arithmetic): Network {
-  if (backend === undefined) throw new Error('there is no such backend in this version')
+  if (backend === undefined) throw new Error('this backend does not run here')
   return findModel<ImageOutput>(name, { from: [classic, modern] })()
     .to(backend)
     .to(dtype)

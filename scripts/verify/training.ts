@@ -85,47 +85,56 @@ const schedules: Readonly<Record<string, Schedule>> = {
   one_cycle: oneCycle({ maxLr: 1, totalSteps: 10 }),
 }
 
-function train(golden: TrainingGoldens, name: string, steps: number, backend: Backend, dtype: DType): TrainingRun {
+async function train(
+  golden: TrainingGoldens,
+  name: string,
+  steps: number,
+  backend: Backend,
+  dtype: DType,
+): Promise<TrainingRun> {
   const make = optimizers[name]
   if (make === undefined) throw new Error(`there is no optimizer setting called ${name}`)
-  return tidy(() => {
-    const net = fillModel(new TinyNet().to(backend).to(dtype), { salt: golden.salt })
-    const optimizer = make(net.parameters())
-    const shape = [golden.batch, 3, 10, 10]
-    const x = tensor(fill(golden.salt + golden.input, shape), { shape, dtype, backend })
-    const target = tensor(golden.target, { dtype: 'int32', backend })
-    const losses = Array.from({ length: steps }, () =>
-      tidy(() => {
+  const net = tidy(() => fillModel(new TinyNet().to(backend).to(dtype), { salt: golden.salt }))
+  const optimizer = make(net.parameters())
+  const shape = [golden.batch, 3, 10, 10]
+  using x = tensor(fill(golden.salt + golden.input, shape), { shape, dtype, backend })
+  using target = tensor(golden.target, { dtype: 'int32', backend })
+  try {
+    const losses: number[] = []
+    for (let i = 0; i < steps; i++) {
+      using loss = tidy(() => {
         optimizer.zeroGrad()
         const loss = crossEntropy(net.forward(x), target, { labelSmoothing: golden.labelSmoothing })
         loss.backward()
         optimizer.step()
-        return loss.item()
-      }),
-    )
-    net.eval()
-    const numbers = (t: Tensor | undefined): number[] => [...(t?.dataSync() ?? [])]
-    const run = {
-      losses,
-      evalLogits: numbers(noGrad(() => net.forward(x))),
-      fcWeight: numbers(net.fc.weight),
-      bn1RunningVar: numbers(net.bn1.running_var),
+        return noGrad(() => loss.detach())
+      })
+      losses.push(...(await loss.data()))
     }
+    net.eval()
+    using logits = tidy(() => noGrad(() => net.forward(x)))
+    const numbers = async (t: Tensor | undefined): Promise<number[]> => [...((await t?.data()) ?? [])]
+    return {
+      losses,
+      evalLogits: await numbers(logits),
+      fcWeight: await numbers(net.fc.weight),
+      bn1RunningVar: await numbers(net.bn1.running_var),
+    }
+  } finally {
     net.dispose()
     optimizer.dispose()
-    return run
-  })
+  }
 }
 
-function compareRun(
+async function compareRun(
   golden: TrainingGoldens,
   name: string,
   run: TrainingRun,
   { backend, dtype, name: on }: Arithmetic,
-): Outcome {
-  if (backend === undefined) return fail(`there is no ${on} backend in this version`)
+): Promise<Outcome> {
+  if (backend === undefined) return fail(`there is no ${on} backend here`)
   const tolerance = tolerances[dtype === 'float64' ? 'float64' : 'float32'].trainingLoss
-  const actual = train(golden, name, run.losses.length, backend, dtype)
+  const actual = await train(golden, name, run.losses.length, backend, dtype)
   return judge(
     (['losses', 'evalLogits', 'fcWeight', 'bn1RunningVar'] as const).map((what) => ({
       what,

@@ -28,6 +28,11 @@ export class OutOfMemoryError extends BackendError {
   override name = 'OutOfMemoryError'
 }
 
+/** A GPU that went away with all tensors on it: unplugged, reset, or taken by the browser. */
+export class DeviceLostError extends BackendError {
+  override name = 'DeviceLostError'
+}
+
 /** A tensor used after it was freed. */
 export class DisposedError extends ConvnetsError {
   override name = 'DisposedError'

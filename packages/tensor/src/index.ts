@@ -48,6 +48,7 @@ export {
   ArgumentError,
   BackendError,
   ConvnetsError,
+  DeviceLostError,
   DisposedError,
   DTypeError,
   FormatError,

@@ -42,7 +42,13 @@ export interface ConformanceOptions {
   readonly tolerances?: (op: OpName) => Tolerances
   /** Only ops whose name and case match. */
   readonly only?: RegExp
+  /** Largest integer that the backend holds exactly in int32. Default 2^31: all of them. */
+  readonly largestInteger?: number
+  /** Dtypes that the backend does not have. Default: none. */
+  readonly without?: readonly DType[]
 }
+
+type Limits = Required<Pick<ConformanceOptions, 'largestInteger' | 'without'>>
 
 interface Outcome {
   readonly outputs: readonly {
@@ -54,8 +60,8 @@ interface Outcome {
 }
 
 /** Outputs of a case and the gradients of its weighted outputs. */
-function runCase(op: string, c: OpCase, backend: Backend, dtype: 'float32' | 'float64'): Outcome {
-  return tidy(() => {
+async function runCase(op: string, c: OpCase, backend: Backend, dtype: 'float32' | 'float64'): Promise<Outcome> {
+  const { outputs, gradients, sizes } = tidy(() => {
     const inputs = makeInputs(op, c, backend, dtype)
     if (c.order > 0) for (const x of inputs) x.requiresGrad = true
     const result = c.run(...inputs)
@@ -66,29 +72,38 @@ function runCase(op: string, c: OpCase, backend: Backend, dtype: 'float32' | 'fl
     )
     const gradients = sources.length === 0 ? [] : grad(sources, inputs, { gradients: upstream, allowUnused: true })
     return {
-      outputs: outputs.map((y) => ({ data: y.dataSync(), dtype: y.dtype, shape: y.shape })),
-      gradients: gradients.map((g, i) => g?.dataSync() ?? new Float64Array((inputs[i] as Tensor).size)),
+      outputs: outputs.map((y) => y.detach()),
+      gradients: gradients.map((g) => g?.detach()),
+      sizes: inputs.map(({ size }) => size),
     }
   })
+  try {
+    return {
+      outputs: await Promise.all(outputs.map(async (y) => ({ data: await y.data(), dtype: y.dtype, shape: y.shape }))),
+      gradients: await Promise.all(gradients.map(async (g, i) => (await g?.data()) ?? new Float64Array(sizes[i] ?? 0))),
+    }
+  } finally {
+    for (const t of [...outputs, ...gradients]) t?.dispose()
+  }
 }
 
 const same = (a: readonly number[], b: readonly number[]): boolean => String(a) === String(b)
 
-function compareCase(
+async function compareCase(
   op: OpName,
   c: OpCase,
   backend: Backend,
   dtype: 'float32' | 'float64',
   limits: Tolerances,
-): ConformanceResult[] {
+): Promise<ConformanceResult[]> {
   let actual: Outcome
   const before = backend.memory()
   try {
-    actual = runCase(op, c, backend, dtype)
+    actual = await runCase(op, c, backend, dtype)
   } catch (error) {
     return [{ op, case: c.id, passed: false, error: Number.NaN, reason: (error as Error).message }]
   }
-  const expected = runCase(op, c, reference, 'float64')
+  const expected = await runCase(op, c, reference, 'float64')
   const results: ConformanceResult[] = expected.outputs.map((y, i) => {
     const mine = actual.outputs[i]
     const name = expected.outputs.length > 1 ? `${c.id}: output ${i}` : `${c.id}: output`
@@ -113,9 +128,9 @@ function compareCase(
 }
 
 /** A check that passes or throws. */
-function attempt(op: string, name: string, check: () => void): ConformanceResult {
+async function attempt(op: string, name: string, check: () => void | Promise<void>): Promise<ConformanceResult> {
   try {
-    check()
+    await check()
     return { op, case: name, passed: true, error: 0 }
   } catch (error) {
     return { op, case: name, passed: false, error: Number.NaN, reason: (error as Error).message }
@@ -126,6 +141,7 @@ function expectThat(condition: boolean, message: string): void {
   if (!condition) throw new Error(message)
 }
 
+/** What each dtype must hold; int32 within the integers that the backend is exact in. */
 const numbers: Readonly<Record<DType, readonly number[]>> = {
   float32: [0, -0, 1.5, -2.25, Number.POSITIVE_INFINITY, Number.NaN, 1e-42, 3.4e38],
   float64: [0, -0, 1 / 3, -1e300, Number.NEGATIVE_INFINITY, Number.NaN, 5e-324],
@@ -134,19 +150,22 @@ const numbers: Readonly<Record<DType, readonly number[]>> = {
   bool: [0, 1, 1, 0],
 }
 
-function storageChecks(backend: Backend): ConformanceResult[] {
-  const each = Object.entries(numbers).map(([dtype, values]) =>
-    attempt('storage', `upload, read and write ${dtype}`, () => {
+async function storageChecks(backend: Backend, { largestInteger, without }: Limits): Promise<ConformanceResult[]> {
+  const kinds = (Object.keys(numbers) as DType[]).filter((dtype) => !without.includes(dtype))
+  const results: ConformanceResult[] = []
+  for (const dtype of kinds) {
+    const values = numbers[dtype].filter((v) => dtype !== 'int32' || Math.abs(v) <= largestInteger)
+    const result = await attempt('storage', `upload, read and write ${dtype}`, async () => {
       const before = backend.memory()
-      const data = new dtypes[dtype as DType].array(values)
-      const buffer = backend.upload(dtype as DType, data)
-      const read = backend.readSync(buffer)
+      const data = new dtypes[dtype].array(values)
+      const buffer = backend.upload(dtype, data)
+      const read = await backend.read(buffer)
       expectThat(relativeError(read, data) === 0 && read.every((v, i) => Object.is(v, data[i])), `read gave ${read}`)
       expectThat(read !== data && read.constructor === data.constructor, 'read should give an array of its own')
       const { version } = buffer
       backend.write(buffer, data.slice().reverse())
       expectThat(buffer.version > version, 'write should raise the version')
-      expectThat(Object.is(backend.readSync(buffer)[0], data.at(-1)), 'write should overwrite')
+      expectThat(Object.is((await backend.read(buffer))[0], data.at(-1)), 'write should overwrite')
       const during = backend.memory()
       expectThat(during.buffers === before.buffers + 1, `one buffer expected, got ${during.buffers - before.buffers}`)
       expectThat(during.bytes >= before.bytes + data.byteLength, 'memory should count the bytes')
@@ -154,39 +173,40 @@ function storageChecks(backend: Backend): ConformanceResult[] {
       backend.free(buffer)
       const after = backend.memory()
       expectThat(after.bytes === before.bytes && after.buffers === before.buffers, 'free should give the memory back')
-    }),
-  )
-  const filled = attempt('storage', 'fill', () => {
-    for (const dtype of Object.keys(numbers) as DType[]) {
+    })
+    results.push(result)
+  }
+  const filled = await attempt('storage', 'fill', async () => {
+    for (const dtype of kinds) {
       const buffer = backend.fill(dtype, 37, 1)
-      const read = backend.readSync(buffer)
+      const read = await backend.read(buffer)
       backend.free(buffer)
       expectThat(read.length === 37 && read.every((v) => v === 1), `fill of ${dtype} gave ${read}`)
     }
   })
-  return [...each, filled]
+  return [...results, filled]
 }
 
-function randomChecks(backend: Backend, dtype: 'float32' | 'float64'): ConformanceResult[] {
-  return (
-    [
-      ['uniform', rand, 0],
-      ['normal', randn, 1e-6],
-    ] as const
-  ).map(([kind, make, tolerance]) => {
-    const draw = (on: Backend): ArrayLike<number> =>
-      tidy(() => {
-        const generator = new Generator(42)
-        generator.take(12)
-        return make([1003], { dtype, backend: on, generator }).dataSync()
-      })
-    const error = relativeError(draw(backend), draw(reference))
-    return { op: 'random', case: kind, passed: within(error, tolerance), error }
-  })
+async function randomChecks(backend: Backend, dtype: 'float32' | 'float64'): Promise<ConformanceResult[]> {
+  const results: ConformanceResult[] = []
+  for (const [kind, make, tolerance] of [
+    ['uniform', rand, 0],
+    ['normal', randn, 1e-6],
+  ] as const) {
+    const draw = async (on: Backend): Promise<ArrayLike<number>> => {
+      const generator = new Generator(42)
+      generator.take(12)
+      using numbers = make([1003], { dtype, backend: on, generator })
+      return await numbers.data()
+    }
+    const error = relativeError(await draw(backend), await draw(reference))
+    results.push({ op: 'random', case: kind, passed: within(error, tolerance), error })
+  }
+  return results
 }
 
-function errorChecks(backend: Backend, dtype: 'float32' | 'float64'): ConformanceResult[] {
-  return [2, -1].map((index) =>
+async function errorChecks(backend: Backend, dtype: 'float32' | 'float64'): Promise<ConformanceResult[]> {
+  const checks = [2, -1].map((index) =>
     attempt('errors', `gather at position ${index} of 2`, () => {
       const before = backend.memory().buffers
       tidy(() => {
@@ -203,6 +223,7 @@ function errorChecks(backend: Backend, dtype: 'float32' | 'float64'): Conformanc
       expectThat(backend.memory().buffers === before, 'a failing kernel should leave no buffer behind')
     }),
   )
+  return await Promise.all(checks)
 }
 
 /**
@@ -210,16 +231,24 @@ function errorChecks(backend: Backend, dtype: 'float32' | 'float64'): Conformanc
  * storage, random numbers and errors. Takes some seconds; nothing is left on the backend.
  *
  * ```ts
- * for (const { op, case: name, passed, error } of backendConformance(mine)) test(`${op} ${name}`, () => assert(passed))
+ * for (const { op, case: name, passed, error } of await backendConformance(mine)) test(`${op} ${name}`, () => assert(passed))
  * ```
  */
-export function backendConformance(backend: Backend, options: ConformanceOptions = {}): ConformanceResult[] {
-  const { dtype = 'float32', only = /(?:)/ } = options
+export async function backendConformance(
+  backend: Backend,
+  options: ConformanceOptions = {},
+): Promise<ConformanceResult[]> {
+  const { dtype = 'float32', only = /(?:)/, largestInteger = 2 ** 31, without = [] } = options
   const limits = options.tolerances ?? (() => tolerances[dtype])
-  const compared = (Object.entries(opCases) as [OpName, readonly OpCase[]][]).flatMap(([op, cases]) =>
-    cases.filter((c) => only.test(`${op} ${c.id}`)).flatMap((c) => compareCase(op, c, backend, dtype, limits(op))),
-  )
-  return options.only === undefined
-    ? [...storageChecks(backend), ...randomChecks(backend, dtype), ...errorChecks(backend, dtype), ...compared]
-    : compared
+  const results: ConformanceResult[] = []
+  if (options.only === undefined) {
+    results.push(...(await storageChecks(backend, { largestInteger, without })))
+    results.push(...(await randomChecks(backend, dtype)), ...(await errorChecks(backend, dtype)))
+  }
+  for (const [op, cases] of Object.entries(opCases) as [OpName, readonly OpCase[]][]) {
+    for (const c of cases) {
+      if (only.test(`${op} ${c.id}`)) results.push(...(await compareCase(op, c, backend, dtype, limits(op))))
+    }
+  }
+  return results
 }

@@ -168,7 +168,7 @@ function broken(change: Partial<Backend>): Backend {
 }
 
 describe('conformance', () => {
-  it('finds a kernel that is a little off', () => {
+  it('finds a kernel that is a little off', async () => {
     const backend = broken({
       matmul: (a, b, bias, spec) => {
         const out = reference.matmul(a, b, bias, spec)
@@ -178,39 +178,39 @@ describe('conformance', () => {
         return out
       },
     })
-    const failed = backendConformance(backend, { only: /^(matmul|relu)/ }).filter(({ passed }) => !passed)
+    const failed = (await backendConformance(backend, { only: /^(matmul|relu)/ })).filter(({ passed }) => !passed)
     expect(failed.length).toBeGreaterThan(0)
     expect(new Set(failed.map(({ op }) => op))).toEqual(new Set(['matmul']))
     expect(failed.every(({ error }) => error > 1e-6)).toBe(true)
   })
 
-  it('finds kernels that are missing, that leave buffers, and positions that are wrong', () => {
+  it('finds kernels that are missing, that leave buffers, and positions that are wrong', async () => {
     const missing = broken({
       softmax: () => {
         throw new Error('softmax: no such kernel')
       },
     })
-    expect(backendConformance(missing, { only: /^softmax/ }).every(({ passed }) => !passed)).toBe(true)
+    expect((await backendConformance(missing, { only: /^softmax/ })).every(({ passed }) => !passed)).toBe(true)
     const leaking = broken({
       softmax: (x, rows, log) => {
         reference.fill('float32', 1, 0)
         return reference.softmax(x, rows, log)
       },
     })
-    const leaks = backendConformance(leaking, { only: /^softmax/ }).filter(({ passed }) => !passed)
+    const leaks = (await backendConformance(leaking, { only: /^softmax/ })).filter(({ passed }) => !passed)
     expect(leaks[0]?.reason).toMatch(/1 buffers were left behind/)
     const shifted = broken({
       argReduce: (kind, x, rows) => reference.argReduce(kind === 'max' ? 'min' : 'max', x, rows),
     })
-    expect(backendConformance(shifted, { only: /^argmax/ }).some(({ passed }) => !passed)).toBe(true)
+    expect((await backendConformance(shifted, { only: /^argmax/ })).some(({ passed }) => !passed)).toBe(true)
   })
 
-  it('finds storage that shares, forgets versions, or counts wrongly', () => {
-    const storage = (backend: Backend) =>
-      backendConformance(backend).filter(({ op, passed }) => op === 'storage' && !passed)
-    expect(storage(broken({}))).toEqual([])
-    expect(storage(broken({ write: () => undefined })).length).toBeGreaterThan(0)
-    expect(storage(broken({ free: () => undefined })).length).toBeGreaterThan(0)
+  it('finds storage that shares, forgets versions, or counts wrongly', async () => {
+    const storage = async (backend: Backend) =>
+      (await backendConformance(backend)).filter(({ op, passed }) => op === 'storage' && !passed)
+    expect(await storage(broken({}))).toEqual([])
+    expect((await storage(broken({ write: () => undefined }))).length).toBeGreaterThan(0)
+    expect((await storage(broken({ free: () => undefined }))).length).toBeGreaterThan(0)
   }, 120_000)
 })
 
@@ -283,17 +283,17 @@ describe('goldens', () => {
     }
   })
 
-  it('fail for another op, another output or another gradient', () => {
+  it('fail for another op, another output or another gradient', async () => {
     const { cases } = parseOpGoldens(fixture('ops.json'))
     const golden = cases.find(({ id }) => id === 'matmul')!
     const check = (change: object) => checkGoldenOp({ ...golden, ...change }, { backend: reference, dtype: 'float64' })
-    expect(check({})).toMatchObject({ passed: true })
-    expect(check({ output: golden.output.map((v, i) => (i === 0 ? v + 1e-8 : v)) }).passed).toBe(false)
-    expect(check({ outputShape: [3, 5] }).passed).toBe(false)
-    expect(check({ id: 'other' }).passed).toBe(false)
+    expect(await check({})).toMatchObject({ passed: true })
+    expect((await check({ output: golden.output.map((v, i) => (i === 0 ? v + 1e-8 : v)) })).passed).toBe(false)
+    expect((await check({ outputShape: [3, 5] })).passed).toBe(false)
+    expect((await check({ id: 'other' })).passed).toBe(false)
     const grads = new Map([...golden.grads].map(([name, g]) => [name, g.map((v) => -v)]))
-    expect(check({ grads }).passed).toBe(false)
-    expect(() => check({ op: 'frobnicate' })).toThrow(/op frobnicate is not one of conv2d/)
+    expect((await check({ grads })).passed).toBe(false)
+    await expect(check({ op: 'frobnicate' })).rejects.toThrow(/op frobnicate is not one of conv2d/)
     const none = new Json({}, 'case: ')
     expect(() => runGoldenOp('toString', new Map(), none)).toThrow(GoldenError)
     expect(() => runGoldenOp('matmul', new Map(), none)).toThrow(/matmul: expects an input called a, got none/)
@@ -310,8 +310,8 @@ describe('goldens', () => {
   })
 })
 
-it('measures the wasm backend by the same table', () => {
-  const results = backendConformance(wasm, { only: /^(relu|matmul|sum) / })
+it('measures the wasm backend by the same table', async () => {
+  const results = await backendConformance(wasm, { only: /^(relu|matmul|sum) / })
   expect(results.filter(({ passed }) => !passed)).toEqual([])
   expect(results.length).toBeGreaterThan(50)
 })

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { getPrecision, getThreads, setPrecision, setThreads } from '@convnets/tensor'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { runVerify } from '../../../scripts/verify/command.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
@@ -105,8 +105,14 @@ describe('verify', () => {
     expect(lines.join('\n')).toMatch(/transforms\.json melt 0: there is no transform melt/)
     expect(lines.join('\n')).toMatch(/expected\.json a\.th tensors: ENOENT/)
     expect(status).toBe(1)
+    vi.stubEnv('VK_ICD_FILENAMES', '/no/such/driver.json')
     const gpu = await verify(write('gpu', { 'ops.json': some('relu') }), '--backend', 'gpu')
-    expect(gpu.lines).toEqual([expect.stringMatching(/^FAILED gpu .* there is no gpu backend/), '0 passed, 1 failed'])
+    vi.unstubAllEnvs()
+    expect(gpu.lines).toEqual([
+      expect.stringMatching(/^gpu: mode webgpu does not run here: webgpu: navigator\.gpu has no adapter/),
+      expect.stringMatching(/^FAILED gpu .* there is no gpu backend/),
+      '0 passed, 1 failed',
+    ])
     expect(gpu.status).toBe(1)
   })
 

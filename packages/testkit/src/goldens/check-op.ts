@@ -30,12 +30,12 @@ export interface CheckOpOptions {
  *
  * @throws GoldenError for an op that is not known, and what the op itself throws.
  */
-export function checkGoldenOp(golden: OpGolden, options: CheckOpOptions): OpGoldenResult {
+export async function checkGoldenOp(golden: OpGolden, options: CheckOpOptions): Promise<OpGoldenResult> {
   const { backend, dtype = 'float32', prefix = '' } = options
   const limits = options.tolerances ?? tolerances[dtype === 'float64' ? 'float64' : 'float32']
   const make = (name: string, shape: readonly number[]): Tensor =>
     tensor(fill(`${prefix}${golden.id}.${name}`, shape), { shape, dtype, backend })
-  return tidy(() => {
+  const { y, results } = tidy(() => {
     const inputs = new Map(
       [...golden.inputs].map(([name, shape]) => {
         const x = make(name, shape)
@@ -45,17 +45,21 @@ export function checkGoldenOp(golden: OpGolden, options: CheckOpOptions): OpGold
     )
     const y = runGoldenOp(golden.op, inputs, golden.attrs)
     const sameShape = String(y.shape) === String(golden.outputShape)
-    const output = sameShape ? relativeError(y.dataSync(), golden.output) : Number.NaN
     const upstream = y.rank === 0 || !sameShape ? undefined : make('grad', y.shape)
     const results = sameShape ? grad(y, [...inputs.values()], { gradients: [upstream] }) : []
-    const gradients = new Map(
-      [...golden.grads].map(([name, expected], i) => [
-        name,
-        relativeError(results[i]?.dataSync() ?? new Float64Array(), expected),
-      ]),
-    )
+    return { y: y.detach(), results: results.map((g) => g?.detach()) }
+  })
+  try {
+    const sameShape = String(y.shape) === String(golden.outputShape)
+    const output = sameShape ? relativeError(await y.data(), golden.output) : Number.NaN
+    const gradients = new Map<string, number>()
+    for (const [i, [name, expected]] of [...golden.grads].entries()) {
+      gradients.set(name, relativeError((await results[i]?.data()) ?? new Float64Array(), expected))
+    }
     const passed =
       within(output, limits.output) && [...gradients.values()].every((error) => within(error, limits.gradient))
     return { id: golden.id, passed, output, gradients }
-  })
+  } finally {
+    for (const t of [y, ...results]) t?.dispose()
+  }
 }

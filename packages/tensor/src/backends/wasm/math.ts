@@ -8,6 +8,7 @@
  * NaN included; pow, sin and cos at most 1, as they are computed in double precision (sin and cos up to |x| = 2^29,
  * beyond which they mean nothing).
  */
+import { cosTail, erfcLog, erfNear, logTail, sinTail, tanhTail } from '../polynomials.ts'
 import { type FunctionBuilder, f32x4, f64x2, i32x4, i64x2, type Local, type Value, v128 } from './asm.ts'
 
 type Vector = Value<'v128'>
@@ -63,11 +64,7 @@ export function log(b: FunctionBuilder, x: Vector): Vector {
   const f = b.let(f32x4.sub(i32x4.sub(scaled, i32x4.shl(e, 23)), 1))
   const exponent = b.let(f32x4.sub(f32x4.fromI32(e), v128.and(small, f32x4.const(23))))
   const square = b.let(f32x4.mul(f, f))
-  const p = polynomial(
-    f32x4,
-    f,
-    [0.333333317, -0.25000821, 0.200012269, -0.166233574, 0.142017579, -0.131601822, 0.127615775, -0.0763449776],
-  )
+  const p = polynomial(f32x4, f, logTail)
   const low = f32x4.add(f32x4.mul(f32x4.mul(p, square), f), f32x4.mul(exponent, ln2Low))
   const mantissa = f32x4.add(f, f32x4.sub(low, f32x4.mul(square, 0.5)))
   const y = b.let(f32x4.add(mantissa, f32x4.mul(exponent, ln2High)))
@@ -81,7 +78,7 @@ export function tanh(b: FunctionBuilder, x: Vector): Vector {
   const value = b.let(x)
   const a = b.let(f32x4.abs(value))
   const z = b.let(f32x4.mul(value, value))
-  const p = polynomial(f32x4, z, [-0.333332819, 0.133314422, -0.053739715, 0.0206390872, -0.00570498692])
+  const p = polynomial(f32x4, z, tanhTail)
   const near = b.let(f32x4.add(a, f32x4.mul(f32x4.mul(p, z), a)))
   const far = f32x4.sub(1, f32x4.div(2, f32x4.add(exp(b, f32x4.add(a, a)), 1)))
   return withSign(choose(f32x4.lt(a, 0.625), near, far), value)
@@ -92,19 +89,11 @@ export function erf(b: FunctionBuilder, x: Vector): Vector {
   const value = b.let(x)
   const a = b.let(f32x4.abs(value))
   const z = b.let(f32x4.mul(value, value))
-  const p = polynomial(
-    f32x4,
-    z,
-    [0.128379166, -0.376126316, 0.11283664, -0.0268577051, 0.00519695207, -0.000809770324, 8.18509264e-5],
-  )
+  const p = polynomial(f32x4, z, erfNear)
   const near = b.let(f32x4.add(value, f32x4.mul(p, value)))
-  // 1 - erfc; log erfc is nearly a parabola. From 4 on the result rounds to 1.
+  // 1 - erfc; from 4 on the result rounds to 1.
   const t = b.let(f32x4.pmin(a, 4))
-  const q = polynomial(
-    f32x4,
-    t,
-    [-0.000211313252, -1.12761121, -0.637290423, -0.103836904, 0.0221813849, -0.00303181952, 0.000194777643],
-  )
+  const q = polynomial(f32x4, t, erfcLog)
   return choose(f32x4.lt(a, 0.93), near, withSign(f32x4.sub(1, exp(b, q)), value))
 }
 
@@ -130,10 +119,8 @@ function sine(b: FunctionBuilder, x: Vector, turns: 0 | 1): Vector {
     const n = b.let(f64x2.sub(shifted, integer64))
     const r = b.let(quarter.reduce<Vector>((rest, part) => f64x2.sub(rest, f64x2.mul(n, part)), value))
     const z = b.let(f64x2.mul(r, r))
-    const s = [-0.166666666415269, 0.008333329374125288, -0.00019839330998101722, 2.7182744838449206e-6]
-    const c = [0.04166666661929984, -0.0013888883483720537, 2.4799455864252557e-5, -2.7205401041205553e-7]
-    const sin = f64x2.mul(r, f64x2.add(1, f64x2.mul(polynomial(f64x2, z, s), z)))
-    const cos = f64x2.add(f64x2.sub(1, f64x2.mul(z, 0.5)), f64x2.mul(f64x2.mul(polynomial(f64x2, z, c), z), z))
+    const sin = f64x2.mul(r, f64x2.add(1, f64x2.mul(polynomial(f64x2, z, sinTail), z)))
+    const cos = f64x2.add(f64x2.sub(1, f64x2.mul(z, 0.5)), f64x2.mul(f64x2.mul(polynomial(f64x2, z, cosTail), z), z))
     // The number of quarter turns stands in the low bits: odd ones swap sine and cosine, two change the sign.
     const count = b.let(turns === 0 ? shifted : i64x2.add(shifted, 1))
     const odd = i64x2.shr(i64x2.shl(count, 63), 63)

@@ -1,0 +1,399 @@
+/**
+ * Runs kernels in the order in which they were issued. Issuing is synchronous and only notes what is to be done; a queue
+ * then compiles and submits one task after the other, without waiting for the device between them.
+ */
+import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
+import { BackendError, DeviceLostError, DisposedError, OutOfMemoryError } from '../../errors.ts'
+import type { Buffer } from '../backend.ts'
+import { functions } from './functions.ts'
+import type { Handle, Instance, Kernel, KernelSettings, Library } from './library.ts'
+import { type Layout, Source } from './source.ts'
+import { GpuBuffer } from './storage.ts'
+
+/** One kernel over one output. */
+export interface Launch {
+  /** Name of the op, for messages. */
+  readonly op: string
+  readonly out: GpuBuffer
+  readonly inputs: readonly GpuBuffer[]
+  /** Small arrays of numbers from the host. */
+  readonly tables?: readonly Float32Array[]
+  /** Writes statements and gives the expression of element i of the output. */
+  readonly element: (s: Source) => string
+}
+
+interface Prepared {
+  readonly launch: Launch
+  readonly text: string
+  readonly floats: readonly number[]
+}
+
+export interface DeviceOptions {
+  readonly mode: 'webgpu' | 'webgl2' | 'webasm'
+  /** Bytes that one buffer may have. */
+  readonly bindingBytes: number
+  /** Buffers that one kernel may use, output included. */
+  readonly bindings: number
+}
+
+/** Uploads from here on leave no copy in the kernel that made them. */
+const largeUpload = 1 << 20
+/** Integers kept on the host for checks. */
+const hostIntegers = 1 << 20
+
+export class Device {
+  readonly mode: DeviceOptions['mode']
+  readonly partLength: number
+  readonly #library: Library
+  readonly #instance: Instance
+  readonly #bindings: number
+  readonly #kernels = new Map<string, Kernel>()
+  readonly #tasks: (() => Promise<void> | void)[] = []
+  /** Buffers that the running kernel of the contract has made. */
+  #made: GpuBuffer[] = []
+  #running: Promise<void> | undefined
+  #failure: BackendError | undefined
+  bytes = 0
+  peakBytes = 0
+  buffers = 0
+
+  constructor(library: Library, instance: Instance, { mode, bindingBytes, bindings }: DeviceOptions) {
+    this.mode = mode
+    this.#library = library
+    this.#instance = instance
+    this.#bindings = bindings
+    this.partLength = Math.floor(bindingBytes / 4)
+    for (const { source, types, result } of functions) {
+      instance.addFunction(source, { argumentTypes: types, returnType: result })
+    }
+  }
+
+  /** Kernels that have been compiled. */
+  get compiled(): number {
+    return this.#kernels.size
+  }
+
+  /** The buffer as one of this backend's, alive. */
+  own(buffer: Buffer): GpuBuffer {
+    if (!(buffer instanceof GpuBuffer)) {
+      throw new BackendError('gpu: buffer expects one made by this backend, got that of another')
+    }
+    if (!buffer.live) throw new DisposedError('gpu: buffer expects a live one, got a freed one')
+    return buffer
+  }
+
+  /** A buffer that is to be written by a launch. */
+  alloc(dtype: DType, length: number): GpuBuffer {
+    this.check()
+    if (dtype === 'float64') {
+      throw new BackendError(
+        'gpu: dtype expects float32, int32, uint8 or bool, got float64, which no GPU kernel computes in',
+      )
+    }
+    const buffer = new GpuBuffer(dtype, length)
+    this.bytes += buffer.bytes
+    this.peakBytes = Math.max(this.peakBytes, this.bytes)
+    this.buffers++
+    this.#made.push(buffer)
+    return buffer
+  }
+
+  free(buffer: Buffer): void {
+    const own = this.own(buffer)
+    own.live = false
+    this.bytes -= own.bytes
+    this.buffers--
+    this.#enqueue(() => release(own))
+  }
+
+  /** `kernel` of the contract; if it throws, what it has made is freed. */
+  guard<A extends readonly unknown[], R>(kernel: (...args: A) => R): (...args: A) => R {
+    return (...args) => {
+      this.#made = []
+      try {
+        return kernel(...args)
+      } catch (error) {
+        for (const buffer of this.#made) if (buffer.live) this.free(buffer)
+        throw error
+      } finally {
+        this.#made = []
+      }
+    }
+  }
+
+  layout(length: number): Layout {
+    return { parts: Math.max(1, Math.ceil(length / this.partLength)), partLength: this.partLength }
+  }
+
+  /** A new buffer of `length` elements, each given by `element`. */
+  make(dtype: DType, length: number, launch: Omit<Launch, 'out'>): GpuBuffer {
+    const out = this.alloc(dtype, length)
+    this.launch({ ...launch, out })
+    return out
+  }
+
+  /** Issues kernels that all read what was there before any of them writes; an output that exists is replaced. */
+  launch(...launches: Launch[]): void {
+    this.check()
+    const prepared = launches.filter(({ out }) => out.length > 0).map((one) => this.#prepare(one))
+    for (const { out } of launches) out.host = undefined
+    this.#enqueue(async () => {
+      const results: { out: GpuBuffer; handles: Handle[] }[] = []
+      try {
+        for (const one of prepared) results.push({ out: one.launch.out, handles: await this.#run(one) })
+      } catch (error) {
+        for (const { out } of launches) out.error = this.#note(error)
+      }
+      for (const { out, handles } of results) settle(out, handles)
+    })
+  }
+
+  #prepare(launch: Launch): Prepared {
+    const { op, inputs, tables = [] } = launch
+    const layouts = inputs.map(({ length }) => this.layout(length))
+    const used = layouts.reduce((n, { parts }) => n + parts, 0) + tables.length + 1
+    if (used > this.#bindings) {
+      throw new BackendError(
+        `${op}: the kernel expects at most ${this.#bindings} buffers of ${this.partLength * 4} bytes, got ${used}`,
+      )
+    }
+    const source = new Source(layouts, tables.length)
+    const result = launch.element(source)
+    return { launch, text: source.text(result), floats: source.floats }
+  }
+
+  async #run({ launch, text, floats }: Prepared): Promise<Handle[]> {
+    const { op, inputs, out, tables = [] } = launch
+    const broken = inputs.find(({ error }) => error !== undefined)
+    if (broken !== undefined) throw broken.error
+    const types = [
+      ...inputs.flatMap(({ length }) => Array.from({ length: this.layout(length).parts }, () => this.#handleType)),
+      ...tables.map(() => 'Input'),
+      ...floats.map(() => 'Number'),
+      'Integer',
+    ]
+    const kernel = this.#kernel(text, types)
+    const given = [
+      ...inputs.flatMap((input): readonly unknown[] => (input.handles.length > 0 ? input.handles : [this.#nothing])),
+      ...tables.map((table) => this.#library.input(table, [table.length])),
+      ...floats,
+    ]
+    const handles: Handle[] = []
+    for (let base = 0; base < out.length; base += this.partLength) {
+      handles.push(await this.#call(op, kernel, [...given, base], Math.min(this.partLength, out.length - base)))
+    }
+    return handles
+  }
+
+  get #handleType(): string {
+    return this.mode === 'webgpu' ? 'WebGPUBuffer' : this.mode === 'webgl2' ? 'ArrayTexture(1)' : 'Array'
+  }
+
+  /** Stands for an input without elements, which no kernel reads. */
+  get #nothing(): unknown {
+    return this.#library.input(new Float32Array(1), [1])
+  }
+
+  #kernel(text: string, argumentTypes: readonly string[]): Kernel {
+    let kernel = this.#kernels.get(text)
+    if (kernel === undefined) {
+      kernel = this.#instance.createKernel(text, { ...settings, argumentTypes })
+      this.#kernels.set(text, kernel)
+    }
+    return kernel
+  }
+
+  async #call(op: string, kernel: Kernel, args: readonly unknown[], length: number): Promise<Handle> {
+    try {
+      kernel.setOutput([length])
+      const handle = await kernel(...args)
+      const { constructor: ran, fallbackReason } = kernel.kernel
+      if (ran.mode !== undefined && ran.mode !== this.mode) {
+        throw new BackendError(`${op}: gpu.js fell back from ${this.mode} to ${ran.mode}: ${String(fallbackReason)}`)
+      }
+      this.#letGo(kernel)
+      return handle
+    } catch (cause) {
+      throw cause instanceof BackendError ? cause : failureOf(op, cause)
+    }
+  }
+
+  /** A kernel of gpu.js holds on to what it wrote last until it runs again; the handle alone is to decide here. */
+  #letGo({ kernel }: Kernel): void {
+    const held = kernel.outputBuffer
+    if (held == null || held._refs === undefined) return
+    held._refs--
+    kernel.outputBuffer = null
+  }
+
+  /** Puts `data` on the device as the contents of `buffer`. */
+  upload(buffer: GpuBuffer, data: TypedArray): void {
+    this.check()
+    checkIntegers(buffer.dtype, data)
+    const values = Float32Array.from(data as ArrayLike<number>)
+    buffer.host = buffer.dtype === 'int32' && data.length <= hostIntegers ? Int32Array.from(data) : undefined
+    this.#enqueue(async () => {
+      const handles: Handle[] = []
+      try {
+        await put(handles)
+        buffer.error = undefined
+      } catch (error) {
+        buffer.error = this.#note(error)
+      }
+      settle(buffer, handles)
+    })
+    const put = async (handles: Handle[]): Promise<void> => {
+      for (let from = 0; from < values.length; from += this.partLength) {
+        const part = values.subarray(from, from + this.partLength)
+        const kernel = this.#kernel(uploadText, ['Input'])
+        handles.push(await this.#call('upload', kernel, [this.#library.input(part, [part.length])], part.length))
+        if (part.length >= largeUpload) {
+          kernel.destroy()
+          this.#kernels.delete(uploadText)
+        }
+      }
+    }
+  }
+
+  /** The contents once all that was issued before is done. */
+  read(buffer: GpuBuffer): Promise<TypedArray> {
+    this.check()
+    return new Promise((resolve, reject) => {
+      this.#enqueue(async () => {
+        try {
+          this.check()
+          if (buffer.error !== undefined) throw buffer.error
+          // Submitted in order now; the queue goes on while the numbers travel.
+          const parts = buffer.handles.map((handle) => Promise.resolve(handle.toArray()))
+          Promise.all(parts).then(
+            (arrays) => resolve(collect(buffer, arrays as Float32Array[])),
+            (cause) => reject(this.#note(failureOf('read', cause))),
+          )
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+  }
+
+  /** Resolves when everything that was issued has been submitted. */
+  async submitted(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+    this.check()
+  }
+
+  /** Throws what made the device unusable, if anything has. */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** Marks the device as unusable: every later call throws `error`. */
+  #fail(error: BackendError): BackendError {
+    this.#failure ??= error
+    return this.#failure
+  }
+
+  /** `error` as one of this library; the loss of the device concerns all. */
+  #note(error: unknown): BackendError {
+    const own = error instanceof BackendError ? error : failureOf('gpu', error)
+    return own instanceof DeviceLostError ? this.#fail(own) : own
+  }
+
+  lost(reason: string): void {
+    this.#fail(lostError(reason))
+  }
+
+  #enqueue(task: () => Promise<void> | void): void {
+    this.#tasks.push(task)
+    this.#running ??= this.#drain()
+  }
+
+  async #drain(): Promise<void> {
+    // Let the caller finish the call that issued the first task.
+    await undefined
+    for (let next = 0; next < this.#tasks.length; next++) {
+      const task = this.#tasks[next] as () => Promise<void> | void
+      try {
+        await task()
+      } catch (error) {
+        this.#note(error)
+      }
+      if (next === 1023) {
+        this.#tasks.splice(0, next + 1)
+        next = -1
+      }
+    }
+    this.#tasks.length = 0
+    this.#running = undefined
+  }
+
+  async destroy(): Promise<void> {
+    this.#fail(new BackendError('gpu: the backend was destroyed; make another with gpu()'))
+    for (const kernel of this.#kernels.values()) kernel.destroy()
+    this.#kernels.clear()
+    await this.#instance.destroy()
+  }
+}
+
+const uploadText = 'function (x) { return x[this.thread.x]; }'
+
+const settings: Omit<KernelSettings, 'argumentTypes'> = {
+  output: [1],
+  dynamicOutput: true,
+  dynamicArguments: true,
+  pipeline: true,
+  immutable: true,
+  precision: 'single',
+  asyncMode: true,
+  loopMaxIterations: 0x7fffffff,
+}
+
+function release(buffer: GpuBuffer): void {
+  for (const handle of buffer.handles) handle.delete()
+  buffer.handles = []
+}
+
+/** Makes `handles` the contents of `buffer`. */
+function settle(buffer: GpuBuffer, handles: readonly Handle[]): void {
+  release(buffer)
+  buffer.handles = handles
+}
+
+function collect({ dtype, length }: GpuBuffer, parts: readonly Float32Array[]): TypedArray {
+  const [first] = parts
+  if (dtype === 'float32' && first !== undefined && parts.length === 1 && first.length === length) return first
+  const out = new dtypes[dtype].array(length)
+  let at = 0
+  for (const part of parts) {
+    out.set(part, at)
+    at += part.length
+  }
+  return out
+}
+
+function checkIntegers(dtype: DType, data: TypedArray): void {
+  if (dtype !== 'int32') return
+  for (const value of data) {
+    if (Math.abs(value) > 2 ** 24) {
+      throw new BackendError(
+        `gpu: int32 expects values up to 2^24 on this backend, whose numbers are float32, got ${value}`,
+      )
+    }
+  }
+}
+
+function lostError(reason: string): DeviceLostError {
+  return new DeviceLostError(
+    `gpu: the device was lost (${reason}) and its tensors with it; make another backend with gpu() and continue from ` +
+      'the last checkpoint',
+  )
+}
+
+function failureOf(op: string, cause: unknown): BackendError {
+  const [message = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n--- generated')
+  if (/\blost\b/i.test(message)) return lostError(message)
+  if (/out of memory|allocation failed/i.test(message)) {
+    return new OutOfMemoryError(`${op}: the gpu device has no memory left: ${message}`, { cause })
+  }
+  return new BackendError(`${op}: the gpu kernel failed: ${message}`, { cause })
+}

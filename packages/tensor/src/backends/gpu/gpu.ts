@@ -1,0 +1,243 @@
+/**
+ * The gpu backend: the contract of `backend.ts` as string kernels of gpu.js on WebGPU or WebGL 2. Tensors stay on the
+ * device; `data()` reads them back. All numbers are float32, so float64 is refused and integers are exact up to 2^24.
+ */
+import { type TypedArray, zeroArray } from '../../dtype.ts'
+import { ArgumentError, BackendError } from '../../errors.ts'
+import type { Backend, Buffer } from '../backend.ts'
+import { random } from '../reference/random.ts'
+import { convKernels } from './conv.ts'
+import { copyKernels } from './copy.ts'
+import { Device } from './device.ts'
+import { elementwiseKernels } from './elementwise.ts'
+import { interpolateKernels } from './interpolate.ts'
+import { type Instance, type Kernel, type Library, loadLibrary } from './library.ts'
+import { matmulKernels } from './matmul.ts'
+import { normKernels } from './norm.ts'
+import { poolKernels } from './pool.ts'
+import { reduceKernels } from './reduce.ts'
+import { softmaxKernels } from './softmax.ts'
+
+/** How kernels run: WebGPU compute shaders, WebGL 2 fragment shaders, or WebAssembly. */
+export type GpuMode = 'webgpu' | 'webgl2' | 'webasm'
+
+export interface GpuOptions {
+  /** Which mode is to run; `auto` takes the first that works, in the order webgpu, webgl2, webasm. Default `auto`. */
+  readonly mode?: GpuMode | 'auto'
+  /**
+   * WebGPU for places without `navigator.gpu`. In Node: `create([])` of the package `webgpu` (0.6). It becomes
+   * `navigator.gpu`, where gpu.js looks for it.
+   */
+  readonly webgpu?: object
+  /** Bytes that one buffer on the device may have; larger tensors are split. Default: what the adapter allows. */
+  readonly bindingBytes?: number
+}
+
+/** What runs, and why nothing better does. */
+export interface GpuInfo {
+  readonly mode: GpuMode
+  /** Vendor, architecture and description of the adapter, as far as it tells. */
+  readonly adapter: string
+  /** Whether the adapter is software. */
+  readonly software: boolean
+  /** Bytes that one buffer may have before it is split. */
+  readonly bindingBytes: number
+  /** Buffers that one kernel may use. */
+  readonly bindings: number
+  /** Kernels compiled so far. */
+  readonly kernels: number
+  /** With mode `auto`: the modes that were tried before, and why they do not run. */
+  readonly passedOver: readonly { readonly mode: GpuMode; readonly reason: string }[]
+}
+
+/** A backend on a GPU. `readSync`, and with it `dataSync()` and `item()`, is a `BackendError`: use `await x.data()`. */
+export interface GpuBackend extends Backend {
+  readonly name: 'gpu'
+  info(): GpuInfo
+  /** Resolves when all kernels issued so far have been handed to the device; rejects if one of them failed. */
+  submitted(): Promise<void>
+  /** Frees everything. Tensors on this backend are lost. */
+  destroy(): Promise<void>
+}
+
+const modes: readonly GpuMode[] = ['webgpu', 'webgl2', 'webasm']
+
+/** Why `mode` cannot run here, if so. */
+async function missing({ GPU }: Library, mode: GpuMode): Promise<string | undefined> {
+  switch (mode) {
+    case 'webgpu':
+      if (!GPU.isWebGPUSupported) {
+        return 'navigator.gpu is missing; in Node pass webgpu: create([]) of the package webgpu'
+      }
+      return (await GPU.isWebGPUAvailable()) ? undefined : 'navigator.gpu has no adapter'
+    case 'webgl2':
+      return GPU.isWebGL2Supported ? undefined : 'there is no WebGL 2 context with float textures'
+    case 'webasm':
+      return GPU.isWebAssemblySupported ? undefined : 'there is no WebAssembly'
+  }
+}
+
+/** Makes `webgpu` the `navigator.gpu` of places that have none. */
+function provide(webgpu: object): void {
+  const place = globalThis as { navigator?: object }
+  if (place.navigator === undefined)
+    Object.defineProperty(place, 'navigator', { value: {}, configurable: true, writable: true })
+  Object.defineProperty(place.navigator, 'gpu', { value: webgpu, configurable: true })
+}
+
+/**
+ * A backend on the GPU by gpu.js (an optional peer dependency: `npm install gpu.js@2.24.1`).
+ *
+ * ```ts
+ * const backend = await gpu({ mode: 'webgpu' })
+ * const model = resnet18().to(backend)
+ * ```
+ *
+ * @throws BackendError where gpu.js or the mode asked for is not there, with the reason; nothing falls back silently.
+ */
+export async function gpu(options: GpuOptions = {}): Promise<GpuBackend> {
+  const { mode = 'auto', webgpu } = options
+  if (mode !== 'auto' && !modes.includes(mode)) {
+    throw new ArgumentError(`gpu: mode expects auto, ${modes.join(', ')}, got ${String(mode)}`)
+  }
+  if (options.bindingBytes !== undefined && !(options.bindingBytes >= 64)) {
+    throw new ArgumentError(`gpu: bindingBytes expects at least 64, got ${options.bindingBytes}`)
+  }
+  if (webgpu !== undefined) provide(webgpu)
+  const library = await loadLibrary()
+  const passedOver: { mode: GpuMode; reason: string }[] = []
+  for (const wanted of mode === 'auto' ? modes : [mode]) {
+    try {
+      const reason = await missing(library, wanted)
+      if (reason !== undefined) throw new BackendError(reason)
+      return await start(library, wanted, options, passedOver)
+    } catch (error) {
+      passedOver.push({ mode: wanted, reason: (error as Error).message })
+    }
+  }
+  throw new BackendError(
+    `gpu: mode ${mode} does not run here: ${passedOver.map(({ mode: tried, reason }) => `${tried}: ${reason}`).join('; ')}`,
+  )
+}
+
+/** Runs one kernel to see that the mode works, and asks what it runs on. */
+async function probe(library: Library, instance: Instance, mode: GpuMode): Promise<Kernel> {
+  const kernel = instance.createKernel('function (x) { return x[this.thread.x] + 1; }', {
+    argumentTypes: ['Input'],
+    output: [1],
+    dynamicOutput: true,
+    dynamicArguments: true,
+    pipeline: true,
+    immutable: true,
+    precision: 'single',
+    asyncMode: true,
+    loopMaxIterations: 1,
+  })
+  const handle = await kernel(library.input(Float32Array.of(41), [1]))
+  const [answer] = (await (handle as { toArray(): unknown }).toArray()) as Float32Array
+  if (answer !== 42) throw new BackendError(`a kernel expected to give 42 gave ${answer}`)
+  const ran = kernel.kernel.constructor.mode
+  if (ran !== undefined && ran !== mode) {
+    throw new BackendError(`gpu.js ran ${ran} instead: ${String(kernel.kernel.fallbackReason)}`)
+  }
+  return kernel
+}
+
+async function start(
+  library: Library,
+  mode: GpuMode,
+  options: GpuOptions,
+  passedOver: GpuInfo['passedOver'],
+): Promise<GpuBackend> {
+  const instance = new library.GPU({ mode })
+  const kernel = await probe(library, instance, mode)
+  const context = mode === 'webgpu' ? kernel.kernel.context : undefined
+  const limits = context?.device.limits
+  const allowed = limits === undefined ? 2 ** 28 : Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize)
+  const bindingBytes = Math.min(allowed, options.bindingBytes ?? allowed)
+  const bindings = limits?.maxStorageBuffersPerShaderStage ?? 8
+  const device = new Device(library, instance, { mode, bindingBytes, bindings })
+  context?.device.lost.then(({ message, reason }) => device.lost(message || String(reason)))
+  const adapter = context?.adapter.info ?? {}
+  const words = ['vendor', 'architecture', 'device', 'description'].map((key) => adapter[key]).filter(Boolean)
+  const description = words.length > 0 ? words.join(' ') : mode
+  return {
+    name: 'gpu',
+    info: () => ({
+      mode,
+      adapter: description,
+      software: adapter.isFallbackAdapter === true || /swiftshader|llvmpipe|software/i.test(description),
+      bindingBytes,
+      bindings,
+      kernels: device.compiled,
+      passedOver,
+    }),
+    submitted: () => device.submitted(),
+    destroy: () => device.destroy(),
+    ...storage(device),
+    ...kernels(device),
+  }
+}
+
+function storage(
+  device: Device,
+): Pick<Backend, 'upload' | 'read' | 'readSync' | 'write' | 'free' | 'memory' | 'resetPeak' | 'random'> {
+  const upload = device.guard((dtype: Buffer['dtype'], data: TypedArray): Buffer => {
+    const buffer = device.alloc(dtype, data.length)
+    device.upload(buffer, data)
+    return buffer
+  })
+  return {
+    upload,
+    read: async (buffer) => {
+      const own = device.own(buffer)
+      return own.length === 0 ? zeroArray(own.dtype, 0) : device.read(own)
+    },
+    readSync() {
+      throw new BackendError('gpu: the memory of a GPU cannot be read at once; use await x.data()')
+    },
+    write(buffer, data) {
+      device.upload(device.own(buffer), data)
+      buffer.version++
+    },
+    free: (buffer) => device.free(buffer),
+    memory: () => ({
+      bytes: device.bytes,
+      buffers: device.buffers,
+      peakBytes: device.peakBytes,
+      heldBytes: device.bytes,
+      peakHeldBytes: device.peakBytes,
+      derivedBytes: 0,
+      workspaceBytes: 0,
+      reservedBytes: device.bytes,
+    }),
+    resetPeak() {
+      device.peakBytes = device.bytes
+    },
+    // The numbers are drawn by the host: Philox is made of 32-bit products, which kernels of gpu.js do not have.
+    random(kind, dtype, length, seed, offset) {
+      const numbers = new Float32Array(length)
+      random(kind, seed, offset, numbers)
+      return upload(dtype, numbers)
+    },
+  }
+}
+
+/** All kernels, each of which leaves nothing behind if it throws. */
+function kernels(device: Device) {
+  const reductions = reduceKernels(device)
+  const all = {
+    ...elementwiseKernels(device),
+    ...copyKernels(device),
+    ...reductions,
+    ...matmulKernels(device),
+    ...convKernels(device),
+    ...poolKernels(device),
+    ...interpolateKernels(device),
+    ...normKernels(device),
+    ...softmaxKernels(device, reductions.reduce),
+  }
+  return Object.fromEntries(
+    Object.entries(all).map(([name, kernel]) => [name, device.guard(kernel as (...args: unknown[]) => unknown)]),
+  ) as unknown as typeof all
+}
