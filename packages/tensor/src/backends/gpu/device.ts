@@ -6,7 +6,17 @@ import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
 import { BackendError, DeviceLostError, DisposedError, OutOfMemoryError } from '../../errors.ts'
 import type { Buffer } from '../backend.ts'
 import { functions } from './functions.ts'
-import type { Handle, Instance, Kernel, KernelSettings, Library } from './library.ts'
+import {
+  contents,
+  type GpuMode,
+  type Handle,
+  type Instance,
+  type Kernel,
+  type KernelSettings,
+  type Library,
+  ranOn,
+  release,
+} from './library.ts'
 import { type Layout, Source } from './source.ts'
 import { GpuBuffer } from './storage.ts'
 
@@ -29,7 +39,7 @@ interface Prepared {
 }
 
 export interface DeviceOptions {
-  readonly mode: 'webgpu' | 'webgl2' | 'webasm'
+  readonly mode: GpuMode
   /** Bytes that one buffer may have. */
   readonly bindingBytes: number
   /** Buffers that one kernel may use, output included. */
@@ -42,7 +52,7 @@ const largeUpload = 1 << 20
 const hostIntegers = 1 << 20
 
 export class Device {
-  readonly mode: DeviceOptions['mode']
+  readonly mode: GpuMode
   readonly partLength: number
   readonly #library: Library
   readonly #instance: Instance
@@ -103,7 +113,7 @@ export class Device {
     own.live = false
     this.bytes -= own.bytes
     this.buffers--
-    this.#enqueue(() => release(own))
+    this.#enqueue(() => settle(own, []))
   }
 
   /** `kernel` of the contract; if it throws, what it has made is freed. */
@@ -169,7 +179,7 @@ export class Device {
     const types = [
       ...inputs.flatMap(({ length }) => Array.from({ length: this.layout(length).parts }, () => this.#handleType)),
       ...tables.map(() => 'Input'),
-      ...floats.map(() => 'Number'),
+      ...floats.map(() => 'Float'),
       'Integer',
     ]
     const kernel = this.#kernel(text, types)
@@ -207,9 +217,11 @@ export class Device {
     try {
       kernel.setOutput([length])
       const handle = await kernel(...args)
-      const { constructor: ran, fallbackReason } = kernel.kernel
-      if (ran.mode !== undefined && ran.mode !== this.mode) {
-        throw new BackendError(`${op}: gpu.js fell back from ${this.mode} to ${ran.mode}: ${String(fallbackReason)}`)
+      const ran = ranOn(kernel)
+      if (ran !== this.mode) {
+        throw new BackendError(
+          `${op}: gpu.js fell back from ${this.mode} to ${ran}: ${String(kernel.kernel.fallbackReason)}`,
+        )
       }
       this.#letGo(kernel)
       return handle
@@ -264,9 +276,9 @@ export class Device {
           this.check()
           if (buffer.error !== undefined) throw buffer.error
           // Submitted in order now; the queue goes on while the numbers travel.
-          const parts = buffer.handles.map((handle) => Promise.resolve(handle.toArray()))
+          const parts = buffer.handles.map(contents)
           Promise.all(parts).then(
-            (arrays) => resolve(collect(buffer, arrays as Float32Array[])),
+            (arrays) => resolve(collect(buffer, arrays)),
             (cause) => reject(this.#note(failureOf('read', cause))),
           )
         } catch (error) {
@@ -337,25 +349,22 @@ export class Device {
 
 const uploadText = 'function (x) { return x[this.thread.x]; }'
 
-const settings: Omit<KernelSettings, 'argumentTypes'> = {
+/** `tactic`: else WebGL computes small outputs in half precision, where the device has it. */
+export const settings: Omit<KernelSettings, 'argumentTypes'> = {
   output: [1],
   dynamicOutput: true,
   dynamicArguments: true,
   pipeline: true,
   immutable: true,
   precision: 'single',
+  tactic: 'precision',
   asyncMode: true,
   loopMaxIterations: 0x7fffffff,
 }
 
-function release(buffer: GpuBuffer): void {
-  for (const handle of buffer.handles) handle.delete()
-  buffer.handles = []
-}
-
 /** Makes `handles` the contents of `buffer`. */
 function settle(buffer: GpuBuffer, handles: readonly Handle[]): void {
-  release(buffer)
+  for (const handle of buffer.handles) release(handle)
   buffer.handles = handles
 }
 

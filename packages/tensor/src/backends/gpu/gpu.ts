@@ -8,18 +8,24 @@ import type { Backend, Buffer } from '../backend.ts'
 import { random } from '../reference/random.ts'
 import { convKernels } from './conv.ts'
 import { copyKernels } from './copy.ts'
-import { Device } from './device.ts'
+import { Device, settings } from './device.ts'
 import { elementwiseKernels } from './elementwise.ts'
 import { interpolateKernels } from './interpolate.ts'
-import { type Instance, type Kernel, type Library, loadLibrary } from './library.ts'
+import {
+  contents,
+  type GpuMode,
+  type Instance,
+  type Kernel,
+  type Library,
+  loadLibrary,
+  ranOn,
+  type WebGPUContext,
+} from './library.ts'
 import { matmulKernels } from './matmul.ts'
 import { normKernels } from './norm.ts'
 import { poolKernels } from './pool.ts'
 import { reduceKernels } from './reduce.ts'
 import { softmaxKernels } from './softmax.ts'
-
-/** How kernels run: WebGPU compute shaders, WebGL 2 fragment shaders, or WebAssembly. */
-export type GpuMode = 'webgpu' | 'webgl2' | 'webasm'
 
 export interface GpuOptions {
   /** Which mode is to run; `auto` takes the first that works, in the order webgpu, webgl2, webasm. Default `auto`. */
@@ -123,23 +129,14 @@ export async function gpu(options: GpuOptions = {}): Promise<GpuBackend> {
 /** Runs one kernel to see that the mode works, and asks what it runs on. */
 async function probe(library: Library, instance: Instance, mode: GpuMode): Promise<Kernel> {
   const kernel = instance.createKernel('function (x) { return x[this.thread.x] + 1; }', {
+    ...settings,
     argumentTypes: ['Input'],
-    output: [1],
-    dynamicOutput: true,
-    dynamicArguments: true,
-    pipeline: true,
-    immutable: true,
-    precision: 'single',
-    asyncMode: true,
-    loopMaxIterations: 1,
   })
   const handle = await kernel(library.input(Float32Array.of(41), [1]))
-  const [answer] = (await (handle as { toArray(): unknown }).toArray()) as Float32Array
+  const [answer] = await contents(handle)
   if (answer !== 42) throw new BackendError(`a kernel expected to give 42 gave ${answer}`)
-  const ran = kernel.kernel.constructor.mode
-  if (ran !== undefined && ran !== mode) {
-    throw new BackendError(`gpu.js ran ${ran} instead: ${String(kernel.kernel.fallbackReason)}`)
-  }
+  const ran = ranOn(kernel)
+  if (ran !== mode) throw new BackendError(`gpu.js ran ${ran} instead: ${String(kernel.kernel.fallbackReason)}`)
   return kernel
 }
 
@@ -151,7 +148,7 @@ async function start(
 ): Promise<GpuBackend> {
   const instance = new library.GPU({ mode })
   const kernel = await probe(library, instance, mode)
-  const context = mode === 'webgpu' ? kernel.kernel.context : undefined
+  const context = mode === 'webgpu' ? (kernel.kernel.context as WebGPUContext) : undefined
   const limits = context?.device.limits
   const allowed = limits === undefined ? 2 ** 28 : Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize)
   const bindingBytes = Math.min(allowed, options.bindingBytes ?? allowed)

@@ -3,25 +3,38 @@
  */
 import { BackendError } from '../../errors.ts'
 
-/** A result on the device. */
-export interface Handle {
+/** How kernels run: WebGPU compute shaders, WebGL 2 fragment shaders, or WebAssembly. */
+export type GpuMode = 'webgpu' | 'webgl2' | 'webasm'
+
+/** A result: on the device, or an array where kernels run on the host. */
+export type Handle = Float32Array | DeviceHandle
+
+interface DeviceHandle {
   toArray(): unknown
   delete(): void
-  /** WebGPU: the buffer, shared by the handle and the kernel that wrote it. */
-  readonly buffer?: { _refs?: number }
+}
+
+export function release(handle: Handle): void {
+  if (!(handle instanceof Float32Array)) handle.delete()
+}
+
+/** The numbers of a result, in an array of their own. */
+export async function contents(handle: Handle): Promise<Float32Array> {
+  return handle instanceof Float32Array ? handle.slice() : ((await handle.toArray()) as Float32Array)
 }
 
 /** The compiled side of a kernel. */
 interface Compiled {
-  readonly constructor: { readonly mode?: string; readonly name: string }
+  readonly constructor: { readonly mode?: string }
   /** WebGPU: what the last run wrote; a reference that keeps the memory. */
   outputBuffer?: { _refs?: number } | null
-  readonly context?: WebGPUContext | null
+  /** Adapter and device, or a WebGL context. */
+  readonly context?: object | null
   readonly fallbackReason?: unknown
 }
 
 /** Adapter and device of WebGPU, as far as they are asked. */
-interface WebGPUContext {
+export interface WebGPUContext {
   readonly adapter: { readonly info?: Readonly<Record<string, unknown>>; readonly limits: Limits }
   readonly device: {
     readonly limits: Limits
@@ -34,6 +47,14 @@ interface Limits {
   readonly maxStorageBufferBindingSize: number
   readonly maxBufferSize: number
   readonly maxStorageBuffersPerShaderStage: number
+}
+
+/** What `kernel` ran on, in the words of `GpuMode`; `cpu` where gpu.js fell back. */
+export function ranOn({ kernel }: Kernel): string {
+  const { mode = 'unknown' } = kernel.constructor
+  if (mode !== 'gpu') return mode
+  const { WebGL2RenderingContext: webgl2 } = globalThis as { WebGL2RenderingContext?: new () => object }
+  return webgl2 !== undefined && kernel.context instanceof webgl2 ? 'webgl2' : 'webgl'
 }
 
 /** A kernel that can be called. */
@@ -52,6 +73,7 @@ export interface KernelSettings {
   readonly pipeline: true
   readonly immutable: true
   readonly precision: 'single'
+  readonly tactic: 'precision'
   readonly asyncMode: true
   readonly loopMaxIterations: number
 }

@@ -109,7 +109,7 @@ function extreme(device: Device, x: Parameters<Backend['maxPool']>[0], p: Plan, 
 export function poolKernels(device: Device): Pick<Backend, 'avgPool' | 'avgPoolGrad' | 'maxPool' | 'maxPoolGrad'> {
   /** The number of cells that an average of window (oy, ox) divides by. */
   const cells = (s: Source, { rows, columns }: Plan, oy: string, ox: string): string =>
-    s.float(`t0[${oy} + ${2 * rows.windows}] * t1[${ox} + ${2 * columns.windows}]`)
+    s.float(`${s.table(0, `${oy} + ${2 * rows.windows}`)} * ${s.table(1, `${ox} + ${2 * columns.windows}`)}`)
 
   return {
     avgPool(x, spec) {

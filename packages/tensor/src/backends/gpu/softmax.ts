@@ -158,7 +158,7 @@ export function softmaxKernels(
           const { counts } = counted(s, 0, spec, t.dtype, s.i)
           if (counts === undefined) return s.param(1)
           const result = s.float(s.param(0))
-          s.when(counts, () => s.set(result, weight === null ? '1' : s.at(1, `toInt(${s.at(0, s.i)})`)))
+          s.when(counts, () => s.set(result, weight === null ? '1' : s.at(1, s.int(`toInt(${s.at(0, s.i)})`))))
           return result
         },
       })

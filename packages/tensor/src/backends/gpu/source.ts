@@ -62,9 +62,10 @@ export class Source {
     this.push(`${name} = ${expression};`)
   }
 
-  /** Element `index` of input `k`. */
-  at(k: number, index: string): string {
+  /** Element `place` of input `k`. */
+  at(k: number, place: string): string {
     const { parts, partLength } = this.#layouts[k] as Layout
+    const index = this.#index(place)
     if (parts === 1) return `x${k}_0[${index}]`
     let picked = `x${k}_${parts - 1}[${index} - ${(parts - 1) * partLength}]`
     for (let part = parts - 2; part >= 0; part--) {
@@ -74,14 +75,19 @@ export class Source {
     return picked
   }
 
-  /** Entry `index` of table `k`. */
-  table(k: number, index: string): string {
-    return `t${k}[${index}]`
+  /** Entry `place` of table `k`. */
+  table(k: number, place: string): string {
+    return `t${k}[${this.#index(place)}]`
   }
 
   /** An entry of a table as an integer. */
-  tableInt(k: number, index: string): string {
-    return this.int(`toInt(t${k}[${index}])`)
+  tableInt(k: number, place: string): string {
+    return this.int(`toInt(${this.table(k, place)})`)
+  }
+
+  /** A literal would be taken for a float where WebGL wants an integer. */
+  #index(place: string): string {
+    return /[a-z]/.test(place) ? place : this.int(place)
   }
 
   /** Runs `body` for k = 0 to `count` - 1; `count` is a number, or an integer that is known on the device only. */
