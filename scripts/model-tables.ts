@@ -19,7 +19,7 @@ const publishers: readonly (readonly [address: string, name: string])[] = [
 /** Published weights whose accuracy stands in the table: the first of those measured on the usual validation set. */
 function best({ name, weights }: ModelFacts): { readonly accuracy: string; readonly source: string } {
   const first = Object.values(weights).find(({ benchmark }) => benchmark === undefined)
-  if (first === undefined) return { accuracy: '-', source: '-' }
+  if (first?.top1 === undefined) return { accuracy: '-', source: '-' }
   const publisher = publishers.find(([address]) => first.url.includes(address))?.[1]
   if (publisher === undefined) throw new Error(`${name}: it is not known who publishes ${first.url}`)
   const accuracy = `${first.top1.toFixed(1)}${first.top5 === undefined ? '' : ` / ${first.top5.toFixed(1)}`}`

@@ -66,6 +66,13 @@ export { checkImages, type FeatureInfo, freshClassifier, freshLayer, ImageModel,
 export { nearest } from './nearest.ts'
 export { PlainBlock, type PlainBlockOptions } from './plain-block.ts'
 export {
+  type CadeneRow,
+  type PublishedWeights,
+  publishedWeights,
+  type TimmRow,
+  type TorchvisionRow,
+} from './published.ts'
+export {
   createModel,
   defineModel,
   type From,

@@ -47,8 +47,8 @@ export interface PretrainedWeights extends Preprocessing {
   /** Set of class names: `imagenet-1k`, `cifar-10`. */
   readonly labels: string
   readonly numClasses: number
-  /** Published accuracy in percent, on the validation (test) set, or on `benchmark`. */
-  readonly top1: number
+  /** Published accuracy in percent, on the validation (test) set, or on `benchmark`. Absent where none was measured. */
+  readonly top1?: number
   readonly top5?: number
   /** What `top1` was measured on, where it is not the validation set of `labels`. */
   readonly benchmark?: string

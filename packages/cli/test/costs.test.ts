@@ -108,7 +108,7 @@ describe('compare', () => {
     expect(code).toBe(0)
     const lines = stdout.split('\n')
     expect(lines.slice(1, 4).map((line) => line.split(' ')[0])).toEqual(['alexnet', 'resnet18', 'vgg16'])
-    expect(lines[2]).toMatch(/3x224x224 +11,689,512 +1\.81 G .* 69\.8 %$/)
+    expect(lines[2]).toMatch(/3x224x224 +11,689,512 +1\.81 G .* 73\.3 %$/)
     expect(stdout).toMatch(/training: a step of 8 inputs with sgd, at its peak/)
   })
 

@@ -15,7 +15,8 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
-  type PretrainedWeights,
+  type PublishedWeights,
+  publishedWeights,
 } from '@convnets/blocks'
 import {
   AdaptiveAvgPool2d,
@@ -34,7 +35,7 @@ import { flatten, type Tensor } from '@convnets/tensor'
 import { withFreshLast } from './classifier.ts'
 import { withFeatures } from './fields.ts'
 import { readOptions } from './options.ts'
-import { byName, caffe, torchvision } from './weights.ts'
+import { caffe } from './weights.ts'
 
 /** A convolution with ReLU, and what follows it: `norm` and then max pooling over 3x3 cells with stride 2. */
 export interface AlexNetLayer {
@@ -75,7 +76,7 @@ interface Variant extends Omit<AlexNetConfig, 'name'> {
   readonly params: number
   readonly macs: number
   readonly size: number
-  readonly weights: Readonly<Record<string, PretrainedWeights>>
+  readonly weights: PublishedWeights
 }
 
 const variants: Readonly<Record<'alexnet' | 'alexnet_2012', Variant>> = {
@@ -94,9 +95,7 @@ const variants: Readonly<Record<'alexnet' | 'alexnet_2012', Variant>> = {
     params: 61_100_840,
     macs: 714_188_480,
     size: 224,
-    weights: byName(
-      torchvision({ name: 'IMAGENET1K_V1', file: 'alexnet-owt-7be5be79.pth', top1: 56.522, top5: 79.066 }),
-    ),
+    weights: { torchvision: { IMAGENET1K_V1: ['alexnet-owt-7be5be79.pth', 256, 56.522, 79.066] } },
   },
   alexnet_2012: {
     paper:
@@ -114,15 +113,17 @@ const variants: Readonly<Record<'alexnet' | 'alexnet_2012', Variant>> = {
     params: 60_965_224,
     macs: 724_406_816,
     size: 227,
-    weights: byName(
-      caffe({
-        name: 'BVLC',
-        url: 'http://dl.caffe.berkeleyvision.org/bvlc_alexnet.caffemodel',
-        crop: 227,
-        top1: 57.1,
-        top5: 80.2,
-      }),
-    ),
+    weights: {
+      others: [
+        caffe({
+          name: 'BVLC',
+          url: 'http://dl.caffe.berkeleyvision.org/bvlc_alexnet.caffemodel',
+          crop: 227,
+          top1: 57.1,
+          top5: 80.2,
+        }),
+      ],
+    },
   },
 }
 
@@ -212,7 +213,15 @@ function initialize2012({ body, classifier }: AlexNet): void {
 
 function alexNet(name: keyof typeof variants): ModelEntry<AlexNetOptions, AlexNet> {
   const { paper, params, macs, size, weights, ...config } = variants[name]
-  const facts = { name, paper, params, macs, inputSize: [size, size] as const, numClasses: 1000, weights }
+  const facts = {
+    name,
+    paper,
+    params,
+    macs,
+    inputSize: [size, size] as const,
+    numClasses: 1000,
+    weights: publishedWeights(name, weights),
+  }
   return defineModel(facts, (options) => new AlexNet({ name, ...config }, options))
 }
 

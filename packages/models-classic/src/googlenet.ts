@@ -24,7 +24,8 @@ import {
   type InceptionV1Widths,
   inceptionUnit,
   type ModelEntry,
-  type PretrainedWeights,
+  type PublishedWeights,
+  publishedWeights,
 } from '@convnets/blocks'
 import {
   AdaptiveAvgPool2d,
@@ -39,7 +40,7 @@ import {
 import { flatten, type Tensor } from '@convnets/tensor'
 import { type AuxModelOptions, readAuxOptions, readOptions } from './options.ts'
 import { fromImagenetStatistics } from './transform-input.ts'
-import { byName, caffe, torchvision } from './weights.ts'
+import { caffe } from './weights.ts'
 
 /** What tells one GoogLeNet from another. */
 export interface GoogLeNetConfig {
@@ -66,7 +67,7 @@ export interface GoogLeNetOptions extends AuxModelOptions {}
 interface Variant extends Omit<GoogLeNetConfig, 'name'> {
   readonly params: number
   readonly macs: number
-  readonly weights: Readonly<Record<string, PretrainedWeights>>
+  readonly weights: PublishedWeights
 }
 
 /** Parameters are with both auxiliary classifiers: 6,379,984 of `googlenet`, 6,379,728 of `googlenet_2014`. */
@@ -82,9 +83,7 @@ const variants: Readonly<Record<'googlenet' | 'googlenet_2014', Variant>> = {
     params: 13_004_888,
     macs: 1_498_376_192,
     // Published with ImageNet's statistics and transform_input, which together are this. Its auxiliary heads are untrained.
-    weights: byName(
-      torchvision({ name: 'IMAGENET1K_V1', file: 'googlenet-1378be20.pth', centred: true, top1: 69.778, top5: 89.53 }),
-    ),
+    weights: { torchvision: { IMAGENET1K_V1: ['googlenet-1378be20.pth', 256, 69.778, 89.53, { centred: true }] } },
   },
   googlenet_2014: {
     batchNorm: false,
@@ -96,15 +95,17 @@ const variants: Readonly<Record<'googlenet' | 'googlenet_2014', Variant>> = {
     init: 'caffe',
     params: 13_378_280,
     macs: 1_582_671_872,
-    weights: byName(
-      caffe({
-        name: 'BVLC',
-        url: 'http://dl.caffe.berkeleyvision.org/bvlc_googlenet.caffemodel',
-        crop: 224,
-        top1: 68.7,
-        top5: 88.9,
-      }),
-    ),
+    weights: {
+      others: [
+        caffe({
+          name: 'BVLC',
+          url: 'http://dl.caffe.berkeleyvision.org/bvlc_googlenet.caffemodel',
+          crop: 224,
+          top1: 68.7,
+          top5: 88.9,
+        }),
+      ],
+    },
   },
 }
 
@@ -268,7 +269,7 @@ function googleNet(name: keyof typeof variants): ModelEntry<GoogLeNetOptions, Go
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights,
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new GoogLeNet({ name, ...config }, options))
 }

@@ -24,13 +24,14 @@ import {
   InceptionResNetReductionB,
   inceptionUnit,
   type ModelEntry,
-  type PretrainedWeights,
+  type PublishedWeights,
+  publishedWeights,
   ReductionA,
 } from '@convnets/blocks'
 import { AdaptiveAvgPool2d, BatchNorm1d, Dropout, Linear, MaxPool2d, Sequential } from '@convnets/nn'
 import { ArgumentError, flatten, l2Normalize, type Tensor } from '@convnets/tensor'
 import { type InceptionModelOptions, readOptions } from './options.ts'
-import { byName, facenet } from './weights.ts'
+import { facenet } from './weights.ts'
 
 /** What tells one Inception-ResNet v1 from another. */
 export interface InceptionResNetV1Config {
@@ -50,7 +51,7 @@ interface Variant extends Omit<InceptionResNetV1Config, 'name'> {
   readonly params: number
   readonly macs: number
   readonly size: number
-  readonly weights: Readonly<Record<string, PretrainedWeights>>
+  readonly weights: PublishedWeights
 }
 
 const variants: Readonly<Record<'inception_resnet_v1' | 'inception_resnet_v1_2016', Variant>> = {
@@ -61,22 +62,24 @@ const variants: Readonly<Record<'inception_resnet_v1' | 'inception_resnet_v1_201
     params: 23_995_624,
     macs: 1_418_174_304,
     size: 160,
-    weights: byName(
-      facenet({
-        name: 'VGGFACE2',
-        file: '20180402-114759-vggface2.pt',
-        labels: 'vggface2',
-        numClasses: 8631,
-        lfw: 99.65,
-      }),
-      facenet({
-        name: 'CASIA_WEBFACE',
-        file: '20180408-102900-casia-webface.pt',
-        labels: 'casia-webface',
-        numClasses: 10575,
-        lfw: 99.05,
-      }),
-    ),
+    weights: {
+      others: [
+        facenet({
+          name: 'VGGFACE2',
+          file: '20180402-114759-vggface2.pt',
+          labels: 'vggface2',
+          numClasses: 8631,
+          lfw: 99.65,
+        }),
+        facenet({
+          name: 'CASIA_WEBFACE',
+          file: '20180408-102900-casia-webface.pt',
+          labels: 'casia-webface',
+          numClasses: 10575,
+          lfw: 99.05,
+        }),
+      ],
+    },
   },
   inception_resnet_v1_2016: {
     depths: [5, 10, 5],
@@ -208,7 +211,7 @@ function inceptionResNetV1(name: keyof typeof variants): ModelEntry<InceptionRes
     macs,
     inputSize: [size, size] as const,
     numClasses: 1000,
-    weights,
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new InceptionResNetV1({ name, ...config }, options))
 }

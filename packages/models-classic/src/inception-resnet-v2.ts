@@ -24,13 +24,13 @@ import {
   InceptionResNetReductionB,
   inceptionUnit,
   type ModelEntry,
-  type PretrainedWeights,
+  type PublishedWeights,
+  publishedWeights,
   ReductionA,
 } from '@convnets/blocks'
 import { Dropout, GlobalAvgPool2d, Linear, MaxPool2d, Sequential } from '@convnets/nn'
 import type { Tensor } from '@convnets/tensor'
 import { type InceptionModelOptions, readOptions, squeezeExcitation } from './options.ts'
-import { byName, timm } from './weights.ts'
 
 /** What tells one Inception-ResNet v2 from another. */
 export interface InceptionResNetV2Config {
@@ -49,7 +49,7 @@ interface Variant {
   readonly gated?: boolean
   readonly params: number
   readonly macs: number
-  readonly weights: Readonly<Record<string, PretrainedWeights>>
+  readonly weights: PublishedWeights
 }
 
 const depths = [10, 20, 9] as const
@@ -61,11 +61,20 @@ const variants: Readonly<Record<'inception_resnet_v2' | 'se_inception_resnet_v2'
       'Szegedy et al., "Inception-v4, Inception-ResNet and the impact of residual connections on learning", 2017, figures 15 to 19 (arXiv:1602.07261)',
     params: 55_843_464,
     macs: 13_155_794_016,
-    // pretrained-models.pytorch has the same weights with the classifier, of 1001 classes, under the key last_linear.
-    weights: byName(
-      timm({ name: 'tf_in1k', model: 'inception_resnet_v2', cropPart: 0.8975, top1: 80.434, top5: 95.312 }),
-      timm({ name: 'tf_ens_adv_in1k', model: 'inception_resnet_v2', cropPart: 0.8975, top1: 79.998, top5: 94.94 }),
-    ),
+    weights: {
+      timm: {
+        tf_in1k: [299, 0.8975, 80.434, 95.312, 'centred'],
+        tf_ens_adv_in1k: [299, 0.8975, 79.998, 94.94, 'centred'],
+      },
+      cadene: {
+        IMAGENET_BACKGROUND: [
+          'inceptionresnetv2-520b38e4.pth',
+          80.17,
+          95.234,
+          { crop: 299, centred: true, background: true },
+        ],
+      },
+    },
   },
   se_inception_resnet_v2: {
     depths,
@@ -166,7 +175,15 @@ export class InceptionResNetV2 extends ImageModel {
 
 function inceptionResNetV2(name: keyof typeof variants): ModelEntry<InceptionResNetV2Options, InceptionResNetV2> {
   const { depths, paper, gated = false, params, macs, weights } = variants[name]
-  const facts = { name, paper, params, macs, inputSize: [299, 299] as const, numClasses: 1000, weights }
+  const facts = {
+    name,
+    paper,
+    params,
+    macs,
+    inputSize: [299, 299] as const,
+    numClasses: 1000,
+    weights: publishedWeights(name, weights),
+  }
   const more = gated ? { attention: squeezeExcitation } : {}
   return defineModel(facts, (options) => new InceptionResNetV2({ name, depths }, { ...more, ...options }))
 }

@@ -20,13 +20,14 @@ import {
   type InceptionV2Options,
   type InceptionV2Widths,
   type ModelEntry,
-  type PretrainedWeights,
+  type PublishedWeights,
+  publishedWeights,
   ConvNormAct as Unit,
 } from '@convnets/blocks'
 import { BatchNorm2d, Dropout, Linear, MaxPool2d, type Module } from '@convnets/nn'
 import { globalAvgPool2d, type Tensor } from '@convnets/tensor'
 import { type InceptionModelOptions, readOptions } from './options.ts'
-import { byName, cadene } from './weights.ts'
+import { inBytes } from './weights.ts'
 
 /** What tells one BN-Inception from another. */
 export interface BNInceptionConfig {
@@ -43,7 +44,7 @@ export interface BNInceptionOptions extends InceptionModelOptions {}
 interface Variant extends Omit<BNInceptionConfig, 'name'> {
   readonly params: number
   readonly macs: number
-  readonly weights: Readonly<Record<string, PretrainedWeights>>
+  readonly weights: PublishedWeights
 }
 
 const variants: Readonly<Record<'bninception' | 'inception_v2', Variant>> = {
@@ -52,17 +53,9 @@ const variants: Readonly<Record<'bninception' | 'inception_v2', Variant>> = {
     bias: true,
     params: 11_295_240,
     macs: 2_032_600_064,
-    weights: byName(
-      cadene({
-        name: 'IMAGENET',
-        file: 'bn_inception-52deb4733.pth',
-        crop: 224,
-        numClasses: 1000,
-        caffeMean: [104, 117, 128],
-        top1: 73.524,
-        top5: 91.562,
-      }),
-    ),
+    weights: {
+      cadene: { IMAGENET: ['bn_inception-52deb4733.pth', 73.524, 91.562, inBytes([104, 117, 128])] },
+    },
   },
   inception_v2: { pool4: 96, bias: false, params: 11_194_984, macs: 2_018_851_840, weights: {} },
 }
@@ -213,7 +206,7 @@ function bnInception(name: keyof typeof variants): ModelEntry<BNInceptionOptions
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights,
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new BNInception({ name, ...config }, options))
 }

@@ -25,13 +25,13 @@ import {
   InceptionV3E,
   inceptionUnit,
   type ModelEntry,
-  type PretrainedWeights,
+  type PublishedWeights,
+  publishedWeights,
 } from '@convnets/blocks'
 import { AdaptiveAvgPool2d, Conv2d, Dropout, init, Linear, MaxPool2d } from '@convnets/nn'
 import { flatten, type Tensor } from '@convnets/tensor'
 import { type AuxModelOptions, readAuxOptions, readOptions, squeezeExcitation } from './options.ts'
 import { fromImagenetStatistics } from './transform-input.ts'
-import { byName, timm, torchvision } from './weights.ts'
 
 /** What tells one Inception v3 from another. */
 export interface InceptionV3Config {
@@ -50,7 +50,7 @@ interface Variant {
   readonly gated?: boolean
   readonly params: number
   readonly macs: number
-  readonly weights: Readonly<Record<string, PretrainedWeights>>
+  readonly weights: PublishedWeights
 }
 
 const widths = [128, 160, 160, 192] as const
@@ -63,29 +63,18 @@ const variants: Readonly<Record<'inception_v3' | 'se_inception_v3', Variant>> = 
       'Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016, table 1 (arXiv:1512.00567)',
     params: 27_161_264,
     macs: 5_713_216_096,
-    weights: byName(
-      timm({
-        name: 'gluon_in1k',
-        model: 'inception_v3',
-        cropPart: 0.875,
-        imagenetStatistics: true,
-        top1: 78.806,
-        top5: 94.372,
-      }),
-      timm({ name: 'tf_in1k', model: 'inception_v3', cropPart: 0.875, top1: 77.866, top5: 93.644 }),
-      timm({ name: 'tf_adv_in1k', model: 'inception_v3', cropPart: 0.875, top1: 77.598, top5: 93.726 }),
-      timm({ name: 'tv_in1k', model: 'inception_v3', cropPart: 0.875, top1: 77.472, top5: 93.468 }),
+    weights: {
       // Published with ImageNet's statistics and transform_input, which together are this.
-      torchvision({
-        name: 'IMAGENET1K_V1',
-        file: 'inception_v3_google-0cc3c7bd.pth',
-        resize: 342,
-        crop: 299,
-        centred: true,
-        top1: 77.294,
-        top5: 93.45,
-      }),
-    ),
+      torchvision: {
+        IMAGENET1K_V1: ['inception_v3_google-0cc3c7bd.pth', 342, 77.294, 93.45, { crop: 299, centred: true }],
+      },
+      timm: {
+        gluon_in1k: [299, 0.875, 78.806, 94.372],
+        tf_in1k: [299, 0.875, 77.866, 93.644, 'centred'],
+        tf_adv_in1k: [299, 0.875, 77.598, 93.726, 'centred'],
+        tv_in1k: [299, 0.875, 77.472, 93.468, 'centred'],
+      },
+    },
   },
   se_inception_v3: {
     widths,
@@ -251,7 +240,15 @@ function initialize(model: InceptionV3): void {
 
 function inceptionV3(name: keyof typeof variants): ModelEntry<InceptionV3Options, InceptionV3> {
   const { widths, paper, gated = false, params, macs, weights } = variants[name]
-  const facts = { name, paper, params, macs, inputSize: [299, 299] as const, numClasses: 1000, weights }
+  const facts = {
+    name,
+    paper,
+    params,
+    macs,
+    inputSize: [299, 299] as const,
+    numClasses: 1000,
+    weights: publishedWeights(name, weights),
+  }
   const more = gated ? { attention: squeezeExcitation } : {}
   return defineModel(facts, (options) => new InceptionV3({ name, widths }, { ...more, ...options }))
 }

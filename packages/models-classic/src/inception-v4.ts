@@ -19,7 +19,8 @@ import {
   InceptionV4C,
   InceptionV4ReductionB,
   type ModelEntry,
-  type PretrainedWeights,
+  type PublishedWeights,
+  publishedWeights,
   ReductionA,
   type ReductionAWidths,
 } from '@convnets/blocks'
@@ -27,7 +28,6 @@ import { Dropout, GlobalAvgPool2d, type Layer, Linear, Sequential } from '@convn
 import type { Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
 import { type InceptionModelOptions, readOptions } from './options.ts'
-import { byName, cadene, timm } from './weights.ts'
 
 /** What tells one Inception v4 from another. */
 export interface InceptionV4Config {
@@ -44,7 +44,7 @@ export interface InceptionV4Options extends InceptionModelOptions {}
 interface Variant extends Omit<InceptionV4Config, 'name'> {
   readonly params: number
   readonly macs: number
-  readonly weights: Readonly<Record<string, PretrainedWeights>>
+  readonly weights: PublishedWeights
 }
 
 const variants: Readonly<Record<'inception_v4', Variant>> = {
@@ -53,17 +53,17 @@ const variants: Readonly<Record<'inception_v4', Variant>> = {
     reduction: { k: 192, l: 224, m: 256, n: 384 },
     params: 42_679_816,
     macs: 12_253_974_624,
-    weights: byName(
-      timm({ name: 'tf_in1k', model: 'inception_v4', cropPart: 0.875, top1: 80.144, top5: 94.982 }),
-      cadene({
-        name: 'IMAGENET_BACKGROUND',
-        file: 'inceptionv4-8e4777a0.pth',
-        crop: 299,
-        numClasses: 1001,
-        top1: 80.062,
-        top5: 94.926,
-      }),
-    ),
+    weights: {
+      timm: { tf_in1k: [299, 0.875, 80.144, 94.982, 'centred'] },
+      cadene: {
+        IMAGENET_BACKGROUND: [
+          'inceptionv4-8e4777a0.pth',
+          80.062,
+          94.926,
+          { crop: 299, centred: true, background: true },
+        ],
+      },
+    },
   },
 }
 
@@ -143,7 +143,7 @@ function inceptionV4(name: keyof typeof variants): ModelEntry<InceptionV4Options
     macs,
     inputSize: [299, 299] as const,
     numClasses: 1000,
-    weights,
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new InceptionV4({ name, ...config }, options))
 }

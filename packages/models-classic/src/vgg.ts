@@ -14,6 +14,8 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
 } from '@convnets/blocks'
 import {
   AdaptiveAvgPool2d,
@@ -32,7 +34,6 @@ import { flatten, type Tensor } from '@convnets/tensor'
 import { withFreshLast } from './classifier.ts'
 import { withFeatures } from './fields.ts'
 import { readOptions } from './options.ts'
-import { byName, torchvision } from './weights.ts'
 
 /** What tells one VGG from another. */
 export interface VGGConfig {
@@ -51,9 +52,11 @@ interface Variant {
   readonly batchNorm?: boolean
   readonly params: number
   readonly macs: number
-  /** File, top-1 and top-5 of torchvision's weights. */
-  readonly weights: readonly [file: string, top1: number, top5: number]
+  readonly weights: PublishedWeights
 }
+
+/** The convolutions of SSD's authors, trained with the mean of each colour taken off bytes; their classifier holds NaN. */
+const asInSsd = { mean: [0.48235, 0.45882, 0.40784], std: [1 / 255, 1 / 255, 1 / 255] } as const
 
 /** Columns A, B, D and E of table 1. */
 const variants = {
@@ -61,53 +64,80 @@ const variants = {
     depths: [1, 1, 2, 2, 2],
     params: 132_863_336,
     macs: 7_609_090_048,
-    weights: ['vgg11-8a719046.pth', 69.02, 88.628],
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['vgg11-8a719046.pth', 256, 69.02, 88.628] },
+      timm: { tv_in1k: [224, 0.875, 69.05, 88.63, 'bilinear'] },
+    },
   },
   vgg11_bn: {
     depths: [1, 1, 2, 2, 2],
     batchNorm: true,
     params: 132_868_840,
     macs: 7_609_090_048,
-    weights: ['vgg11_bn-6002323d.pth', 70.37, 89.81],
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['vgg11_bn-6002323d.pth', 256, 70.37, 89.81] },
+      timm: { tv_in1k: [224, 0.875, 70.374, 89.802, 'bilinear'] },
+    },
   },
   vgg13: {
     depths: [2, 2, 2, 2, 2],
     params: 133_047_848,
     macs: 11_308_466_176,
-    weights: ['vgg13-19584684.pth', 69.928, 89.246],
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['vgg13-19584684.pth', 256, 69.928, 89.246] },
+      timm: { tv_in1k: [224, 0.875, 69.95, 89.262, 'bilinear'] },
+    },
   },
   vgg13_bn: {
     depths: [2, 2, 2, 2, 2],
     batchNorm: true,
     params: 133_053_736,
     macs: 11_308_466_176,
-    weights: ['vgg13_bn-abd245e5.pth', 71.586, 90.374],
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['vgg13_bn-abd245e5.pth', 256, 71.586, 90.374] },
+      timm: { tv_in1k: [224, 0.875, 71.56, 90.372, 'bilinear'] },
+    },
   },
   vgg16: {
     depths: [2, 2, 3, 3, 3],
     params: 138_357_544,
     macs: 15_470_264_320,
-    weights: ['vgg16-397923af.pth', 71.592, 90.382],
+    weights: {
+      torchvision: {
+        IMAGENET1K_V1: ['vgg16-397923af.pth', 256, 71.592, 90.382],
+        IMAGENET1K_FEATURES: ['vgg16_features-amdegroot-88682ab5.pth', 256, Number.NaN, Number.NaN, asInSsd],
+      },
+      timm: { tv_in1k: [224, 0.875, 71.594, 90.398, 'bilinear'] },
+    },
   },
   vgg16_bn: {
     depths: [2, 2, 3, 3, 3],
     batchNorm: true,
     params: 138_365_992,
     macs: 15_470_264_320,
-    weights: ['vgg16_bn-6c64b313.pth', 73.36, 91.516],
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['vgg16_bn-6c64b313.pth', 256, 73.36, 91.516] },
+      timm: { tv_in1k: [224, 0.875, 73.354, 91.49, 'bilinear'] },
+    },
   },
   vgg19: {
     depths: [2, 2, 4, 4, 4],
     params: 143_667_240,
     macs: 19_632_062_464,
-    weights: ['vgg19-dcbb9e9d.pth', 72.376, 90.876],
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['vgg19-dcbb9e9d.pth', 256, 72.376, 90.876] },
+      timm: { tv_in1k: [224, 0.875, 72.4, 90.878, 'bilinear'] },
+    },
   },
   vgg19_bn: {
     depths: [2, 2, 4, 4, 4],
     batchNorm: true,
     params: 143_678_248,
     macs: 19_632_062_464,
-    weights: ['vgg19_bn-c79401a0.pth', 74.218, 91.842],
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['vgg19_bn-c79401a0.pth', 256, 74.218, 91.842] },
+      timm: { tv_in1k: [224, 0.875, 74.23, 91.848, 'bilinear'] },
+    },
   },
 } as const satisfies Readonly<Record<string, Variant>>
 
@@ -196,7 +226,6 @@ function initialize(module: Module): void {
 
 function vgg(name: keyof typeof variants): ModelEntry<VGGOptions, VGG> {
   const { depths, batchNorm = false, params, macs, weights }: Variant = variants[name]
-  const [file, top1, top5] = weights
   const facts = {
     name,
     paper:
@@ -205,7 +234,7 @@ function vgg(name: keyof typeof variants): ModelEntry<VGGOptions, VGG> {
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: byName(torchvision({ name: 'IMAGENET1K_V1', file, top1, top5 })),
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new VGG({ name, depths, batchNorm }, options))
 }

@@ -478,7 +478,9 @@ describe('models by name', () => {
         expect(weights.name).toBe(name)
         expect(weights.url).toMatch(/^https?:\/\//)
         expect(weights.license).not.toBe('')
-        expect(weights.top1).toBeGreaterThan(50)
+        expect(weights.top1 ?? Number.NaN, name).toSatisfy(
+          (top1: number) => name === 'IMAGENET1K_FEATURES' || top1 > 50,
+        )
         if (weights.url.endsWith('.pth')) expect(weights.url).toContain(`-${weights.sha256Prefix}.pth`)
       }
     }

@@ -17,12 +17,13 @@ import {
   LayerNorm2d,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
 } from '@convnets/blocks'
 import { AdaptiveAvgPool2d, Conv2d, Dropout, init, type Layer, Linear, Module, Sequential } from '@convnets/nn'
 import { flatten, type Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
 import { readOptions } from './options.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** What tells one ConvNeXt from another. */
 export interface ConvNeXtConfig {
@@ -133,7 +134,7 @@ function initialize(module: Module): void {
 interface Variant extends Omit<ConvNeXtConfig, 'name'> {
   readonly params: number
   readonly macs: number
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 /** Section 3 of the paper; stochastic depth as in its table 5. */
@@ -144,7 +145,7 @@ const variants = {
     dropPath: 0.1,
     params: 28_589_128,
     macs: 4_455_531_264,
-    weights: { IMAGENET1K_V1: ['convnext_tiny-983f1562.pth', 236, 82.52, 96.146] },
+    weights: { torchvision: { IMAGENET1K_V1: ['convnext_tiny-983f1562.pth', 236, 82.52, 96.146] } },
   },
 } as const satisfies Readonly<Record<string, Variant>>
 
@@ -157,7 +158,7 @@ function convnext(name: keyof typeof variants): ModelEntry<ConvNeXtOptions, Conv
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: torchvision(weights),
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new ConvNeXt({ name, ...config }, options))
 }

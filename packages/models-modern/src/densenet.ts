@@ -16,14 +16,14 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
-  type PretrainedWeights,
+  type PublishedWeights,
+  publishedWeights,
   Transition,
 } from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, init, Linear, MaxPool2d, Module, ReLU } from '@convnets/nn'
 import { globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
 import { readOptions } from './options.ts'
-import { type TimmFile, type TorchvisionFile, timm, torchvision } from './weights.ts'
 
 /** What tells one DenseNet from another. */
 export interface DenseNetConfig {
@@ -162,8 +162,7 @@ function initialize(module: Module): void {
 interface Variant extends Omit<DenseNetConfig, 'name'> {
   readonly params: number
   readonly macs: number
-  readonly torchvision?: Readonly<Record<string, TorchvisionFile>>
-  readonly timm?: Readonly<Record<string, TimmFile>>
+  readonly weights?: PublishedWeights
 }
 
 /** Table 1 of the paper; DenseNet-161 is the authors' k = 48 network, in torchvision too. Then section 3, "BC". */
@@ -173,29 +172,40 @@ const variants = {
     depths: [6, 12, 24, 16],
     params: 7_978_856,
     macs: 2_834_161_664,
-    torchvision: { IMAGENET1K_V1: ['densenet121-a639ec97.pth', 256, 74.434, 91.972] },
-    timm: { ra_in1k: [224, 0.875, 75.574, 92.648] },
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['densenet121-a639ec97.pth', 256, 74.434, 91.972] },
+      timm: { ra_in1k: [224, 0.875, 75.574, 92.648], tv_in1k: [224, 0.875, 74.75, 92.158] },
+    },
   },
   densenet161: {
     growth: 48,
     depths: [6, 12, 36, 24],
     params: 28_681_000,
     macs: 7_727_907_072,
-    torchvision: { IMAGENET1K_V1: ['densenet161-8d451a50.pth', 256, 77.138, 93.56] },
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['densenet161-8d451a50.pth', 256, 77.138, 93.56] },
+      timm: { tv_in1k: [224, 0.875, 77.384, 93.656] },
+    },
   },
   densenet169: {
     growth: 32,
     depths: [6, 12, 32, 32],
     params: 14_149_480,
     macs: 3_359_843_328,
-    torchvision: { IMAGENET1K_V1: ['densenet169-b2777c0a.pth', 256, 75.6, 92.806] },
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['densenet169-b2777c0a.pth', 256, 75.6, 92.806] },
+      timm: { tv_in1k: [224, 0.875, 75.922, 92.976] },
+    },
   },
   densenet201: {
     growth: 32,
     depths: [6, 12, 48, 32],
     params: 20_013_928,
     macs: 4_291_365_888,
-    torchvision: { IMAGENET1K_V1: ['densenet201-c1103571.pth', 256, 76.896, 93.37] },
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['densenet201-c1103571.pth', 256, 76.896, 93.37] },
+      timm: { tv_in1k: [224, 0.875, 77.284, 93.48] },
+    },
   },
   densenet264: { growth: 32, depths: [6, 12, 64, 48], params: 33_337_704, macs: 5_751_653_376 },
   densenet_bc_40_12: { growth: 12, depths: [6, 6, 6], input: 'cifar', params: 176_122, macs: 72_365_352 },
@@ -205,9 +215,8 @@ const variants = {
 } as const satisfies Readonly<Record<string, Variant>>
 
 function densenet(name: keyof typeof variants): ModelEntry<DenseNetOptions, DenseNet> {
-  const { params, macs, torchvision: files = {}, timm: others = {}, ...config }: Variant = variants[name]
+  const { params, macs, weights = {}, ...config }: Variant = variants[name]
   const small = config.input === 'cifar'
-  const weights: Record<string, PretrainedWeights> = { ...timm(name, others), ...torchvision(files) }
   const facts = {
     name,
     paper: `Huang et al., "Densely connected convolutional networks", 2017, ${small ? 'section 3' : 'table 1'} (arXiv:1608.06993)`,
@@ -215,7 +224,7 @@ function densenet(name: keyof typeof variants): ModelEntry<DenseNetOptions, Dens
     macs,
     inputSize: small ? ([32, 32] as const) : ([224, 224] as const),
     numClasses: small ? 10 : 1000,
-    weights,
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new DenseNet({ name, ...config }, options))
 }

@@ -6,17 +6,15 @@
  *
  * (N, 3, H, W) to (N, 1000); S is evaluated at 384 pixels, M at 480; any size from 1 too.
  */
-import { defineModel, type ModelEntry } from '@convnets/blocks'
+import { defineModel, type ModelEntry, type PublishedWeights, publishedWeights } from '@convnets/blocks'
 import { EfficientNet, type EfficientNetConfig, type EfficientNetOptions } from './efficientnet.ts'
 import { stagesOf } from './efficientnet-scaling.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 interface Variant extends Pick<EfficientNetConfig, 'stem' | 'stages' | 'dropout'> {
   readonly resolution: number
   readonly params: number
   readonly macs: number
-  /** torchvision's weights, best first. */
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 /** Table 4 of the paper (S), and the authors' code (M). */
@@ -35,7 +33,7 @@ const variants = {
     resolution: 384,
     params: 21_458_488,
     macs: 8_365_617_152,
-    weights: { IMAGENET1K_V1: ['efficientnet_v2_s-dd5fe13b.pth', 384, 84.228, 96.878, { crop: 384 }] },
+    weights: { torchvision: { IMAGENET1K_V1: ['efficientnet_v2_s-dd5fe13b.pth', 384, 84.228, 96.878, { crop: 384 }] } },
   },
   efficientnet_v2_m: {
     stem: 24,
@@ -52,7 +50,7 @@ const variants = {
     resolution: 480,
     params: 54_139_356,
     macs: 24_582_460_384,
-    weights: { IMAGENET1K_V1: ['efficientnet_v2_m-dc08266a.pth', 480, 85.112, 97.156, { crop: 480 }] },
+    weights: { torchvision: { IMAGENET1K_V1: ['efficientnet_v2_m-dc08266a.pth', 480, 85.112, 97.156, { crop: 480 }] } },
   },
 } as const satisfies Readonly<Record<string, Variant>>
 
@@ -67,7 +65,7 @@ function efficientnetV2(name: keyof typeof variants): Entry {
     macs,
     inputSize: [resolution, resolution] as const,
     numClasses: 1000,
-    weights: torchvision(weights),
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new EfficientNet({ name, ...shape, head: 1280, eps: 1e-3 }, options))
 }

@@ -8,13 +8,18 @@
  *
  * (N, 3, H, W) to (N, 1000); 224 to 600 pixels in the paper, any size from 1 too.
  */
-import { defineModel, type ModelEntry, type ModelOptions } from '@convnets/blocks'
+import {
+  defineModel,
+  type ModelEntry,
+  type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
+} from '@convnets/blocks'
 import { Conv2d, Dropout, init, Linear, type Module, Sequential, SiLU } from '@convnets/nn'
 import { checkShape, type EfficientNetShape, efficientNetScales, efficientNetShape } from './efficientnet-scaling.ts'
 import { buildStages } from './efficientnet-stages.ts'
 import { readOptions } from './options.ts'
 import { batchNormOf, ConvUnit, lastOfStrides, RowModel } from './row-model.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** What tells one EfficientNet from another. */
 export interface EfficientNetConfig extends EfficientNetShape {
@@ -81,8 +86,7 @@ export function uniformByOutputs({ weight, outFeatures }: Linear): void {
 interface Variant {
   readonly params: number
   readonly macs: number
-  /** torchvision's weights, best first. */
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 const bicubic = (crop: number, sha256?: string) =>
@@ -94,99 +98,120 @@ const variants = {
     params: 5_288_548,
     macs: 385_814_752,
     weights: {
-      IMAGENET1K_V1: [
-        'efficientnet_b0_rwightman-7f5810bc.pth',
-        256,
-        77.692,
-        93.532,
-        bicubic(224, '7f5810bc96def8f7552d5b7e68d53c4786f81167d28291b21c0d90e1fca14934'),
-      ],
+      torchvision: {
+        IMAGENET1K_V1: [
+          'efficientnet_b0_rwightman-7f5810bc.pth',
+          256,
+          77.692,
+          93.532,
+          bicubic(224, '7f5810bc96def8f7552d5b7e68d53c4786f81167d28291b21c0d90e1fca14934'),
+        ],
+      },
+      timm: { ra4_e3600_r224_in1k: [224, 0.9, 78.568, 94.34, 'centred'], ra_in1k: [224, 0.875, 77.698, 93.538] },
     },
   },
   efficientnet_b1: {
     params: 7_794_184,
     macs: 686_802_832,
     weights: {
-      IMAGENET1K_V2: ['efficientnet_b1-c27df63c.pth', 255, 79.838, 94.934, { crop: 240 }],
-      IMAGENET1K_V1: ['efficientnet_b1_rwightman-bac287d4.pth', 256, 78.642, 94.186, bicubic(240)],
+      torchvision: {
+        IMAGENET1K_V2: ['efficientnet_b1-c27df63c.pth', 255, 79.838, 94.934, { crop: 240 }],
+        IMAGENET1K_V1: ['efficientnet_b1_rwightman-bac287d4.pth', 256, 78.642, 94.186, bicubic(240)],
+      },
+      timm: { ra4_e3600_r240_in1k: [240, 0.9, 80.404, 95.152, 'centred'], ft_in1k: [224, 0.875, 77.592, 93.636] },
     },
   },
   efficientnet_b2: {
     params: 9_109_994,
     macs: 993_561_872,
     weights: {
-      IMAGENET1K_V1: [
-        'efficientnet_b2_rwightman-c35c1473.pth',
-        288,
-        80.608,
-        95.31,
-        bicubic(288, 'c35c147384e385a5bab5a8eabdabbe5a3df0487ee4a554108626ae474a5bf755'),
-      ],
+      torchvision: {
+        IMAGENET1K_V1: [
+          'efficientnet_b2_rwightman-c35c1473.pth',
+          288,
+          80.608,
+          95.31,
+          bicubic(288, 'c35c147384e385a5bab5a8eabdabbe5a3df0487ee4a554108626ae474a5bf755'),
+        ],
+      },
+      timm: { ra_in1k: [256, 0.875, 79.324, 94.582] },
     },
   },
   efficientnet_b3: {
     params: 12_233_232,
     macs: 1_827_141_392,
     weights: {
-      IMAGENET1K_V1: [
-        'efficientnet_b3_rwightman-b3899882.pth',
-        320,
-        82.008,
-        96.054,
-        bicubic(300, 'b3899882250c22946d0229d266049fcd133c169233530b36b9ffa7983988362f'),
-      ],
+      torchvision: {
+        IMAGENET1K_V1: [
+          'efficientnet_b3_rwightman-b3899882.pth',
+          320,
+          82.008,
+          96.054,
+          bicubic(300, 'b3899882250c22946d0229d266049fcd133c169233530b36b9ffa7983988362f'),
+        ],
+      },
+      timm: { ra2_in1k: [288, 0.875, 81.472, 95.696] },
     },
   },
   efficientnet_b4: {
     params: 19_341_616,
     macs: 4_393_771_024,
     weights: {
-      IMAGENET1K_V1: [
-        'efficientnet_b4_rwightman-23ab8bcd.pth',
-        384,
-        83.384,
-        96.594,
-        bicubic(380, '23ab8bcd5bdbef61a7a43b91adcad81f622fd7f36fb4935a569828d77888c44e'),
-      ],
+      torchvision: {
+        IMAGENET1K_V1: [
+          'efficientnet_b4_rwightman-23ab8bcd.pth',
+          384,
+          83.384,
+          96.594,
+          bicubic(380, '23ab8bcd5bdbef61a7a43b91adcad81f622fd7f36fb4935a569828d77888c44e'),
+        ],
+      },
+      timm: { ra2_in1k: [320, 0.875, 82.658, 96.134] },
     },
   },
   efficientnet_b5: {
     params: 30_389_784,
     macs: 10_266_384_752,
     weights: {
-      IMAGENET1K_V1: [
-        'efficientnet_b5_lukemelas-1a07897c.pth',
-        456,
-        83.444,
-        96.628,
-        bicubic(456, '1a07897c0d357db7981640f6be44a63420f11deb932344a69768b62ebe272946'),
-      ],
+      torchvision: {
+        IMAGENET1K_V1: [
+          'efficientnet_b5_lukemelas-1a07897c.pth',
+          456,
+          83.444,
+          96.628,
+          bicubic(456, '1a07897c0d357db7981640f6be44a63420f11deb932344a69768b62ebe272946'),
+        ],
+      },
     },
   },
   efficientnet_b6: {
     params: 43_040_704,
     macs: 19_067_593_536,
     weights: {
-      IMAGENET1K_V1: [
-        'efficientnet_b6_lukemelas-24a108a5.pth',
-        528,
-        84.008,
-        96.916,
-        bicubic(528, '24a108a596a00ad522bdfb9a2d98a9bd31819dfd7e37dd96bad6bb5bc00d6015'),
-      ],
+      torchvision: {
+        IMAGENET1K_V1: [
+          'efficientnet_b6_lukemelas-24a108a5.pth',
+          528,
+          84.008,
+          96.916,
+          bicubic(528, '24a108a596a00ad522bdfb9a2d98a9bd31819dfd7e37dd96bad6bb5bc00d6015'),
+        ],
+      },
     },
   },
   efficientnet_b7: {
     params: 66_347_960,
     macs: 37_745_884_192,
     weights: {
-      IMAGENET1K_V1: [
-        'efficientnet_b7_lukemelas-c5b4e57e.pth',
-        600,
-        84.122,
-        96.908,
-        bicubic(600, 'c5b4e57e0da1a10bb4f8a5b410dd3b7b6e7461f9b757209be29409707c3d87dd'),
-      ],
+      torchvision: {
+        IMAGENET1K_V1: [
+          'efficientnet_b7_lukemelas-c5b4e57e.pth',
+          600,
+          84.122,
+          96.908,
+          bicubic(600, 'c5b4e57e0da1a10bb4f8a5b410dd3b7b6e7461f9b757209be29409707c3d87dd'),
+        ],
+      },
     },
   },
 } as const satisfies Readonly<Record<string, Variant>>
@@ -206,7 +231,7 @@ function efficientnet(name: keyof typeof variants): Entry {
     macs,
     inputSize: [resolution, resolution] as const,
     numClasses: 1000,
-    weights: torchvision(weights),
+    weights: publishedWeights(name, weights),
   }
   return defineModel(
     facts,

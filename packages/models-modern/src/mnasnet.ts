@@ -12,13 +12,13 @@ import {
   MBConv,
   type ModelEntry,
   type ModelOptions,
+  publishedWeights,
   roundChannels,
 } from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, init, Linear, type Module, ReLU, Sequential } from '@convnets/nn'
 import { checkNumber } from '@convnets/tensor'
 import { readOptions } from './options.ts'
 import { dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
-import { torchvision } from './weights.ts'
 
 /** What tells one MnasNet from another. */
 export interface MnasNetConfig {
@@ -124,7 +124,9 @@ function mnasnet(): ModelEntry<MnasNetOptions, MnasNet> {
     macs: 314_415_872,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: torchvision({ IMAGENET1K_V1: ['mnasnet1.0_top1_73.512-f206786ef8.pth', 256, 73.456, 91.51] }),
+    weights: publishedWeights('mnasnet1_0', {
+      torchvision: { IMAGENET1K_V1: ['mnasnet1.0_top1_73.512-f206786ef8.pth', 256, 73.456, 91.51] },
+    }),
   }
   return defineModel(facts, (options) => new MnasNet({ name }, options))
 }

@@ -12,13 +12,13 @@ import {
   MBConv,
   type ModelEntry,
   type ModelOptions,
+  publishedWeights,
   roundChannels,
 } from '@convnets/blocks'
 import { Conv2d, Dropout, init, Linear, type Module, ReLU6, Sequential } from '@convnets/nn'
 import { checkNumber } from '@convnets/tensor'
 import { readOptions } from './options.ts'
 import { batchNormOf, ConvUnit, dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
-import { torchvision } from './weights.ts'
 
 /** What tells one MobileNetV2 from another. */
 export interface MobileNetV2Config {
@@ -102,9 +102,11 @@ function mobilenetV2(): ModelEntry<MobileNetV2Options, MobileNetV2> {
     macs: 300_774_272,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: torchvision({
-      IMAGENET1K_V2: ['mobilenet_v2-7ebf99e0.pth', 232, 72.154, 90.822],
-      IMAGENET1K_V1: ['mobilenet_v2-b0353104.pth', 256, 71.878, 90.286],
+    weights: publishedWeights('mobilenet_v2', {
+      torchvision: {
+        IMAGENET1K_V2: ['mobilenet_v2-7ebf99e0.pth', 232, 72.154, 90.822],
+        IMAGENET1K_V1: ['mobilenet_v2-b0353104.pth', 256, 71.878, 90.286],
+      },
     }),
   }
   return defineModel(facts, (options) => new MobileNetV2({ name }, options))

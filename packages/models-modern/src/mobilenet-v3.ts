@@ -12,6 +12,8 @@ import {
   MBConv,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
   roundChannels,
   SqueezeExcitation,
 } from '@convnets/blocks'
@@ -20,7 +22,6 @@ import { checkInteger } from '@convnets/tensor'
 import { initializeMobile } from './mobilenet-v2.ts'
 import { readOptions } from './options.ts'
 import { batchNormOf, ConvUnit, dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** A block: window, channels inside, channels out, whether it has gates, its activation, its step. */
 export type MobileNetV3Row = readonly [
@@ -110,8 +111,7 @@ interface Variant extends Omit<MobileNetV3Config, 'name'> {
   readonly table: number
   readonly params: number
   readonly macs: number
-  /** torchvision's weights, best first. */
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 const variants = {
@@ -138,8 +138,10 @@ const variants = {
     params: 5_483_032,
     macs: 216_589_760,
     weights: {
-      IMAGENET1K_V2: ['mobilenet_v3_large-5c1a4163.pth', 232, 75.274, 92.566],
-      IMAGENET1K_V1: ['mobilenet_v3_large-8738ca79.pth', 256, 74.042, 91.34],
+      torchvision: {
+        IMAGENET1K_V2: ['mobilenet_v3_large-5c1a4163.pth', 232, 75.274, 92.566],
+        IMAGENET1K_V1: ['mobilenet_v3_large-8738ca79.pth', 256, 74.042, 91.34],
+      },
     },
   },
   mobilenet_v3_small: {
@@ -161,13 +163,15 @@ const variants = {
     params: 2_542_856,
     macs: 56_510_400,
     weights: {
-      IMAGENET1K_V1: [
-        'mobilenet_v3_small-047dcff4.pth',
-        256,
-        67.668,
-        87.402,
-        { sha256: '047dcff4addef86ea5bc2eff13c9614dc11f47ab1160d0a71a25e7db994f4e1f' },
-      ],
+      torchvision: {
+        IMAGENET1K_V1: [
+          'mobilenet_v3_small-047dcff4.pth',
+          256,
+          67.668,
+          87.402,
+          { sha256: '047dcff4addef86ea5bc2eff13c9614dc11f47ab1160d0a71a25e7db994f4e1f' },
+        ],
+      },
     },
   },
 } as const satisfies Readonly<Record<string, Variant>>
@@ -181,7 +185,7 @@ function mobilenetV3(name: keyof typeof variants): ModelEntry<MobileNetV3Options
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: torchvision(weights),
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new MobileNetV3({ name, ...config }, options))
 }

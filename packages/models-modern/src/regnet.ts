@@ -15,6 +15,8 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
   RegNetBlock,
   SqueezeExcitation,
 } from '@convnets/blocks'
@@ -32,7 +34,6 @@ import {
 } from '@convnets/nn'
 import { ArgumentError, checkInteger, checkNumber, flatten, type Tensor } from '@convnets/tensor'
 import { readOptions } from './options.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** What tells one RegNet from another. */
 export interface RegNetConfig {
@@ -193,8 +194,7 @@ function initialize(module: Module): void {
 interface Variant extends Omit<RegNetConfig, 'name'> {
   readonly params: number
   readonly macs: number
-  /** torchvision's weights, best first. */
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 /** The numbers of the published networks. */
@@ -209,8 +209,10 @@ const variants = {
     params: 4_344_144,
     macs: 401_842_848,
     weights: {
-      IMAGENET1K_V2: ['regnet_y_400mf-e6988f5f.pth', 232, 75.804, 92.742],
-      IMAGENET1K_V1: ['regnet_y_400mf-c65dace8.pth', 256, 74.046, 91.716],
+      torchvision: {
+        IMAGENET1K_V2: ['regnet_y_400mf-e6988f5f.pth', 232, 75.804, 92.742],
+        IMAGENET1K_V1: ['regnet_y_400mf-c65dace8.pth', 256, 74.046, 91.716],
+      },
     },
   },
 } as const satisfies Readonly<Record<string, Variant>>
@@ -224,7 +226,7 @@ function regnet(name: keyof typeof variants): ModelEntry<RegNetOptions, RegNet> 
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: torchvision(weights),
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new RegNet({ name, ...config }, options))
 }

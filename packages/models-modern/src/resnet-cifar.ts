@@ -48,8 +48,8 @@ interface Variant {
   readonly depth: number
   readonly params: number
   readonly macs: number
-  /** File, its sha256 and top-1 accuracy on CIFAR-10 of akamaster's weights. */
-  readonly weights?: readonly [file: string, sha256: string, top1: number]
+  /** File of akamaster's weights, whose name ends in the beginning of its sha256; all of that; accuracy by the README. */
+  readonly weights: readonly [file: string, sha256: string | undefined, top1: number]
 }
 
 /** Table 6 of the paper; a plain network has the same numbers. */
@@ -58,17 +58,32 @@ const variants = {
     depth: 3,
     params: 269_722,
     macs: 40_551_040,
-    weights: ['resnet20-12fca82f.th', '12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8', 91.78],
+    weights: ['resnet20-12fca82f.th', '12fca82f0bebc4135bf1f32f6e3710e61d5108578464b84fd6d7f5c1b04036c8', 91.73],
   },
-  32: { depth: 5, params: 464_154, macs: 68_862_592 },
-  44: { depth: 7, params: 658_586, macs: 97_174_144 },
+  32: {
+    depth: 5,
+    params: 464_154,
+    macs: 68_862_592,
+    weights: ['resnet32-d509ac18.th', 'd509ac1820d7f25398913559d7e81a13229b1e7adc5648e3bfa5e22dc137f850', 92.63],
+  },
+  44: {
+    depth: 7,
+    params: 658_586,
+    macs: 97_174_144,
+    weights: ['resnet44-014dd654.th', '014dd6541728a1c700b1642ab640e211dc6eb8ed507d70697458dc8f8a0ae2e4', 93.1],
+  },
   56: {
     depth: 9,
     params: 853_018,
     macs: 125_485_696,
-    weights: ['resnet56-4bfd9763.th', '4bfd97631478d6b638d2764fd2baff3edb1d7d82252d54439343b6596b9b5367', 93.62],
+    weights: ['resnet56-4bfd9763.th', '4bfd97631478d6b638d2764fd2baff3edb1d7d82252d54439343b6596b9b5367', 93.39],
   },
-  110: { depth: 18, params: 1_727_962, macs: 252_887_680 },
+  110: {
+    depth: 18,
+    params: 1_727_962,
+    macs: 252_887_680,
+    weights: ['resnet110-1d1ed7c2.th', undefined, 93.68],
+  },
 } as const satisfies Readonly<Record<number, Variant>>
 
 /**
@@ -139,11 +154,11 @@ function initialize(module: Module): void {
 }
 
 /** Akamaster's weights saw images normalised by ImageNet's statistics. */
-function cifar([file, sha256, top1]: NonNullable<Variant['weights']>): PretrainedWeights {
+function cifar([file, sha256, top1]: Variant['weights']): PretrainedWeights {
   return {
     name: 'CIFAR10',
     url: `https://github.com/akamaster/pytorch_resnet_cifar10/raw/master/pretrained_models/${file}`,
-    sha256,
+    ...(sha256 === undefined ? { sha256Prefix: file.slice(-11, -3) } : { sha256 }),
     license: 'BSD-2-Clause (akamaster/pytorch_resnet_cifar10)',
     labels: 'cifar-10',
     numClasses: 10,
@@ -171,7 +186,7 @@ function entry(
     macs,
     inputSize: [32, 32] as const,
     numClasses: 10,
-    weights: weights === undefined || block === 'plain' ? {} : { CIFAR10: cifar(weights) },
+    weights: block === 'plain' ? {} : { CIFAR10: cifar(weights) },
   }
   return defineModel(facts, (options) => new CifarResNet({ name, depth, block }, options))
 }

@@ -19,6 +19,8 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
   stage,
 } from '@convnets/blocks'
 import {
@@ -36,7 +38,6 @@ import {
 } from '@convnets/nn'
 import { ArgumentError, flatten, type Tensor } from '@convnets/tensor'
 import { readOptions } from './options.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** What tells one ResNet from another. */
 export interface ResNetConfig {
@@ -70,8 +71,7 @@ interface Variant {
   readonly depths: ResNetConfig['depths']
   readonly params: number
   readonly macs: number
-  /** torchvision's weights, best first. */
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 /** Table 1 of the paper; weights of torchvision 0.14. */
@@ -81,14 +81,36 @@ const variants = {
     depths: [2, 2, 2, 2],
     params: 11_689_512,
     macs: 1_814_073_344,
-    weights: { IMAGENET1K_V1: ['resnet18-f37072fd.pth', 256, 69.758, 89.078] },
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['resnet18-f37072fd.pth', 256, 69.758, 89.078] },
+      timm: {
+        fb_swsl_ig1b_ft_in1k: [224, 0.875, 73.286, 91.754, 'bilinear'],
+        fb_ssl_yfcc100m_ft_in1k: [224, 0.875, 72.636, 91.416, 'bilinear'],
+        a1_in1k: [224, 0.95, 71.504, 90.086],
+        gluon_in1k: [224, 0.875, 70.844, 89.75],
+        a2_in1k: [224, 0.95, 70.634, 89.486],
+        tv_in1k: [224, 0.875, 69.752, 89.082, 'bilinear'],
+        a3_in1k: [160, 0.95, 65.67, 86.268],
+      },
+    },
   },
   resnet34: {
     block: 'basic',
     depths: [3, 4, 6, 3],
     params: 21_797_672,
     macs: 3_663_761_408,
-    weights: { IMAGENET1K_V1: ['resnet34-b627a593.pth', 256, 73.314, 91.42] },
+    weights: {
+      torchvision: { IMAGENET1K_V1: ['resnet34-b627a593.pth', 256, 73.314, 91.42] },
+      timm: {
+        ra4_e3600_r224_in1k: [224, 0.9, 77.492, 93.498, 'centred'],
+        a1_in1k: [224, 0.95, 76.42, 92.896],
+        a2_in1k: [224, 0.95, 75.52, 92.454],
+        bt_in1k: [224, 0.875, 75.176, 92.166],
+        gluon_in1k: [224, 0.875, 74.574, 91.988],
+        tv_in1k: [224, 0.875, 73.298, 91.422, 'bilinear'],
+        a3_in1k: [160, 0.95, 70.58, 89.54],
+      },
+    },
   },
   resnet50: {
     block: 'bottleneck',
@@ -96,8 +118,30 @@ const variants = {
     params: 25_557_032,
     macs: 4_089_184_256,
     weights: {
-      IMAGENET1K_V2: ['resnet50-11ad3fa6.pth', 232, 80.858, 95.434],
-      IMAGENET1K_V1: ['resnet50-0676ba61.pth', 256, 76.13, 92.862],
+      torchvision: {
+        IMAGENET1K_V2: ['resnet50-11ad3fa6.pth', 232, 80.858, 95.434],
+        IMAGENET1K_V1: ['resnet50-0676ba61.pth', 256, 76.13, 92.862],
+      },
+      timm: {
+        fb_swsl_ig1b_ft_in1k: [224, 0.875, 81.146, 95.98, 'bilinear'],
+        a1_in1k: [224, 0.95, 80.382, 94.598],
+        d_in1k: [224, 0.95, 79.904, 94.666],
+        c2_in1k: [224, 0.95, 79.868, 94.862],
+        a2_in1k: [224, 0.95, 79.828, 94.56],
+        c1_in1k: [224, 0.95, 79.766, 94.954],
+        b1k_in1k: [224, 0.95, 79.564, 94.622],
+        tv2_in1k: [176, 0.875, 79.434, 94.64, 'bilinear'],
+        b2k_in1k: [224, 0.95, 79.388, 94.58],
+        a1h_in1k: [176, 0.9, 79.264, 94.498],
+        fb_ssl_yfcc100m_ft_in1k: [224, 0.875, 79.252, 94.826, 'bilinear'],
+        ram_in1k: [224, 0.875, 79.034, 94.386],
+        am_in1k: [224, 0.875, 79.004, 94.392],
+        ra_in1k: [224, 0.875, 78.82, 94.314],
+        bt_in1k: [224, 0.875, 78.444, 94.274],
+        gluon_in1k: [224, 0.875, 77.58, 93.704],
+        tv_in1k: [224, 0.875, 76.156, 92.866, 'bilinear'],
+        a3_in1k: [160, 0.95, 75.994, 92.494],
+      },
     },
   },
   resnet101: {
@@ -106,8 +150,19 @@ const variants = {
     params: 44_549_160,
     macs: 7_801_405_440,
     weights: {
-      IMAGENET1K_V2: ['resnet101-cd907fc2.pth', 232, 81.886, 95.78],
-      IMAGENET1K_V1: ['resnet101-63fe2227.pth', 256, 77.374, 93.546],
+      torchvision: {
+        IMAGENET1K_V2: ['resnet101-cd907fc2.pth', 232, 81.886, 95.78],
+        IMAGENET1K_V1: ['resnet101-63fe2227.pth', 256, 77.374, 93.546],
+      },
+      timm: {
+        a1h_in1k: [224, 0.95, 81.95, 95.76],
+        a1_in1k: [224, 0.95, 81.494, 95.164],
+        a2_in1k: [224, 0.95, 81.344, 95.198],
+        tv2_in1k: [176, 0.875, 79.908, 94.606, 'bilinear'],
+        gluon_in1k: [224, 0.875, 79.306, 94.538],
+        a3_in1k: [160, 0.95, 77.928, 93.686],
+        tv_in1k: [224, 0.875, 77.404, 93.552, 'bilinear'],
+      },
     },
   },
   resnet152: {
@@ -116,8 +171,19 @@ const variants = {
     params: 60_192_808,
     macs: 11_513_626_624,
     weights: {
-      IMAGENET1K_V2: ['resnet152-f82ba261.pth', 232, 82.284, 96.002],
-      IMAGENET1K_V1: ['resnet152-394f9c45.pth', 256, 78.312, 94.046],
+      torchvision: {
+        IMAGENET1K_V2: ['resnet152-f82ba261.pth', 232, 82.284, 96.002],
+        IMAGENET1K_V1: ['resnet152-394f9c45.pth', 256, 78.312, 94.046],
+      },
+      timm: {
+        a1h_in1k: [224, 0.95, 82.818, 96.124],
+        a1_in1k: [224, 0.95, 81.998, 95.294],
+        a2_in1k: [224, 0.95, 81.764, 95.27],
+        tv2_in1k: [176, 0.875, 80.222, 94.65, 'bilinear'],
+        gluon_in1k: [224, 0.875, 79.712, 94.72],
+        a3_in1k: [160, 0.95, 78.896, 94.14],
+        tv_in1k: [224, 0.875, 78.33, 94.046, 'bilinear'],
+      },
     },
   },
 } as const satisfies Readonly<Record<string, Variant>>
@@ -223,7 +289,7 @@ function resnet(name: keyof typeof variants): ModelEntry<ResNetOptions, ResNet> 
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: torchvision(weights),
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new ResNet({ name, block, depths }, options))
 }

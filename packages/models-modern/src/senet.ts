@@ -21,6 +21,8 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
   SqueezeExcitation,
   stage,
   wideProjectionShortcut,
@@ -40,7 +42,6 @@ import {
 import { relu, type Tensor } from '@convnets/tensor'
 import { readOptions } from './options.ts'
 import { ResNet, type ResNetOptions } from './resnet.ts'
-import { type TimmFile, timm } from './weights.ts'
 
 /** What tells one SENet from another. */
 export interface SENetConfig {
@@ -191,11 +192,8 @@ function initialize(module: Module): void {
 interface Variant extends Omit<SENetConfig, 'name'> {
   readonly params: number
   readonly macs: number
-  /** timm's weights, best first; those of `in1k` are the authors'. */
-  readonly weights?: Readonly<Record<string, TimmFile>>
+  readonly weights?: PublishedWeights
 }
-
-const bilinear = { interpolation: 'bilinear' } as const
 
 /** Tables 1 and 2 of the paper, and smaller ones of timm. */
 const legacy = {
@@ -205,44 +203,74 @@ const legacy = {
     dropout: 0.2,
     params: 115_088_984,
     macs: 20_688_363_520,
-    weights: { in1k: [224, 0.875, 81.32, 95.502, bilinear] },
+    weights: {
+      timm: { in1k: [224, 0.875, 81.32, 95.502, 'bilinear'] },
+      cadene: { IMAGENET: ['senet154-c7b49a05.pth', 81.304, 95.498] },
+    },
   },
-  legacy_seresnet18: { block: 'basic', depths: [2, 2, 2, 2], params: 11_778_592, macs: 1_814_160_384 },
-  legacy_seresnet34: { block: 'basic', depths: [3, 4, 6, 3], params: 21_958_868, macs: 3_663_918_592 },
+  legacy_seresnet18: {
+    block: 'basic',
+    depths: [2, 2, 2, 2],
+    params: 11_778_592,
+    macs: 1_814_160_384,
+    weights: { timm: { in1k: [224, 0.875, 71.742, 90.34] } },
+  },
+  legacy_seresnet34: {
+    block: 'basic',
+    depths: [3, 4, 6, 3],
+    params: 21_958_868,
+    macs: 3_663_918_592,
+    weights: { timm: { in1k: [224, 0.875, 74.788, 92.134, 'bilinear'] } },
+  },
   legacy_seresnet50: {
     block: 'bottleneck',
     depths: [3, 4, 6, 3],
     params: 28_088_024,
     macs: 3_860_488_192,
-    weights: { in1k: [224, 0.875, 77.65, 93.732, bilinear] },
+    weights: {
+      timm: { in1k: [224, 0.875, 77.65, 93.732, 'bilinear'] },
+      cadene: { IMAGENET: ['se_resnet50-ce0d4300.pth', 77.636, 93.752] },
+    },
   },
   legacy_seresnet101: {
     block: 'bottleneck',
     depths: [3, 4, 23, 3],
     params: 49_326_872,
     macs: 7_574_937_600,
-    weights: { in1k: [224, 0.875, 78.37, 94.264, bilinear] },
+    weights: {
+      timm: { in1k: [224, 0.875, 78.37, 94.264, 'bilinear'] },
+      cadene: { IMAGENET: ['se_resnet101-7e38fcc6.pth', 78.396, 94.258] },
+    },
   },
   legacy_seresnet152: {
     block: 'bottleneck',
     depths: [3, 8, 36, 3],
     params: 66_821_848,
     macs: 11_288_993_792,
-    weights: { in1k: [224, 0.875, 78.662, 94.37, bilinear] },
+    weights: {
+      timm: { in1k: [224, 0.875, 78.662, 94.37, 'bilinear'] },
+      cadene: { IMAGENET: ['se_resnet152-d17c99b7.pth', 78.658, 94.374] },
+    },
   },
   legacy_seresnext50_32x4d: {
     block: 'resnext',
     depths: [3, 4, 6, 3],
     params: 27_559_896,
     macs: 4_232_994_816,
-    weights: { in1k: [224, 0.875, 79.08, 94.428, bilinear] },
+    weights: {
+      timm: { in1k: [224, 0.875, 79.08, 94.428, 'bilinear'] },
+      cadene: { IMAGENET: ['se_resnext50_32x4d-a260b3a4.pth', 79.076, 94.434] },
+    },
   },
   legacy_seresnext101_32x4d: {
     block: 'resnext',
     depths: [3, 4, 23, 3],
     params: 48_955_416,
     macs: 7_974_739_968,
-    weights: { in1k: [224, 0.875, 80.274, 95.032, bilinear] },
+    weights: {
+      timm: { in1k: [224, 0.875, 80.274, 95.032, 'bilinear'] },
+      cadene: { IMAGENET: ['se_resnext101_32x4d-3b2fe3d8.pth', 80.236, 95.028] },
+    },
   },
 } as const satisfies Readonly<Record<string, Variant>>
 
@@ -251,7 +279,7 @@ const paper = 'Hu et al., "Squeeze-and-excitation networks", 2018, table 1 (arXi
 function senet(name: keyof typeof legacy): ModelEntry<SENetOptions, SENet> {
   const { params, macs, weights = {}, ...config }: Variant = legacy[name]
   const inputSize = [224, 224] as const
-  const facts = { name, paper, params, macs, inputSize, numClasses: 1000, weights: timm(name, weights) }
+  const facts = { name, paper, params, macs, inputSize, numClasses: 1000, weights: publishedWeights(name, weights) }
   return defineModel(facts, (options) => new SENet({ name, ...config }, options))
 }
 
@@ -265,11 +293,13 @@ function seResNet50(): ModelEntry<ResNetOptions, ResNet> {
     macs: 4_091_699_200,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: timm(name, {
-      ra2_in1k: [224, 0.875, 80.26, 95.068],
-      a2_in1k: [224, 0.95, 80.102, 94.72],
-      a1_in1k: [224, 0.95, 80.012, 94.704],
-      a3_in1k: [160, 0.95, 75.104, 92.096],
+    weights: publishedWeights(name, {
+      timm: {
+        ra2_in1k: [224, 0.875, 80.26, 95.068],
+        a2_in1k: [224, 0.95, 80.102, 94.72],
+        a1_in1k: [224, 0.95, 80.012, 94.704],
+        a3_in1k: [160, 0.95, 75.104, 92.096],
+      },
     }),
   }
   const config = { name, block: 'bottleneck', depths: [3, 4, 6, 3], attentionKey: 'se' } as const

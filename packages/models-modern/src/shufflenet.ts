@@ -15,6 +15,8 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
   ShuffleUnit,
   type ShuffleUnitOptions,
   stage,
@@ -22,7 +24,6 @@ import {
 import { BatchNorm2d, Conv2d, Dropout, type Layer, Linear, MaxPool2d, ReLU, Sequential } from '@convnets/nn'
 import { globalAvgPool2d, type Tensor } from '@convnets/tensor'
 import { readOptions } from './options.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** What tells one ShuffleNet v2 from another. */
 export interface ShuffleNetV2Config {
@@ -122,7 +123,7 @@ export class ShuffleNetV2 extends ImageModel {
 interface Variant extends Omit<ShuffleNetV2Config, 'name'> {
   readonly params: number
   readonly macs: number
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 /** Table 5 of the paper. */
@@ -133,7 +134,7 @@ const variants = {
     lastWidth: 1024,
     params: 2_278_604,
     macs: 144_907_992,
-    weights: { IMAGENET1K_V1: ['shufflenetv2_x1-5666bf0f80.pth', 256, 69.362, 88.316] },
+    weights: { torchvision: { IMAGENET1K_V1: ['shufflenetv2_x1-5666bf0f80.pth', 256, 69.362, 88.316] } },
   },
 } as const satisfies Readonly<Record<string, Variant>>
 
@@ -146,7 +147,7 @@ function shufflenetV2(name: keyof typeof variants): ModelEntry<ShuffleNetV2Optio
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: torchvision(weights),
+    weights: publishedWeights(name, weights),
   }
   return defineModel(facts, (options) => new ShuffleNetV2({ name, ...config }, options))
 }

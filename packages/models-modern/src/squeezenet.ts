@@ -17,6 +17,8 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
 } from '@convnets/blocks'
 import {
   AdaptiveAvgPool2d,
@@ -32,7 +34,6 @@ import {
 import { flatten, type Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
 import { readOptions } from './options.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 /** What tells one SqueezeNet from another. */
 export interface SqueezeNetConfig {
@@ -148,7 +149,7 @@ function initializeLast(module: Module): void {
 interface Variant extends Omit<SqueezeNetConfig, 'name'> {
   readonly params: number
   readonly macs: number
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 const paper = 'Iandola et al., "SqueezeNet", 2016, table 1 (arXiv:1602.07360)'
@@ -160,7 +161,7 @@ const variants = {
     smallest: 21,
     params: 1_248_424,
     macs: 818_924_576,
-    weights: { IMAGENET1K_V1: ['squeezenet1_0-b66bff10.pth', 256, 58.092, 80.42] },
+    weights: { torchvision: { IMAGENET1K_V1: ['squeezenet1_0-b66bff10.pth', 256, 58.092, 80.42] } },
   },
   squeezenet1_1: {
     stem: { channels: 64, kernel: 3 },
@@ -168,14 +169,14 @@ const variants = {
     smallest: 17,
     params: 1_235_496,
     macs: 349_151_936,
-    weights: { IMAGENET1K_V1: ['squeezenet1_1-b8a52dc0.pth', 256, 58.178, 80.624] },
+    weights: { torchvision: { IMAGENET1K_V1: ['squeezenet1_1-b8a52dc0.pth', 256, 58.178, 80.624] } },
   },
 } as const satisfies Readonly<Record<string, Variant>>
 
 function squeezenet(name: keyof typeof variants): ModelEntry<SqueezeNetOptions, SqueezeNet> {
   const { params, macs, weights, ...config }: Variant = variants[name]
   const inputSize = [224, 224] as const
-  const facts = { name, paper, params, macs, inputSize, numClasses: 1000, weights: torchvision(weights) }
+  const facts = { name, paper, params, macs, inputSize, numClasses: 1000, weights: publishedWeights(name, weights) }
   return defineModel(facts, (options) => new SqueezeNet({ name, ...config }, options))
 }
 

@@ -17,6 +17,8 @@ import {
   ImageModel,
   type ModelEntry,
   type ModelOptions,
+  type PublishedWeights,
+  publishedWeights,
 } from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, GlobalAvgPool2d, init, Linear, type Module, Sequential } from '@convnets/nn'
 import { silu, type Tensor } from '@convnets/tensor'
@@ -25,7 +27,6 @@ import { checkShape, efficientNetScales, efficientNetShape } from './efficientne
 import { buildStages } from './efficientnet-stages.ts'
 import { readOptions } from './options.ts'
 import { batchNormOf, lastOfStrides } from './row-model.ts'
-import { type TimmFile, timm } from './weights.ts'
 
 /** What tells one network from another. */
 export interface TimmEfficientNetConfig extends EfficientNetConfig {
@@ -118,11 +119,8 @@ interface Variant {
   readonly params: number
   readonly macs: number
   /** Pixels of the images, where they are not the scale's, and what part of the shorter side they are. */
-  readonly weights: Readonly<Record<string, TimmFile>>
+  readonly weights: PublishedWeights
 }
-
-const studied = { alsoOn: 'JFT-300M (without labels)' } as const
-const advProp = { centred: true } as const
 
 /**
  * Weights of the authors as timm has them, best first: `ns_jft` Noisy Student, `ap` AdvProp, `ra` RandAugment, `aa`
@@ -134,10 +132,12 @@ const tensorflow = {
     params: 5_288_548,
     macs: 385_814_752,
     weights: {
-      ns_jft_in1k: [224, 0.875, 78.68, 94.372, studied],
-      ap_in1k: [224, 0.875, 77.1, 93.258, advProp],
-      aa_in1k: [224, 0.875, 76.882, 93.27],
-      in1k: [224, 0.875, 76.542, 93.008],
+      timm: {
+        ns_jft_in1k: [224, 0.875, 78.68, 94.372],
+        ap_in1k: [224, 0.875, 77.1, 93.258, 'centred'],
+        aa_in1k: [224, 0.875, 76.882, 93.27],
+        in1k: [224, 0.875, 76.542, 93.008],
+      },
     },
   },
   tf_efficientnet_b1: {
@@ -145,10 +145,12 @@ const tensorflow = {
     params: 7_794_184,
     macs: 686_802_832,
     weights: {
-      ns_jft_in1k: [240, 0.882, 81.388, 95.756, studied],
-      ap_in1k: [240, 0.882, 79.288, 94.316, advProp],
-      aa_in1k: [240, 0.882, 78.84, 94.202],
-      in1k: [240, 0.882, 78.546, 94.096],
+      timm: {
+        ns_jft_in1k: [240, 0.882, 81.388, 95.756],
+        ap_in1k: [240, 0.882, 79.288, 94.316, 'centred'],
+        aa_in1k: [240, 0.882, 78.84, 94.202],
+        in1k: [240, 0.882, 78.546, 94.096],
+      },
     },
   },
   tf_efficientnet_b2: {
@@ -156,10 +158,12 @@ const tensorflow = {
     params: 9_109_994,
     macs: 993_561_872,
     weights: {
-      ns_jft_in1k: [260, 0.89, 82.412, 96.238, studied],
-      ap_in1k: [260, 0.89, 80.3, 95.032, advProp],
-      aa_in1k: [260, 0.89, 80.074, 94.906],
-      in1k: [260, 0.89, 79.612, 94.714],
+      timm: {
+        ns_jft_in1k: [260, 0.89, 82.412, 96.238],
+        ap_in1k: [260, 0.89, 80.3, 95.032, 'centred'],
+        aa_in1k: [260, 0.89, 80.074, 94.906],
+        in1k: [260, 0.89, 79.612, 94.714],
+      },
     },
   },
   tf_efficientnet_b3: {
@@ -167,10 +171,12 @@ const tensorflow = {
     params: 12_233_232,
     macs: 1_827_141_392,
     weights: {
-      ns_jft_in1k: [300, 0.904, 84.054, 96.926, studied],
-      ap_in1k: [300, 0.904, 81.842, 95.614, advProp],
-      aa_in1k: [300, 0.904, 81.648, 95.724],
-      in1k: [300, 0.904, 80.878, 95.308],
+      timm: {
+        ns_jft_in1k: [300, 0.904, 84.054, 96.926],
+        ap_in1k: [300, 0.904, 81.842, 95.614, 'centred'],
+        aa_in1k: [300, 0.904, 81.648, 95.724],
+        in1k: [300, 0.904, 80.878, 95.308],
+      },
     },
   },
   tf_efficientnet_b4: {
@@ -178,10 +184,12 @@ const tensorflow = {
     params: 19_341_616,
     macs: 4_393_771_024,
     weights: {
-      ns_jft_in1k: [380, 0.922, 85.156, 97.482, studied],
-      ap_in1k: [380, 0.922, 83.246, 96.392, advProp],
-      aa_in1k: [380, 0.922, 83.04, 96.298],
-      in1k: [380, 0.922, 82.598, 96.132],
+      timm: {
+        ns_jft_in1k: [380, 0.922, 85.156, 97.482],
+        ap_in1k: [380, 0.922, 83.246, 96.392, 'centred'],
+        aa_in1k: [380, 0.922, 83.04, 96.298],
+        in1k: [380, 0.922, 82.598, 96.132],
+      },
     },
   },
   tf_efficientnet_b5: {
@@ -189,11 +197,13 @@ const tensorflow = {
     params: 30_389_784,
     macs: 10_266_384_752,
     weights: {
-      ns_jft_in1k: [456, 0.934, 86.096, 97.744, studied],
-      ap_in1k: [456, 0.934, 84.258, 96.984, advProp],
-      ra_in1k: [456, 0.934, 83.834, 96.764],
-      aa_in1k: [456, 0.934, 83.696, 96.712],
-      in1k: [456, 0.934, 83.17, 96.534],
+      timm: {
+        ns_jft_in1k: [456, 0.934, 86.096, 97.744],
+        ap_in1k: [456, 0.934, 84.258, 96.984, 'centred'],
+        ra_in1k: [456, 0.934, 83.834, 96.764],
+        aa_in1k: [456, 0.934, 83.696, 96.712],
+        in1k: [456, 0.934, 83.17, 96.534],
+      },
     },
   },
   tf_efficientnet_b6: {
@@ -201,9 +211,11 @@ const tensorflow = {
     params: 43_040_704,
     macs: 19_067_593_536,
     weights: {
-      ns_jft_in1k: [528, 0.942, 86.476, 97.864, studied],
-      ap_in1k: [528, 0.942, 84.794, 97.138, advProp],
-      aa_in1k: [528, 0.942, 84.124, 96.89],
+      timm: {
+        ns_jft_in1k: [528, 0.942, 86.476, 97.864],
+        ap_in1k: [528, 0.942, 84.794, 97.138, 'centred'],
+        aa_in1k: [528, 0.942, 84.124, 96.89],
+      },
     },
   },
   tf_efficientnet_b7: {
@@ -211,10 +223,12 @@ const tensorflow = {
     params: 66_347_960,
     macs: 37_745_884_192,
     weights: {
-      ns_jft_in1k: [600, 0.949, 86.85, 98.08, studied],
-      ap_in1k: [600, 0.949, 85.132, 97.256, advProp],
-      ra_in1k: [600, 0.949, 84.926, 97.22],
-      aa_in1k: [600, 0.949, 84.424, 96.908],
+      timm: {
+        ns_jft_in1k: [600, 0.949, 86.85, 98.08],
+        ap_in1k: [600, 0.949, 85.132, 97.256, 'centred'],
+        ra_in1k: [600, 0.949, 84.926, 97.22],
+        aa_in1k: [600, 0.949, 84.424, 96.908],
+      },
     },
   },
   tf_efficientnet_b8: {
@@ -222,8 +236,10 @@ const tensorflow = {
     params: 87_413_142,
     macs: 62_597_461_568,
     weights: {
-      ap_in1k: [672, 0.954, 85.358, 97.298, advProp],
-      ra_in1k: [672, 0.954, 85.344, 97.392],
+      timm: {
+        ap_in1k: [672, 0.954, 85.358, 97.298, 'centred'],
+        ra_in1k: [672, 0.954, 85.344, 97.392],
+      },
     },
   },
   tf_efficientnet_l2: {
@@ -231,8 +247,10 @@ const tensorflow = {
     params: 480_309_308,
     macs: 475_703_653_280,
     weights: {
-      ns_jft_in1k: [800, 0.96, 88.36, 98.656, studied],
-      ns_jft_in1k_475: [475, 0.936, 88.246, 98.554, studied],
+      timm: {
+        ns_jft_in1k: [800, 0.96, 88.36, 98.656],
+        ns_jft_in1k_475: [475, 0.936, 88.246, 98.554],
+      },
     },
   },
 } as const satisfies Readonly<Record<string, Variant>>
@@ -255,7 +273,7 @@ function entry(name: string, variant: Variant, numbers: Pick<TimmEfficientNetCon
     macs,
     inputSize: [resolution, resolution] as const,
     numClasses: 1000,
-    weights: timm(name, weights),
+    weights: publishedWeights(name, weights),
   }
   const config = { name, ...efficientNetShape(scale), dropout, ...numbers }
   return defineModel(facts, (options) => new TimmEfficientNet(config, options))

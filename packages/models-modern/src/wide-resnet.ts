@@ -7,16 +7,14 @@
  *
  * (N, 3, H, W) to (N, 1000); 224 pixels in the paper, any size from 1.
  */
-import { defineModel, type ModelEntry } from '@convnets/blocks'
+import { defineModel, type ModelEntry, type PublishedWeights, publishedWeights } from '@convnets/blocks'
 import { ResNet, type ResNetConfig, type ResNetOptions } from './resnet.ts'
-import { type TorchvisionFile, torchvision } from './weights.ts'
 
 interface Variant {
   readonly depths: ResNetConfig['depths']
   readonly params: number
   readonly macs: number
-  /** torchvision's weights, best first. */
-  readonly weights: Readonly<Record<string, TorchvisionFile>>
+  readonly weights: PublishedWeights
 }
 
 /** Section 3.4 of the paper; weights of torchvision 0.14. */
@@ -26,8 +24,15 @@ const variants = {
     params: 68_883_240,
     macs: 11_398_021_120,
     weights: {
-      IMAGENET1K_V2: ['wide_resnet50_2-9ba9bcbe.pth', 232, 81.602, 95.758],
-      IMAGENET1K_V1: ['wide_resnet50_2-95faca4d.pth', 256, 78.468, 94.086],
+      torchvision: {
+        IMAGENET1K_V2: ['wide_resnet50_2-9ba9bcbe.pth', 232, 81.602, 95.758],
+        IMAGENET1K_V1: ['wide_resnet50_2-95faca4d.pth', 256, 78.468, 94.086],
+      },
+      timm: {
+        racm_in1k: [224, 0.875, 81.466, 95.544],
+        tv2_in1k: [176, 0.875, 80.442, 95.076, 'bilinear'],
+        tv_in1k: [224, 0.875, 78.486, 94.084, 'bilinear'],
+      },
     },
   },
   wide_resnet101_2: {
@@ -35,8 +40,11 @@ const variants = {
     params: 126_886_696,
     macs: 22_753_050_624,
     weights: {
-      IMAGENET1K_V2: ['wide_resnet101_2-d733dc28.pth', 232, 82.51, 96.02],
-      IMAGENET1K_V1: ['wide_resnet101_2-32ee1156.pth', 256, 78.848, 94.284],
+      torchvision: {
+        IMAGENET1K_V2: ['wide_resnet101_2-d733dc28.pth', 232, 82.51, 96.02],
+        IMAGENET1K_V1: ['wide_resnet101_2-32ee1156.pth', 256, 78.848, 94.284],
+      },
+      timm: { tv2_in1k: [176, 0.875, 80.494, 94.978, 'bilinear'], tv_in1k: [224, 0.875, 78.862, 94.312, 'bilinear'] },
     },
   },
 } as const satisfies Readonly<Record<string, Variant>>
@@ -50,7 +58,7 @@ function wideResNet(name: keyof typeof variants): ModelEntry<ResNetOptions, ResN
     macs,
     inputSize: [224, 224] as const,
     numClasses: 1000,
-    weights: torchvision(weights),
+    weights: publishedWeights(name, weights),
   }
   const config = { name, block: 'bottleneck', depths, widthPerGroup: 128 } as const
   return defineModel(facts, (options) => new ResNet(config, options))

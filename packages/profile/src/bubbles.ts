@@ -25,7 +25,7 @@ export interface ModelRow {
   readonly weights: Readonly<
     Record<
       string,
-      { readonly top1: number; readonly labels: string; readonly crop: number; readonly benchmark?: string }
+      { readonly top1?: number; readonly labels: string; readonly crop: number; readonly benchmark?: string }
     >
   >
 }
@@ -43,9 +43,9 @@ function familyOf(name: string): string {
  */
 export function bubblesOf(tables: readonly (readonly ModelRow[])[]): Bubble[] {
   return tables.flat().flatMap(({ name, params, macs, inputSize, weights }) => {
-    const scores = Object.values(weights)
-      .filter(({ labels, crop, benchmark }) => labels === 'imagenet-1k' && crop === inputSize[0] && !benchmark)
-      .map(({ top1 }) => top1)
+    const scores = Object.values(weights).flatMap(({ top1, labels, crop, benchmark }) =>
+      top1 !== undefined && labels === 'imagenet-1k' && crop === inputSize[0] && !benchmark ? [top1] : [],
+    )
     return scores.length === 0
       ? []
       : [{ name, parameters: params, macs, top1: Math.max(...scores), family: familyOf(name) }]

@@ -44,8 +44,8 @@ export function hubUrls(name: string, endpoint: string = HUB): string[] {
 
 /**
  * The row that `torchvision:Enum.TAG` means among the models of `from`. torchvision calls the weights of `resnet50`
- * `ResNet50_Weights`: the same letters in another case. `DEFAULT` is the first, which is the best. Throws `ArgumentError`
- * with what there is.
+ * `ResNet50_Weights`: the same letters in another case. `DEFAULT` is its best, the first whose name is in capitals as all of
+ * torchvision's are. Throws `ArgumentError` with what there is.
  */
 export function torchvisionWeights(name: string, from: readonly (readonly WeightsTable[])[] = []): RemoteWeights {
   const [, model, tag] = /^torchvision:([A-Za-z0-9_]+)_Weights\.([A-Za-z0-9_]+)$/.exec(name) ?? []
@@ -58,7 +58,7 @@ export function torchvisionWeights(name: string, from: readonly (readonly Weight
   const table = tables.find((entry) => entry.name.toLowerCase() === model.toLowerCase())
   if (!table) return refuse(`a model of the lists in from; none of ${tables.length} is called ${model.toLowerCase()}`)
   const tags = Object.keys(table.weights)
-  const found = tag === 'DEFAULT' ? tags[0] : tags.find((key) => key === tag)
+  const found = tag === 'DEFAULT' ? tags.find((key) => /^[A-Z]/.test(key)) : tags.find((key) => key === tag)
   if (found === undefined) return refuse(`one of the weights of ${table.name} (${tags.join(', ') || 'there are none'})`)
   return table.weights[found]!
 }
