@@ -9,6 +9,7 @@ import {
   conv2d,
   convTranspose2d,
   crossEntropy,
+  enableTurbo,
   getThreads,
   grad,
   matmul,
@@ -219,7 +220,10 @@ function prepare(job: Job): Run | Promise<Run> {
 
 /** Ours on `threads` threads. With `turbo`, only where V8's revectorizer can be had. */
 export async function ours(threads: number, turbo = false): Promise<Contestant> {
-  if (turbo) throw new Unsupported('not yet')
+  if (turbo) {
+    const result = enableTurbo()
+    if (!result.enabled) throw new Unsupported(result.message)
+  }
   setThreads(threads)
   return {
     version: `Node ${process.versions.node}`,

@@ -5,6 +5,7 @@ import { f } from './formula.ts'
 import { enableGrad, isGradEnabled, noGrad, withGradMode } from './grad-mode.ts'
 import { SavedTensor } from './op.ts'
 import { add } from './ops/elementwise.ts'
+import { inPrecision, type Precision, scopedPrecision } from './precision.ts'
 import { DrawRecorder } from './random.ts'
 import { local, tidy } from './scope.ts'
 import { sameShape, show } from './shape.ts'
@@ -116,7 +117,7 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
       const step = (): (Tensor | undefined)[] => {
         met = []
         const seen: Set<Tensor> = new Set([g])
-        return node.backward(g, wanted, context).map((result, i) => {
+        return inPrecision(node.precision, () => node.backward(g, wanted, context)).map((result, i) => {
           if (result === undefined || wanted[i] !== true) return undefined
           // A gradient handed through unchanged (as by add) needs a handle of its own for every edge.
           if (!seen.has(result)) {
@@ -294,6 +295,7 @@ export function isRecomputing(): boolean {
 class CheckpointNode implements GradNode {
   readonly id: number
   readonly name = 'checkpoint'
+  readonly precision: Precision | undefined = scopedPrecision()
   readonly edges: readonly (GradNode | Leaf | undefined)[]
   readonly #fn: (...inputs: Tensor[]) => Tensor
   readonly #draws: DrawRecorder

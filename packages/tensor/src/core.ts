@@ -5,6 +5,7 @@
 import type { Backend, Buffer } from './backends/backend.ts'
 import { type DType, isFloat } from './dtype.ts'
 import { ArgumentError, DisposedError, DTypeError, GradientError } from './errors.ts'
+import type { Precision } from './precision.ts'
 import { enter, leave, lift, type ScopeMember } from './scope.ts'
 import { type Shape, sameShape, show, sizeOf } from './shape.ts'
 import type { Tensor } from './tensor.ts'
@@ -39,6 +40,8 @@ export interface GradNode {
   readonly id: number
   /** Op name, for messages. */
   readonly name: string
+  /** Under which it was computed, and its gradient will be; undefined where that was left to the backend. */
+  readonly precision: Precision | undefined
   /** By input: the node that made it, the leaf that collects its gradient, or undefined where none is wanted. */
   readonly edges: readonly (GradNode | Leaf | undefined)[]
   /** Gradients by the inputs, given the gradient of the output; only those by edges in `wanted` are used. */

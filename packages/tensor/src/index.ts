@@ -23,6 +23,7 @@ export type {
   Windows,
 } from './backends/backend.ts'
 export { reference } from './backends/reference/reference.ts'
+export { disableTurbo, enableTurbo, type Turbo, type TurboRefusal } from './backends/wasm/turbo.ts'
 export { getPrecision, getThreads, setPrecision, setThreads, wasm } from './backends/wasm/wasm.ts'
 export type { GradNode } from './core.ts'
 export {
@@ -174,6 +175,7 @@ export { flatten, fromPixelRows, permute, pixelRows, reshape, squeeze, transpose
 export { cat, chunk, flip, narrow, pad, type Range, select, slice, split, stack } from './ops/slice.ts'
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts'
 export { update } from './ops/update.ts'
+export { checkPrecision, type Precision, withPrecision } from './precision.ts'
 export { defaultGenerator, Generator, type GeneratorState, manualSeed, seeded } from './random.ts'
 export { tidy } from './scope.ts'
 export { checkInteger, checkNumber, type Padding, type Pair, pair, type Shape } from './shape.ts'

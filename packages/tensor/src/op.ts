@@ -9,6 +9,7 @@ import { type GradNode, type Leaf, nodeNumber, Storage, TensorCore, type WalkCon
 import { type DType, isFloat } from './dtype.ts'
 import { ArgumentError, BackendError, DisposedError, DTypeError, GradientError } from './errors.ts'
 import { isGradEnabled } from './grad-mode.ts'
+import { type Precision, scopedPrecision } from './precision.ts'
 import type { Shape } from './shape.ts'
 import type { Tensor } from './tensor.ts'
 import { watcher } from './watch.ts'
@@ -153,6 +154,7 @@ function record<A>(op: Op<A>, inputs: Inputs, attrs: A, output: Tensor, extra: r
 /** The graph step of an op. */
 class OpNode<A> implements GradNode {
   readonly id: number
+  readonly precision: Precision | undefined = scopedPrecision()
   readonly edges: readonly (GradNode | Leaf | undefined)[]
   readonly #op: Op<A>
   readonly #attrs: A

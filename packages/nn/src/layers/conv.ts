@@ -3,10 +3,12 @@ import {
   ArgumentError,
   type Conv2dOptions as ConvOptions,
   checkInteger,
+  checkPrecision,
   conv2d,
   convTranspose2d,
   type Padding,
   type Pair,
+  type Precision,
   pair,
   type Tensor,
   zeros,
@@ -38,6 +40,8 @@ export class Conv2d extends Module {
   readonly padding: Padding
   readonly dilation: readonly [number, number]
   readonly groups: number
+  /** Of this layer and its gradients; undefined: whatever holds when it is called. */
+  readonly precision: Precision | undefined
   /** (outChannels, inChannels / groups, kernel height, kernel width) */
   weight: Tensor
   /** (outChannels) */
@@ -52,6 +56,7 @@ export class Conv2d extends Module {
     this.padding = checkPadding('Conv2d', options.padding ?? 0)
     this.dilation = pair('Conv2d', 'dilation', options.dilation ?? 1, 1)
     this.groups = checkGroups('Conv2d', options.groups ?? 1, inChannels, outChannels)
+    this.precision = options.precision && checkPrecision('Conv2d', options.precision)
     const bias = checkFlag('Conv2d', 'bias', options.bias ?? true)
     this.weight = parameter(zeros([outChannels, inChannels / this.groups, ...this.kernel]))
     this.bias = bias ? parameter(zeros([outChannels])) : undefined
@@ -69,6 +74,7 @@ export class Conv2d extends Module {
       ...differing({ stride: [this.stride, 1], padding: [this.padding, 0], dilation: [this.dilation, 1] }),
       ...(this.groups === 1 ? [] : [`groups: ${this.groups}`]),
       ...(this.bias === undefined ? ['bias: false'] : []),
+      ...(this.precision === undefined ? [] : [`precision: ${this.precision}`]),
     ].join(', ')
   }
 }

@@ -9,6 +9,7 @@
 import type { ConvSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { apply, checkDType, checkFloat, checkTensors, type Op } from '../op.ts'
+import { checkPrecision, inPrecision, type Precision } from '../precision.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, convSpec, type Padding, type Pair, pair, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -24,6 +25,8 @@ export interface Conv2dOptions {
   readonly dilation?: Pair
   /** Groups of channels that are convolved apart; the number of input channels for depthwise. Default 1. */
   readonly groups?: number
+  /** Of this call and its gradients. Default: that of `withPrecision` or `setPrecision`. */
+  readonly precision?: Precision | undefined
 }
 
 const xShape = (s: ConvSpec): number[] => [s.batch, s.inChannels, s.inHeight, s.inWidth]
@@ -92,13 +95,14 @@ const weightGradOp: Op<ConvSpec> = {
  * 2-D convolution (cross-correlation, as everywhere in deep learning): x (N, C, H, W), weight (O, C / groups, kh, kw),
  * bias (O) to (N, O, H', W') with H' = floor((H + padding - dilation (kh - 1) - 1) / stride) + 1.
  *
- * @throws ShapeError where channels, groups or sizes do not fit.
+ * @throws ShapeError where channels, groups or sizes do not fit, ArgumentError for an unknown precision.
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
   checkTensors('conv2d', { x, weight })
-  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, precision } = options
   const spec = convSpec('conv2d', x.shape, weight.shape, { stride, padding, dilation, groups })
-  return apply(convOp, [x, weight, bias], spec)
+  if (precision === undefined) return apply(convOp, [x, weight, bias], spec)
+  return inPrecision(checkPrecision('conv2d', precision), () => apply(convOp, [x, weight, bias], spec))
 }
 
 export interface ConvTranspose2dOptions {

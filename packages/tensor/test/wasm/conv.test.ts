@@ -3,7 +3,7 @@ import type { ConvSpec } from '../../src/backends/backend.ts'
 import { convForward, convInputGrad, convWeightGrad } from '../../src/backends/reference/conv.ts'
 import type { WasmBuffer } from '../../src/backends/wasm/engine.ts'
 import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
-import { chosenTiles, tileCandidates, tileShape } from '../../src/backends/wasm/kernels/tile.ts'
+import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile.ts'
 import { suitsWinograd } from '../../src/backends/wasm/kernels/winograd.ts'
 import { getPrecision, setPrecision } from '../../src/backends/wasm/wasm.ts'
 import { Generator } from '../../src/random.ts'
@@ -240,7 +240,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
     const chosen = tileShape(host.engine)
     const specs = [square(2, 9, 21, 26, 3), square(3, 12, 16, 20, 3), square(2, 6, 22, 30, 1)]
     for (const spec of specs) {
-      const results = tileCandidates.map((shape) => {
+      const results = [...tileCandidates, ...turboCandidates].map((shape) => {
         chosenTiles.set(host.engine, shape)
         check(new Generator(5), spec, [5e-5, 1e-4])
         const random = new Generator(6)

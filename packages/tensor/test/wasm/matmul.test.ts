@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { MatmulSpec } from '../../src/backends/backend.ts'
 import { matmul as reference } from '../../src/backends/reference/matmul.ts'
 import { matmulKernels } from '../../src/backends/wasm/kernels/matmul.ts'
-import { chosenTiles, tileCandidates, tileShape } from '../../src/backends/wasm/kernels/tile.ts'
+import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile.ts'
 import { Generator } from '../../src/random.ts'
 import { between, expectClose, forSeeds, normals } from '../numbers.ts'
 import { GuardedEngine } from './guards.ts'
@@ -60,7 +60,7 @@ describe('matmul', () => {
 
   it('equals the reference with every tile that an engine may choose', () => {
     const chosen = tileShape(host.engine)
-    for (const shape of tileCandidates) {
+    for (const shape of [...tileCandidates, ...turboCandidates]) {
       chosenTiles.set(host.engine, shape)
       forSeeds(40, (random) => {
         check(random, randomSpec(random, between(random, 9, 40), between(random, 1, 50), between(random, 1, 600)))

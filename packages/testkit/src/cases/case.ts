@@ -12,6 +12,7 @@ type Makers =
   | 'arange'
   | 'checkpoint'
   | 'enableGrad'
+  | 'withPrecision'
   | 'fromChannelsLast'
   | 'full'
   | 'grad'

@@ -5,6 +5,7 @@
  */
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
 import { BackendError } from '../../errors.ts'
+import type { Precision } from '../../precision.ts'
 import type { Backend, Buffer } from '../backend.ts'
 import { Engine, type Kernel } from '../wasm/engine.ts'
 import { chosenTiles, tileCandidates } from '../wasm/kernels/tile.ts'
@@ -34,7 +35,7 @@ export interface WasmPlanOptions {
   /** Threads that workspace is planned for. Default: what `getThreads()` gives. */
   readonly threads?: number
   /** As of `setPrecision`. Default: what `getPrecision()` gives. */
-  readonly precision?: 'fast' | 'strict'
+  readonly precision?: Precision
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
 import { BackendError, DisposedError } from '../../errors.ts'
+import { type Precision, scopedPrecision } from '../../precision.ts'
 import type { Backend, BackendMemory, Buffer } from '../backend.ts'
 import { f32x4, ModuleBuilder } from './asm.ts'
 import { type Block, Heap, type HeapOptions } from './memory.ts'
@@ -70,7 +71,7 @@ export interface Kernel {
   readonly key: string
   readonly run: (...args: number[]) => number | undefined
   /** The module, from which other threads compile their own instance. */
-  readonly code: Uint8Array
+  readonly code: Uint8Array<ArrayBuffer>
 }
 
 /** What may be chosen about an engine. */
@@ -93,16 +94,16 @@ function hasRelaxedSimd(): boolean {
 
 /** Everything is made when it is first asked for: an engine that is never used reserves no memory. */
 export class Engine {
-  /**
-   * `fast` allows algorithms that change the last digits: Winograd convolution, about 1e-5 of the largest value. `strict`
-   * also sums in short parts, which rounds less.
-   */
-  precision: 'fast' | 'strict' = 'fast'
+  /** Whether pairs of vectors become vectors of twice the width, see `turbo.ts`. */
+  turbo = false
   readonly #options: EngineOptions
+  #precision: Precision = 'fast'
   #heap: Heap | undefined
   #pool: Pool | undefined
   #fma: boolean | undefined
-  readonly #kernels = new Map<string, Kernel>()
+  readonly #kernels = new Map<string, Writable<Kernel>>()
+  /** How often all kernels were compiled anew. */
+  #edition = 0
   #bytes = 0
   #buffers = 0
   #peak = 0
@@ -117,6 +118,15 @@ export class Engine {
 
   constructor(options: EngineOptions = {}) {
     this.#options = options
+  }
+
+  /** What holds now: that of the surrounding `withPrecision`, or the one that was set. */
+  get precision(): Precision {
+    return scopedPrecision() ?? this.#precision
+  }
+
+  set precision(precision: Precision) {
+    this.#precision = precision
   }
 
   get heap(): Heap {
@@ -294,18 +304,37 @@ export class Engine {
     if (known) return known
     const m = new ModuleBuilder()
     build(m)
-    let code: Uint8Array<ArrayBuffer>
-    let instance: WebAssembly.Instance
     try {
-      code = m.encode({ initial: 1, maximum: 65536, shared: this.heap.shared })
-      instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory: this.heap.memory } })
+      const code = m.encode({ initial: 1, maximum: 65536, shared: this.heap.shared })
+      const kernel = { id: this.#kernels.size, key, ...this.#compile(code) }
+      this.#kernels.set(key, kernel)
+      return kernel
     } catch (cause) {
       throw new BackendError(`wasm: kernel ${key} does not compile: ${message(cause)}`, { cause })
     }
-    const run = instance.exports.run as Kernel['run']
-    const kernel: Kernel = { id: this.#kernels.size, key, run, code }
-    this.#kernels.set(key, kernel)
-    return kernel
+  }
+
+  #compile(source: Uint8Array<ArrayBuffer>): Pick<Kernel, 'run' | 'code'> {
+    let code = source
+    if (this.#edition > 0) {
+      // A section without a meaning: hosts keep the code of modules whose bytes they know.
+      code = new Uint8Array(source.length + 5)
+      code.set(source)
+      code.set([0, 3, 0, this.#edition & 255, (this.#edition >> 8) & 255], source.length)
+    }
+    const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory: this.heap.memory } })
+    return { run: instance.exports.run as Kernel['run'], code }
+  }
+
+  /** Compiles all kernels anew, on all threads, since the host's compiler has been told to do it differently. */
+  recompile(): void {
+    const last = this.#edition > 0 ? 5 : 0
+    this.#edition++
+    this.#pool?.forget()
+    for (const kernel of this.#kernels.values()) {
+      Object.assign(kernel, this.#compile(kernel.code.slice(0, kernel.code.length - last)))
+    }
+    while (this.#dropDerived());
   }
 
   /** Calls a kernel on this thread. */
@@ -333,6 +362,8 @@ export class Engine {
     }
   }
 }
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 function failure(kernel: Kernel, cause: unknown): BackendError {
   if (cause instanceof BackendError) return cause

@@ -124,6 +124,17 @@ export class Pool {
     this.#crew = null
   }
 
+  /** Lets all threads leave, and what they know of kernels; the next job that is worth it starts others. */
+  forget(): void {
+    this.#crew?.dismiss()
+    this.#crew = null
+    this.#code.forEach((block) => {
+      this.#heap.free(block)
+    })
+    this.#code.length = 0
+    this.#times.clear()
+  }
+
   /**
    * Runs `kernel` over [0, units), work for `parts` parts, on several threads if that is worth it. False: there is
    * only one thread, and nothing was done.

@@ -5,7 +5,7 @@
  * Every family of kernels is a function of the engine that gives the methods it speeds up; methods that no family
  * gives, and dtypes other than float32, run the plain loops of the reference backend on the same memory.
  */
-import { ArgumentError } from '../../errors.ts'
+import { checkPrecision, type Precision } from '../../precision.ts'
 import type { Backend } from '../backend.ts'
 import { loops } from '../reference/loops.ts'
 import { copies } from './copy.ts'
@@ -73,18 +73,14 @@ export function getThreads(): number {
 }
 
 /**
- * Chooses how convolutions of the wasm backend are computed: `fast` (the default) allows Winograd's algorithm for 3 x 3
- * kernels, which is two to three times as fast and differs from the plain sum by about 1e-5 of the largest output;
- * `strict` never uses it, and sums in short parts, which rounds less.
+ * Chooses how products of the wasm backend are computed, convolutions among them: `fast` (the default) or `strict`, see
+ * `Precision`. `withPrecision` does it for what runs inside a function, and `conv2d` for one call.
  */
-export function setPrecision(precision: 'fast' | 'strict'): void {
-  if (precision !== 'fast' && precision !== 'strict') {
-    throw new ArgumentError(`setPrecision: precision expects 'fast' or 'strict', got '${precision}'`)
-  }
-  engine.precision = precision
+export function setPrecision(precision: Precision): void {
+  engine.precision = checkPrecision('setPrecision', precision)
 }
 
-/** What `setPrecision` has chosen. */
-export function getPrecision(): 'fast' | 'strict' {
+/** The precision that holds now: that of the surrounding `withPrecision`, or what `setPrecision` has chosen. */
+export function getPrecision(): Precision {
   return engine.precision
 }

@@ -29,9 +29,10 @@ const stripBytes = 131072
 export function tileFor(engine: Engine, n: number, m = 0): TileShape {
   if (n <= 4) return { rows: 7, columns: 4 }
   const shape = tileShape(engine)
-  const small = { rows: 4, columns: 8 }
+  // The small one is slower, and with one wide vector per row much slower.
+  const [small, share] = engine.turbo ? [{ rows: 6, columns: 8 }, 0.7] : [{ rows: 4, columns: 8 }, 0.95]
   const area = ({ rows, columns }: TileShape) => roundUp(m || 1000, rows) * roundUp(n, columns)
-  return area(small) < 0.95 * area(shape) ? small : shape
+  return area(small) < share * area(shape) ? small : shape
 }
 
 /**
