@@ -3,6 +3,9 @@ import { Argument, type Command, Option } from 'commander'
 import { byteCount, imageShape, integer, threads } from './arguments.ts'
 import type { Context } from './context.ts'
 
+/** What shares are of, as the profile package calls it. */
+type Convention = 'macs' | 'flops'
+
 /** What an estimate of memory is made for. */
 interface TrainingWishes {
   batch?: number
@@ -14,6 +17,7 @@ interface TrainingWishes {
 export interface SummaryOptions extends TrainingWishes {
   input?: readonly [number, number, number]
   depth: number
+  count: Convention
   json?: boolean
   html?: string
 }
@@ -30,6 +34,7 @@ export interface BenchOptions {
   runs?: number
   seconds: number
   train?: boolean
+  optimizer: string
   threads?: number
   trace?: string
   html?: string
@@ -70,6 +75,11 @@ export function addSummary(program: Command, context: Context): void {
     .addOption(ema())
     .addOption(new Option('--budget <bytes>', 'also find the largest batch that fits, as in 8GiB').argParser(byteCount))
     .option('--depth <n>', 'levels of modules', integer(0), 2)
+    .addOption(
+      new Option('--count <what>', 'what shares are of: multiply-accumulates of convolutions and linear layers, or all')
+        .choices(['macs', 'flops'])
+        .default('macs'),
+    )
     .option('--html <file>', 'write a page with the tree, the diagram and the memory')
     .option('--json', 'print JSON')
     .addHelpText(
@@ -130,7 +140,8 @@ export function addBench(program: Command, context: Context): void {
     .option('--batch <n>', 'inputs at once', integer(1), 1)
     .option('--runs <n>', 'runs to measure (default: as many as fit in --seconds, at least 5)', integer(1))
     .option('--seconds <n>', 'time to measure for', integer(1), 5)
-    .option('--train', 'measure training steps: forward, backward and SGD')
+    .option('--train', 'measure training steps: forward, backward and an update of the weights')
+    .addOption(optimizer().default('sgd'))
     .addOption(threads())
     .option('--trace <file>', "write one run in Chrome's trace format")
     .option('--html <file>', 'write a page with the time of every module')
@@ -140,7 +151,7 @@ export function addBench(program: Command, context: Context): void {
       `
 Examples:
   $ convnets bench resnet50
-  $ convnets bench resnet18 --batch 16 --train --threads 4
+  $ convnets bench resnet18 --batch 16 --train --optimizer adam --threads 4
   $ convnets bench densenet121 --trace trace.json`,
     )
     .action(async (name: string, options: BenchOptions) => {

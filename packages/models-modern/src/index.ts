@@ -114,6 +114,7 @@ export {
 } from './squeezenet.ts'
 export {
   efficientnet_b8,
+  efficientnet_l2,
   TimmEfficientNet,
   type TimmEfficientNetConfig,
   type TimmEfficientNetOptions,

@@ -56,6 +56,7 @@ import { shufflenet_v2_x1_0 } from './shufflenet.ts'
 import { squeezenet1_0, squeezenet1_1 } from './squeezenet.ts'
 import {
   efficientnet_b8,
+  efficientnet_l2,
   tf_efficientnet_b0,
   tf_efficientnet_b1,
   tf_efficientnet_b2,
@@ -127,6 +128,7 @@ export const modern: readonly ModelEntry[] = [
   efficientnet_b6,
   efficientnet_b7,
   efficientnet_b8,
+  efficientnet_l2,
   efficientnet_v2_s,
   efficientnet_v2_m,
   tf_efficientnet_b0,

@@ -283,9 +283,9 @@ function tf(name: keyof typeof tensorflow): Entry {
   return entry(name, tensorflow[name], { padding: 'same', eps: 1e-3 })
 }
 
-/** timm's B8 with PyTorch's padding and batch norm, of which there are no weights. */
-function b8(): Entry {
-  return entry('efficientnet_b8', { scale: 'b8', params: 87_413_142, macs: 62_597_461_568, weights: {} }, {})
+/** timm's B8 and L2 with PyTorch's padding and batch norm, of which there are no weights. */
+function untrained(name: 'b8' | 'l2'): Entry {
+  return entry(`efficientnet_${name}`, { ...tensorflow[`tf_efficientnet_${name}`], weights: {} }, {})
 }
 
 /** EfficientNet-B0 of TensorFlow: 5.3 million parameters, 0.39 GMACs, ImageNet top-1 76.5 % (Noisy Student 78.7 %). */
@@ -309,4 +309,6 @@ export const tf_efficientnet_b8: Entry = /* @__PURE__ */ tf('tf_efficientnet_b8'
 /** EfficientNet-L2 of TensorFlow: 480 million parameters, 476 GMACs, ImageNet top-1 88.4 % by Noisy Student. */
 export const tf_efficientnet_l2: Entry = /* @__PURE__ */ tf('tf_efficientnet_l2')
 /** EfficientNet-B8 with PyTorch's padding: 87.4 million parameters, 62.6 GMACs; no weights are published. */
-export const efficientnet_b8: Entry = /* @__PURE__ */ b8()
+export const efficientnet_b8: Entry = /* @__PURE__ */ untrained('b8')
+/** EfficientNet-L2 with PyTorch's padding: 480 million parameters, 476 GMACs; no weights are published. */
+export const efficientnet_l2: Entry = /* @__PURE__ */ untrained('l2')

@@ -1,10 +1,13 @@
 /**
  * What an op costs, from its shapes alone.
  *
- * Multiply-accumulates (MACs) are those of convolutions, linear layers and matrix products, without biases: the convention of
- * torchvision and fvcore, and of the papers of ResNet and EfficientNet, which call them FLOPs. Floating-point operations
- * (FLOPs) are everything: every product, sum, comparison, division, root and exponential counts one. One MAC is two FLOPs,
- * except that a dot product of n numbers has only n - 1 sums: 2 n - 1. A bias adds the missing one.
+ * Multiply-accumulates (MACs) are those of convolutions, linear layers and matrix products, without biases: what torchvision
+ * publishes, what fvcore counts for these ops, and what the papers of ResNet (He et al. 2015, table 1) and EfficientNet (Tan and
+ * Le 2019, table 2) call FLOPs. Floating-point operations (FLOPs) are everything: every product, sum, comparison, division, root
+ * and exponential counts one. One MAC is two FLOPs, except that a dot product of n numbers has only n - 1 sums: 2 n - 1, as
+ * Molchanov et al. 2017, "Pruning convolutional neural networks for resource efficient inference", appendix A.1, count linear
+ * layers. A bias adds the missing one, as there for convolutions: 2 h w (n_in k^2 + 1) n_out, less the sum that a dot product
+ * saves.
  */
 import { type ConvSpec, dtypes, type InterpolateSpec, type OpCall, type PoolSpec, type Tensor } from '@convnets/tensor'
 
@@ -21,17 +24,26 @@ export interface Cost {
 }
 
 type Work = Pick<Cost, 'macs' | 'flops'>
+
+/** What stands for the arithmetic of a module where one number must: `macs` of convolutions and linear layers, or all `flops`. */
+export type Convention = keyof Work
 type Count = (call: OpCall) => Work
 
 const sizeOf = (x: Tensor | undefined): number => x?.size ?? 0
 const flops = (count: number): Work => ({ macs: 0, flops: count })
 
-/** `outputs` dot products of `length` numbers, each with a bias or not. */
+/**
+ * `outputs` dot products of `length` numbers, each with a bias or not. Fully connected layers have n_in n_out + n_out parameters
+ * and n_in n_out MACs.
+ */
 function dots(outputs: number, length: number, bias: boolean): Work {
   return { macs: outputs * length, flops: outputs * Math.max(0, 2 * length - (bias ? 0 : 1)) }
 }
 
-/** MACs of a convolution: kh kw (n_in / groups) for each of n_out h w outputs. Its gradients have as many. */
+/**
+ * MACs of a convolution: k_h k_w (n_in / groups) n_out, which is the number of its weights, for each of h w outputs. Its
+ * gradients by the input and by the weights have as many.
+ */
 function convolution(attrs: unknown): number {
   const s = attrs as ConvSpec
   const outputs = s.batch * s.outHeight * s.outWidth * s.outChannels

@@ -1,7 +1,7 @@
 /** A network as a picture: its parts in order, as wide as their maps are large, with shapes. */
 import { escapeText, n, pictureStyle, textWidth } from './markup.ts'
 import type { Profile } from './profile.ts'
-import { percent, shapeText, short, shorten } from './table.ts'
+import { arithmetic, percent, shapeText, short, shorten } from './table.ts'
 import type { ProfileNode } from './tree.ts'
 
 /** How a network is drawn. */
@@ -13,7 +13,7 @@ export interface DiagramOptions {
 }
 
 /** The parts to show: the model's children, the costliest containers opened as long as there is room. */
-function partsOf(root: ProfileNode, limit: number): ProfileNode[] {
+function partsOf({ root, convention }: Profile, limit: number): ProfileNode[] {
   const called = (node: ProfileNode): ProfileNode[] => node.children.filter(({ calls }) => calls > 0)
   let parts = called(root)
   if (parts.length === 0) return [root]
@@ -22,7 +22,7 @@ function partsOf(root: ProfileNode, limit: number): ProfileNode[] {
     const fits = parts
       .filter((part) => plain.has(part.type) && called(part).length > 0)
       .filter((part) => parts.length - 1 + called(part).length <= limit)
-      .sort((a, b) => b.cost.macs - a.cost.macs)
+      .sort((a, b) => b.cost[convention] - a.cost[convention])
     const [next] = fits
     if (next === undefined) return parts
     parts = parts.flatMap((part) => (part === next ? called(part) : [part]))
@@ -31,12 +31,12 @@ function partsOf(root: ProfileNode, limit: number): ProfileNode[] {
 
 /**
  * Draws a network as an SVG that stands alone: its parts from top to bottom, each as wide as its maps are large (square root of
- * the cells, so that a halved resolution is half as wide), with the shape that it gives and its share of the MACs. Follows the
- * reader's choice of light or dark.
+ * the cells, so that a halved resolution is half as wide), with the shape that it gives and its share of the arithmetic. Follows
+ * the reader's choice of light or dark.
  */
 export function diagram(profile: Profile, options: DiagramOptions = {}): string {
   const { parts: limit = 24, width = 720 } = options
-  const parts = partsOf(profile.root, Math.max(1, limit))
+  const parts = partsOf(profile, Math.max(1, limit))
   const [rowHeight, gap, top] = [30, 10, 56]
   const side = (shape: readonly number[] | undefined): number =>
     shape === undefined || shape.length < 4 ? 1 : Math.sqrt((shape[2] as number) * (shape[3] as number))
@@ -47,7 +47,7 @@ export function diagram(profile: Profile, options: DiagramOptions = {}): string 
       label: part.path === '' ? part.type : part.path,
       note: part.path === '' ? '' : part.type,
       shape: part.outputShape,
-      share: profile.macs > 0 ? part.cost.macs / profile.macs : 0,
+      share: profile.share(part),
       hue: part.cost.macs > 0 ? 0 : 5,
     })),
   ]
@@ -67,7 +67,7 @@ export function diagram(profile: Profile, options: DiagramOptions = {}): string 
     const arrow =
       i === 0 ? '' : `<path class="arrow" d="M${n(middle)} ${n(y - gap)}v${n(gap - 1)}" marker-end="url(#tip)"/>`
     const shareText = share === undefined ? '' : percent(share)
-    return `<g><title>${escapeText(`${label} ${note} ${shapeText(shape)} ${shareText}`)}</title>${arrow}<rect x="${n(middle - w / 2)}" y="${n(y)}" width="${n(w)}" height="${rowHeight}" rx="5" fill="var(--c${hue})" fill-opacity="${n(0.3 + 0.7 * Math.min(1, 2 * (share ?? 0)))}" stroke="var(--c${hue})"/><text x="${n(left - 16)}" y="${n(y + 13)}" text-anchor="end" font-size="12.5">${escapeText(fit(label, left - 24, 12.5))}</text><text class="soft" x="${n(left - 16)}" y="${n(y + 26)}" text-anchor="end" font-size="10.5">${escapeText(fit(note, left - 24, 10.5))}</text><text x="${n(right + 12)}" y="${n(y + 13)}" font-size="12.5" class="mono">${escapeText(shapeText(shape))}</text><text class="soft" x="${n(right + 12)}" y="${n(y + 26)}" font-size="10.5">${shareText === '' ? '' : `${shareText} of MACs`}</text></g>`
+    return `<g><title>${escapeText(`${label} ${note} ${shapeText(shape)} ${shareText}`)}</title>${arrow}<rect x="${n(middle - w / 2)}" y="${n(y)}" width="${n(w)}" height="${rowHeight}" rx="5" fill="var(--c${hue})" fill-opacity="${n(0.3 + 0.7 * Math.min(1, 2 * (share ?? 0)))}" stroke="var(--c${hue})"/><text x="${n(left - 16)}" y="${n(y + 13)}" text-anchor="end" font-size="12.5">${escapeText(fit(label, left - 24, 12.5))}</text><text class="soft" x="${n(left - 16)}" y="${n(y + 26)}" text-anchor="end" font-size="10.5">${escapeText(fit(note, left - 24, 10.5))}</text><text x="${n(right + 12)}" y="${n(y + 13)}" font-size="12.5" class="mono">${escapeText(shapeText(shape))}</text><text class="soft" x="${n(right + 12)}" y="${n(y + 26)}" font-size="10.5">${shareText === '' ? '' : `${shareText} of ${arithmetic[profile.convention]}`}</text></g>`
   })
   const title = `${profile.name}: ${short(profile.parameters)} parameters, ${short(profile.macs)} MACs`
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${n(height)}" width="${width}" height="${n(height)}" role="img" aria-label="${escapeText(title)}">${pictureStyle('.mono{font-variant-numeric:tabular-nums}.arrow{stroke:var(--soft);stroke-width:1.2;fill:none}')}<defs><marker id="tip" viewBox="0 0 6 6" refX="5" refY="3" markerWidth="6" markerHeight="6" orient="auto"><path d="M0 0L6 3L0 6z" fill="var(--soft)"/></marker></defs><rect width="100%" height="100%" fill="var(--paper)"/><text x="24" y="32" font-size="16" font-weight="600">${escapeText(fit(title, width - 48, 16))}</text>${drawn.join('')}</svg>`

@@ -1,7 +1,7 @@
 /** What a network costs, before it is run; and where the time goes when it runs. */
 export { type Bubble, type BubbleChartOptions, bubbleChart, bubblesOf, type ModelRow } from './bubbles.ts'
 export type { ChromeEvent, ChromeTrace } from './chrome.ts'
-export { type Cost, costOf } from './cost.ts'
+export { type Convention, type Cost, costOf } from './cost.ts'
 export { type DiagramOptions, diagram } from './diagram.ts'
 export {
   type BudgetOptions,
@@ -12,7 +12,13 @@ export {
   type TrainingOptions,
   trainingMemory,
 } from './memory.ts'
-export { type AnyOptimizer, type OptimizerChoice, type OptimizerName, optimizerNames } from './optimizers.ts'
+export {
+  type AnyOptimizer,
+  type OptimizerChoice,
+  type OptimizerName,
+  optimizerNames,
+  optimizerOf,
+} from './optimizers.ts'
 export { measurePeak, type Peak, type PeakOptions } from './peak.ts'
 export { Profile, type ProfileFacts, type ProfileOptions, profile } from './profile.ts'
 export { type ReportOptions, report } from './report.ts'

@@ -69,7 +69,10 @@ export interface TrainingMemory {
   readonly derived: number
   /** Scratch memory of the kernel that needs most. */
   readonly workspace: number
-  /** The most that is in use at one time, all of the above and gradients on their way. Less than their sum: saved activations go as gradients come. */
+  /**
+   * The most that is in use at one time. Not the sum of the above: saved activations go as gradients come, and beside them are
+   * the gradients of activations that are on their way.
+   */
   readonly peak: number
   /** What is taken from the system to serve that, gaps between blocks included. */
   readonly reserved: number

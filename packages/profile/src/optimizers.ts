@@ -37,7 +37,7 @@ const makers: Readonly<Record<OptimizerName, (p: Parameters) => AnyOptimizer>> =
   adagrad: (p: Parameters) => new Adagrad(p),
 }
 
-/** Names of optimizers that estimates know. */
+/** Names of optimizers that are made by name. */
 export const optimizerNames: readonly OptimizerName[] = Object.keys(makers) as OptimizerName[]
 
 /**
@@ -45,6 +45,16 @@ export const optimizerNames: readonly OptimizerName[] = Object.keys(makers) as O
  * parameters.
  */
 export type OptimizerChoice = OptimizerName | AnyOptimizer | ((parameters: readonly Tensor[]) => AnyOptimizer)
+
+/**
+ * The optimizer called `name` with its usual options, for `parameters`.
+ *
+ * @throws ArgumentError for a name that is not one of `optimizerNames`.
+ */
+export function optimizerOf(name: OptimizerName, parameters: readonly Tensor[]): AnyOptimizer {
+  if (Object.hasOwn(makers, String(name))) return makers[name](parameters as never)
+  throw new ArgumentError(`optimizerOf: name expects ${optimizerNames.join(', ')}, got ${String(name)}`)
+}
 
 /** The optimizer of a choice for stand-ins of a model's parameters. */
 export function optimizerFor(
@@ -61,10 +71,8 @@ export function optimizerFor(
       throw new ArgumentError(`${op}: optimizer expects one of this model's parameters, got ${parameter.describe()}`)
     }) as AnyOptimizer
   }
-  if (!Object.hasOwn(makers, String(choice))) {
-    throw new ArgumentError(
-      `${op}: optimizer expects ${optimizerNames.join(', ')}, an optimizer or a function, got ${String(choice)}`,
-    )
-  }
-  return makers[choice as OptimizerName](parameters as never)
+  if (Object.hasOwn(makers, String(choice))) return optimizerOf(choice as OptimizerName, parameters)
+  throw new ArgumentError(
+    `${op}: optimizer expects ${optimizerNames.join(', ')}, an optimizer or a function, got ${String(choice)}`,
+  )
 }

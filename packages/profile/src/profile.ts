@@ -2,7 +2,7 @@
 import type { Module } from '@convnets/nn'
 import { ArgumentError, type DType, noGrad, type OpCall, type Shape, tidy, watchOps } from '@convnets/tensor'
 import { shapeOnly } from '@convnets/tensor/shape-only'
-import { costOf, plus } from './cost.ts'
+import { type Convention, costOf, plus } from './cost.ts'
 import { checkBatch, checkInput, dtypeOf, explaining, outlineOf } from './input.ts'
 import { inMode, nameOf, tensorsIn, visiting } from './instrument.ts'
 import {
@@ -24,13 +24,28 @@ export interface ProfileOptions {
   readonly batch?: number
   /** Profiles the training mode, auxiliary heads and batch statistics included. Default false: evaluation mode. */
   readonly training?: boolean
+  /**
+   * What shares are of in tables and pictures: `macs`, the multiply-accumulates of convolutions and linear layers, as torchvision
+   * and fvcore count, or `flops`, the floating-point operations of everything. Both are always counted. Default `macs`.
+   */
+  readonly convention?: Convention
 }
 
 /** All numbers of a profile as plain data. */
 export type ProfileFacts = Readonly<
   Pick<
     Profile,
-    'name' | 'input' | 'batch' | 'dtype' | 'parameters' | 'trainable' | 'macs' | 'flops' | 'activations' | 'root'
+    | 'name'
+    | 'input'
+    | 'batch'
+    | 'dtype'
+    | 'convention'
+    | 'parameters'
+    | 'trainable'
+    | 'macs'
+    | 'flops'
+    | 'activations'
+    | 'root'
   >
 >
 
@@ -44,16 +59,23 @@ export class Profile {
   readonly batch: number
   readonly dtype: DType
   readonly training: boolean
+  /** What `share` is of. */
+  readonly convention: Convention
   /** The model and all modules inside. */
   readonly root: ProfileNode
 
-  constructor(model: Module, input: Shape, { batch = 1, training = false }: ProfileOptions = {}) {
+  constructor(model: Module, input: Shape, options: ProfileOptions = {}) {
+    const { batch = 1, training = false, convention = 'macs' } = options
     this.#model = model
     this.name = model.constructor.name
     this.input = [...checkInput('profile', input)]
     this.batch = checkBatch('profile', batch)
     this.dtype = dtypeOf(model)
     this.training = training
+    if (convention !== 'macs' && convention !== 'flops') {
+      throw new ArgumentError(`profile: convention expects macs or flops, got ${String(convention)}`)
+    }
+    this.convention = convention
     const nodes = drafts(model)
     const open: Draft[] = []
     const visitor = {
@@ -115,6 +137,12 @@ export class Profile {
     return this.root.cost.activations
   }
 
+  /** Part of the model's arithmetic that a module does, by the convention that was chosen: 0 to 1. */
+  share({ cost }: ProfileNode): number {
+    const whole = this.root.cost[this.convention]
+    return whole > 0 ? cost[this.convention] / whole : 0
+  }
+
   /** The modules without modules inside, in order: a row per layer. */
   get layers(): readonly ProfileNode[] {
     const leaves = (node: ProfileNode): ProfileNode[] =>
@@ -135,7 +163,7 @@ export class Profile {
 
   /** The tree as text: a line per module. */
   table(options: TableOptions = {}): string {
-    return tableOf(this.root, options)
+    return tableOf(this, options)
   }
 
   /** Bytes that the wasm backend takes to run the model, parameters included. */
@@ -155,8 +183,8 @@ export class Profile {
 
   /** All numbers as plain data. */
   toJSON(): ProfileFacts {
-    const { name, input, batch, dtype, parameters, trainable, macs, flops, activations, root } = this
-    return { name, input, batch, dtype, parameters, trainable, macs, flops, activations, root }
+    const { name, input, batch, dtype, convention, parameters, trainable, macs, flops, activations, root } = this
+    return { name, input, batch, dtype, convention, parameters, trainable, macs, flops, activations, root }
   }
 }
 

@@ -4,7 +4,7 @@ import { escapeText, n } from './markup.ts'
 import type { TrainingMemory } from './memory.ts'
 import type { Profile } from './profile.ts'
 import { reportStyle } from './report-style.ts'
-import { percent, shapeText, short, size } from './table.ts'
+import { arithmetic, percent, shapeText, short, size } from './table.ts'
 import type { TimeRow } from './timing.ts'
 import type { Trace } from './trace.ts'
 import type { ProfileNode } from './tree.ts'
@@ -45,7 +45,7 @@ function measuresOf(profile: Profile, trace: Trace | undefined): Measure[] {
   const times = trace && timesOf(profile.root, trace)
   return [
     { title: 'parameters', hue: 1, value: (node) => node.parameters, text: short },
-    { title: 'MACs', hue: 0, value: (node) => node.cost.macs, text: short },
+    { title: arithmetic[profile.convention], hue: 0, value: ({ cost }) => cost[profile.convention], text: short },
     { title: 'results', hue: 2, value: (node) => node.cost.bytes, text: size },
     ...(times === undefined
       ? []
@@ -104,7 +104,7 @@ function memorySection(memory: Readonly<Record<string, TrainingMemory>>): string
     return `<div>${escapeText(name)}</div><div class="stack">${pieces.join('')}</div><div class="num">${size(m.peak)}</div>`
   })
   const key = used.map(([, title, hue]) => `<span><u style="background:var(--c${hue})"></u>${title}</span>`)
-  return `<h2>Memory of a training step</h2><p>Everything a step makes, and at the right what is in use at its peak, which is less: saved activations go as gradients come.</p><div class="memory">${rows.join('')}</div><div class="key">${key.join('')}</div>`
+  return `<h2>Memory of a training step</h2><p>Everything a step makes and keeps, and at the right what is in use at its peak: saved activations go as gradients come, and gradients on their way are there for a moment.</p><div class="memory">${rows.join('')}</div><div class="key">${key.join('')}</div>`
 }
 
 function timeSection(trace: Trace): string {

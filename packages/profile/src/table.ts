@@ -1,5 +1,6 @@
 /** Trees and numbers as text. */
 import { ArgumentError, checkInteger } from '@convnets/tensor'
+import type { Convention } from './cost.ts'
 import type { ProfileNode } from './tree.ts'
 
 /** How a table is laid out. */
@@ -49,19 +50,28 @@ export function shapeText(shape: readonly number[] | undefined): string {
   return shape === undefined ? '' : shape.length === 0 ? 'scalar' : shape.join('x')
 }
 
+/** Names of what is counted. */
+export const arithmetic: Readonly<Record<Convention, string>> = { macs: 'MACs', flops: 'FLOPs' }
+
+/** What a table reads of a profile. */
+interface Tabled {
+  readonly root: ProfileNode
+  share(node: ProfileNode): number
+}
+
 interface Kind {
   readonly title: string
   readonly right: boolean
   /** Columns of the highest number go first where the line is too short. */
   readonly spare: number
-  readonly text: (node: ProfileNode, root: ProfileNode) => string
+  readonly text: (node: ProfileNode, profile: Tabled) => string
 }
 
 const kinds: Readonly<Record<TableColumn, Kind>> = {
   output: { title: 'output', right: true, spare: 1, text: (node) => shapeText(node.outputShape) },
   parameters: { title: 'parameters', right: true, spare: 0, text: (node) => node.parameters.toLocaleString('en-US') },
   macs: { title: 'MACs', right: true, spare: 0, text: (node) => short(node.cost.macs) },
-  share: { title: 'share', right: true, spare: 3, text: (node, root) => percent(node.cost.macs / root.cost.macs) },
+  share: { title: 'share', right: true, spare: 3, text: (node, profile) => percent(profile.share(node)) },
   flops: { title: 'FLOPs', right: true, spare: 2, text: (node) => short(node.cost.flops) },
   activations: { title: 'activations', right: true, spare: 5, text: (node) => short(node.cost.activations) },
   bytes: { title: 'results', right: true, spare: 4, text: (node) => size(node.cost.bytes) },
@@ -95,7 +105,7 @@ function linesOf(root: ProfileNode, depth: number): Line[] {
 }
 
 /** A tree of modules as a table: a line each. */
-export function tableOf(root: ProfileNode, options: TableOptions = {}): string {
+export function tableOf(profile: Tabled, options: TableOptions = {}): string {
   const width = checkInteger('table', 'width', options.width ?? 100, 20)
   const depth =
     options.depth === undefined ? Number.POSITIVE_INFINITY : checkInteger('table', 'depth', options.depth, 0)
@@ -105,13 +115,13 @@ export function tableOf(root: ProfileNode, options: TableOptions = {}): string {
       throw new ArgumentError(`table: columns expects ${Object.keys(kinds).join(', ')}, got '${column}'`)
     }
   }
-  const lines = linesOf(root, depth)
+  const lines = linesOf(profile.root, depth)
   const names = lines.map(
     ({ node, branch }) => `${branch}${node.name === '' ? node.type : `${node.name} ${node.type}`}`,
   )
   let columns = wanted.map((column) => {
     const { title, text, spare } = kinds[column]
-    const cells = lines.map(({ node }) => text(node, root))
+    const cells = lines.map(({ node }) => text(node, profile))
     return { title, cells, spare, width: Math.max(title.length, ...cells.map((cell) => cell.length)) }
   })
   const longest = Math.max('module'.length, ...names.map((name) => name.length))

@@ -1,8 +1,7 @@
 /** `convnets bench`: how fast a network is on this machine. */
 import { writeFile } from 'node:fs/promises'
 import { headLoss } from '@convnets/blocks'
-import { SGD } from '@convnets/optim'
-import { measurePeak, profile, report, trace } from '@convnets/profile'
+import { measurePeak, type OptimizerName, optimizerOf, profile, report, trace } from '@convnets/profile'
 import {
   crossEntropy,
   defaultBackend,
@@ -41,7 +40,7 @@ export async function bench(name: string, options: BenchOptions, context: Contex
   const target = zeros([batch], { dtype: 'int32' }).keep()
   const lossOf = (output: unknown): Tensor =>
     headLoss(output as Parameters<typeof headLoss>[0], (logits) => crossEntropy(logits, target))
-  const optimizer = new SGD(model.parameters(), { lr: 1e-3 })
+  const optimizer = optimizerOf(options.optimizer as OptimizerName, model.parameters())
   const once = (): void =>
     tidy(() => {
       if (!train) {
@@ -80,6 +79,7 @@ export async function bench(name: string, options: BenchOptions, context: Contex
     input,
     batch,
     mode: train ? 'training' : 'inference',
+    ...(train && { optimizer: options.optimizer }),
     threads: getThreads(),
     runs: times.length,
     milliseconds: {
@@ -121,7 +121,10 @@ export async function bench(name: string, options: BenchOptions, context: Contex
   const ms = (value: number): string => `${value.toFixed(value < 10 ? 2 : 1)} ms`
   const { milliseconds: t } = facts
   const rows = [
-    ['mode', `${facts.mode}, batch ${batch}, ${plural(facts.threads, 'thread')}`],
+    [
+      'mode',
+      `${facts.mode}${train ? ` with ${options.optimizer}` : ''}, batch ${batch}, ${plural(facts.threads, 'thread')}`,
+    ],
     ['runs', whole(times.length)],
     ['latency, median', ms(t.p50)],
     ['latency, 90 %', ms(t.p90)],

@@ -93,6 +93,7 @@ export async function summary(name: string, options: SummaryOptions, context: Co
     profile(
       withoutNumbers(() => build(entry, input)),
       input,
+      { convention: options.count },
     ),
   )
   const training = trainingOf(p, options)
