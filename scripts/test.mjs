@@ -17,6 +17,7 @@ const checks = {
   knip: () => run('knip', ['--no-progress', '--no-config-hints']),
   tests: load('tests'),
   verify: load('verify'),
+  nodes: load('nodes'),
   build: () =>
     pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only'], { env: { TURBO_TELEMETRY_DISABLED: '1' } }),
   size: load('size'),
