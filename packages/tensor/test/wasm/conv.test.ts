@@ -3,6 +3,7 @@ import type { ConvSpec } from '../../src/backends/backend.ts'
 import { convForward, convInputGrad, convWeightGrad } from '../../src/backends/reference/conv.ts'
 import type { WasmBuffer } from '../../src/backends/wasm/engine.ts'
 import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
+import { suitsPixelwise } from '../../src/backends/wasm/kernels/small-maps.ts'
 import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile.ts'
 import { suitsWinograd } from '../../src/backends/wasm/kernels/winograd.ts'
 import { getPrecision, setPrecision } from '../../src/backends/wasm/wasm.ts'
@@ -10,6 +11,9 @@ import { Generator } from '../../src/random.ts'
 import { between, dot, expectClose, forSeeds, normals, randomConv } from '../numbers.ts'
 import { GuardedEngine } from './guards.ts'
 import { engine, expectSameBits, guarded, plain, upload } from './kernels.ts'
+
+/** Random shapes per algorithm: so many, or what `CONV_SHAPES` says for a longer run. */
+const scaled = (count: number): number => Number(process.env.CONV_SHAPES ?? count)
 
 const host = new GuardedEngine(48)
 const kernels = convKernels(host.engine, host.plain)
@@ -21,6 +25,9 @@ function sizes(s: ConvSpec): { x: number; w: number; y: number } {
     y: s.batch * s.outHeight * s.outWidth * s.outChannels,
   }
 }
+
+/** What the choice of an algorithm does not look at. */
+const unplaced = { groupOut: 16, outImage: 0, outRow: 0, outColumn: 0 }
 
 /** A square convolution over square images. */
 function square(batch: number, size: number, inChannels: number, outChannels: number, kernel: number): ConvSpec {
@@ -82,6 +89,38 @@ function winogradSpec(random: Generator): ConvSpec {
   }
 }
 
+/** Many images with few pixels: any kernel, stride, dilation and padding. */
+function smallMapSpec(random: Generator): ConvSpec {
+  for (;;) {
+    const axis = (): Record<'size' | 'kernel' | 'stride' | 'dilation' | 'pad' | 'out', number> => {
+      const [size, kernel, stride, dilation] = [1 + random.integer(5), 1 + random.integer(4), 1 + random.integer(3), 1]
+      const wide = { size, kernel, stride, dilation: dilation + random.integer(2), pad: random.integer(kernel + 1) - 1 }
+      const reach = (kernel - 1) * wide.dilation + 1
+      return { ...wide, out: Math.floor((size + wide.pad + random.integer(kernel) - reach) / stride) + 1 }
+    }
+    const [y, x] = [axis(), axis()]
+    const spec: ConvSpec = {
+      batch: 8 + random.integer(4),
+      inHeight: y.size,
+      inWidth: x.size,
+      inChannels: 16 + random.integer(20),
+      outHeight: y.out,
+      outWidth: x.out,
+      outChannels: 16 + random.integer(20),
+      kernelHeight: y.kernel,
+      kernelWidth: x.kernel,
+      strideHeight: y.stride,
+      strideWidth: x.stride,
+      padTop: y.pad,
+      padLeft: x.pad,
+      dilationHeight: y.dilation,
+      dilationWidth: x.dilation,
+      groups: 1,
+    }
+    if (y.out > 0 && x.out > 0 && suitsPixelwise(host.engine, { ...spec, ...unplaced })) return spec
+  }
+}
+
 /** The three kernels against the reference; `tolerances` of the forward pass and of the gradients. */
 function check(random: Generator, spec: ConvSpec, [forward, gradient]: readonly [number, number] = [2e-6, 1e-5]): void {
   const size = sizes(spec)
@@ -102,19 +141,23 @@ function check(random: Generator, spec: ConvSpec, [forward, gradient]: readonly 
 // Thousands of float64 convolutions by plain loops: some seconds on an idle machine.
 describe('convolution and its gradients', { timeout: 300_000 }, () => {
   it('equal the reference for every stride, dilation, grouping and padding', () => {
-    forSeeds(600, (random) => check(random, anySpec(random)))
+    forSeeds(scaled(600), (random) => check(random, anySpec(random)))
   })
 
   it('equal the reference by channel', () => {
-    forSeeds(500, (random) => check(random, depthwiseSpec(random)))
+    forSeeds(scaled(500), (random) => check(random, depthwiseSpec(random)))
   })
 
   it('equal the reference for 1 x 1 kernels', () => {
-    forSeeds(500, (random) => check(random, pointwiseSpec(random)))
+    forSeeds(scaled(500), (random) => check(random, pointwiseSpec(random)))
   })
 
   it('equal the reference by Winograd', () => {
-    forSeeds(500, (random) => check(random, winogradSpec(random), [5e-5, 1e-4]))
+    forSeeds(scaled(500), (random) => check(random, winogradSpec(random), [5e-5, 1e-4]))
+  })
+
+  it('equal the reference on small maps of many images', () => {
+    forSeeds(scaled(150), (random) => check(random, smallMapSpec(random)))
   })
 
   it('equal the reference where a row of tiles is more than a block', () => {
@@ -199,6 +242,8 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
     square(2, 28, 64, 32, 1),
     square(40, 7, 64, 64, 3),
     square(1, 16, 128, 208, 3),
+    square(16, 2, 64, 96, 3),
+    { ...square(16, 4, 48, 64, 3), strideHeight: 2, strideWidth: 2, outHeight: 2, outWidth: 2 },
   ]
 
   it('are adjoint to each other on images of many bands and blocks', () => {
@@ -238,7 +283,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
 
   it('equal the reference, and each other to the bit, with every tile that an engine may choose', () => {
     const chosen = tileShape(host.engine)
-    const specs = [square(2, 9, 21, 26, 3), square(3, 12, 16, 20, 3), square(2, 6, 22, 30, 1)]
+    const specs = [square(2, 9, 21, 26, 3), square(3, 12, 16, 20, 3), square(2, 6, 22, 30, 1), square(9, 2, 24, 28, 3)]
     for (const spec of specs) {
       const results = [...tileCandidates, ...turboCandidates].map((shape) => {
         chosenTiles.set(host.engine, shape)

@@ -270,6 +270,18 @@ function copyStrided(
   )
 }
 
+/** Copies 32-bit elements from one place to another in the order of `extents`; strides count elements. */
+export function moveElements(
+  engine: Engine,
+  from: number,
+  to: number,
+  extents: readonly number[],
+  fromStrides: readonly number[],
+  toStrides: readonly number[],
+): void {
+  copyStrided(engine, 4, [from, to], extents, [fromStrides, toStrides])
+}
+
 export function copies(engine: Engine): Pick<Kernels, 'copy' | 'fill'> {
   function copy(source: View, target: View, extents: readonly number[]): void {
     const pointers = [source, target].map(({ buffer, offset }) => engine.ptr(buffer, offset))

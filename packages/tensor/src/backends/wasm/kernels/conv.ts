@@ -5,7 +5,8 @@ import { depthwise, depthwiseWeightGradient } from './depthwise.ts'
 import { type DirectSpec, direct, tileFor } from './direct.ts'
 import { gemm, outerProducts } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
-import { tileShape } from './tile.ts'
+import { pixelwise, pixelwiseWeightGradient, suitsPixelwise, suitsPixelwiseWeightGradient } from './small-maps.ts'
+import { type TileShape, tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
 import { suitsWinograd, winograd } from './winograd.ts'
 import { winogradWeightGradient } from './winograd-grad.ts'
@@ -82,7 +83,21 @@ function forward(engine: Engine, x: Buffer, weight: Buffer, bias: number, out: B
     gemm(engine, engine.ptr(x), packed, bias, engine.ptr(out), pixels, outChannels, groupIn)
     return
   }
-  direct(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed, shape)
+  dense(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed, shape)
+}
+
+/** Every convolution that has no algorithm of its own. */
+function dense(
+  engine: Engine,
+  x: number,
+  packed: number,
+  bias: number,
+  y: number,
+  spec: DirectSpec,
+  shape: TileShape,
+): void {
+  const algorithm = suitsPixelwise(engine, spec) ? pixelwise : direct
+  algorithm(engine, x, packed, bias, y, spec, shape)
 }
 
 /** Along one axis, the cells of the input whose index is `phase` modulo the stride, as a convolution of g. */
@@ -197,7 +212,7 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
       }
       const at = engine.ptr(out, (y.phase * inWidth + x.phase) * inChannels)
       if (channelwise) depthwise(engine, engine.ptr(g), packPhase(y, x), 0, at, phase)
-      else direct(engine, engine.ptr(g), packPhase(y, x), 0, at, phase, shape)
+      else dense(engine, engine.ptr(g), packPhase(y, x), 0, at, phase, shape)
     }
   }
 }
@@ -213,7 +228,8 @@ function pointwiseWeightGradient(engine: Engine, x: number, g: number, out: numb
 function weightGradientFor(engine: Engine, spec: ConvSpec): typeof weightGradient {
   if (isPointwise(spec) && Math.min(spec.inChannels, spec.outChannels) >= enoughChannels) return pointwiseWeightGradient
   if (suitsWinograd(engine, spec, 'weightGradient')) return winogradWeightGradient
-  return isDepthwise(spec) ? depthwiseWeightGradient : weightGradient
+  if (isDepthwise(spec)) return depthwiseWeightGradient
+  return suitsPixelwiseWeightGradient(spec) ? pixelwiseWeightGradient : weightGradient
 }
 
 type Convolutions = Pick<Kernels, 'conv2d' | 'conv2dInputGrad' | 'conv2dWeightGrad'>

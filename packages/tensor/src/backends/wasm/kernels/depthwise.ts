@@ -4,8 +4,9 @@
  * out at the sides go one by one.
  */
 import type { ConvSpec } from '../../backend.ts'
-import { type FunctionBuilder, f32x4, i32, ints, type Local, memory, type Value, v128 } from '../asm.ts'
-import { transposeMatrix } from '../copy.ts'
+import { type FunctionBuilder, f32x4, i32, ints, type Local, memory, type Operand, type Value, v128 } from '../asm.ts'
+
+import { moveElements } from '../copy.ts'
 import type { Engine } from '../engine.ts'
 import type { DirectSpec } from './direct.ts'
 import { grainWork } from './matmul.ts'
@@ -16,12 +17,12 @@ import { addChunks, chunkStart } from './weight-grad.ts'
 const registers = (fma: boolean) => (fma ? 15 : 12)
 
 /** The kernel cells [low, high) that meet cells 0 to size - 1, for a window that starts at the signed `start`. */
-function emitRange(
+export function emitRange(
   b: FunctionBuilder,
   start: Local<'i32'>,
   size: Local<'i32'>,
   dilation: number,
-  cells: number,
+  cells: Operand<'i32'>,
 ): { low: Local<'i32'>; high: Local<'i32'> } {
   const low = b.let(i32.div(i32.sub(dilation - 1, start), dilation))
   b.if(i32.lt(low, 0), () => b.set(low, 0))
@@ -295,8 +296,8 @@ export function depthwiseWeightGradient(engine: Engine, x: number, g: number, ou
     Math.ceil((grainWork * chunks) / (4 * rows * outWidth * inChannels * taps)),
   )
   addChunks(engine, sums, bytes / 4, chunks)
-  for (let panel = 0; panel < panels; panel++) {
-    const channels = Math.min(4, inChannels - panel * 4)
-    transposeMatrix(engine, sums + panel * taps * 16, out + panel * taps * 16, taps, channels, 4, taps)
-  }
+  // [channels / 4][taps][4] -> [channels][taps].
+  const [whole, rest] = [inChannels >> 2, inChannels & 3]
+  moveElements(engine, sums, out, [whole, taps, 4], [4 * taps, 4, 1], [4 * taps, 1, taps])
+  moveElements(engine, sums + whole * taps * 16, out + whole * taps * 16, [taps, rest], [4, 1], [1, taps])
 }

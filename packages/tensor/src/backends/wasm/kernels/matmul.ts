@@ -117,7 +117,7 @@ export function gemm(
 }
 
 /** Pointers of the rows `row`, `row + 1`, ...; rows at `end` and behind repeat the last one, which is then computed twice. */
-function rowPointers(
+export function rowPointers(
   b: FunctionBuilder,
   pointers: readonly Local<'i32'>[],
   first: Value<'i32'>,

@@ -7,7 +7,7 @@
  */
 import type { ConvSpec } from '../../backend.ts'
 import { f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
-import { transposeMatrix } from '../copy.ts'
+import { moveElements } from '../copy.ts'
 import type { Engine } from '../engine.ts'
 import { tileFor } from './direct.ts'
 import { grainWork, roundUp } from './matmul.ts'
@@ -130,13 +130,16 @@ export function weightGradient(engine: Engine, x: number, g: number, out: number
     Math.ceil((grainWork * units) / work),
   )
   addChunks(engine, sums, bytes / 4, chunks)
-  // (run, out) -> (out, run), for each group and run.
+  // [group][runs][run][out] -> [group][out][runs][run].
   const runs = kernelHeight * runsPerRow
-  for (let i = 0; i < groups * runs; i++) {
-    const group = Math.floor(i / runs)
-    const to = out + (group * groupOut * runs + (i % runs)) * run * 4
-    transposeMatrix(engine, sums + i * runBytes, to, run, groupOut, paddedOut, runs * run)
-  }
+  moveElements(
+    engine,
+    sums,
+    out,
+    [groups, runs, run, groupOut],
+    [(runs * runBytes) / 4, runBytes / 4, paddedOut, 1],
+    [groupOut * runs * run, run, 1, runs * run],
+  )
 }
 
 /** A 1 x 1 kernel over whole images needs no rows: all pixels lie in one. Long rows are cut for the sake of chunks. */
