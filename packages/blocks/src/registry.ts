@@ -128,10 +128,9 @@ export function findModel<Output extends ImageOutput = Tensor>(name: string, { f
  */
 export function createModel<Output extends ImageOutput = Tensor>(
   name: string,
-  options: From<Output> & ModelOptions,
+  { from, ...options }: From<Output> & ModelOptions = {} as From<Output>,
 ): ImageModel<Output> {
-  const { from, ...rest } = options
-  return findModel(name, { from })(rest)
+  return findModel(name, { from })(options)
 }
 
 /** Names of all models that fit a pattern with `*` and `?`, or a regular expression, in the order of the lists. */

@@ -85,7 +85,11 @@ describe('names', () => {
     expect(() => findModel('tiny', {} as never)).toThrow(
       'findModel: from expects lists of models, as in { from: [modern] }, got undefined',
     )
+    expect(() => createModel('tiny', undefined as never)).toThrow('findModel: from expects lists of models')
     expect(() => listModels('*', { from: tiny as never })).toThrow('listModels: from expects lists of models')
+    expect(() => createModel('tiny', { ...lists, seed: 'one' as never })).toThrow(
+      'Generator: seed expects a non-negative integer up to 2^53 - 1, got one',
+    )
   })
 
   test('are listed by pattern, in order', () => {

@@ -173,7 +173,8 @@ export function manualSeed(seed: number): void {
  */
 export function seeded<T>(seed: number | Generator, fn: () => T): T {
   const former = current
-  current = typeof seed === 'number' ? new Generator(seed) : seed
+  // Whatever is no generator goes to its constructor, which says what it expects.
+  current = seed instanceof Generator ? seed : new Generator(seed)
   try {
     return fn()
   } finally {
