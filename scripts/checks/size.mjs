@@ -14,6 +14,7 @@ import { each } from './each.mjs'
 const budgets = {
   tensor: 68,
   'tensor/asm': 3,
+  'tensor/host': 2,
   nn: 12,
   optim: 5,
   // Image files, resizing in WebAssembly, every transform of torchvision, data sets, downloads and worker threads; whoever

@@ -4,10 +4,11 @@
  * https://www.cs.toronto.edu/~kriz/cifar.html).
  */
 import { ArgumentError, FormatError } from '@convnets/tensor'
+import { builtin } from '@convnets/tensor/host'
 import { cifar10Classes, cifar100CoarseClasses, cifar100FineClasses } from './cifar-classes.ts'
 import { ImageDataset, type Split } from './dataset.ts'
+import { readBytes } from './file-source.ts'
 import { gunzip } from './gzip.ts'
-import { builtin, readBytes } from './host.ts'
 import { type FolderOptions, folderOf } from './mnist.ts'
 import type { RemoteFile } from './remote-files.ts'
 import { readTar } from './tar.ts'

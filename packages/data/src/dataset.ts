@@ -15,7 +15,8 @@ export interface Dataset<Item = Sample> {
   get(index: number): Item | Promise<Item>
 }
 
-function checkIndex(index: number, length: number): void {
+/** Throws `ArgumentError` for what is no index of a dataset. */
+export function checkIndex(index: number, length: number): void {
   if (!Number.isInteger(index) || index < 0 || index >= length) {
     throw new ArgumentError(`Dataset.get: index expects an integer from 0 to ${length - 1}, got ${index}`)
   }

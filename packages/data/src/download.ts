@@ -1,9 +1,18 @@
 /** Files from the network: gone on with where they broke off, checked, and put in place only when they are whole. */
 import { ArgumentError } from '@convnets/tensor'
+import {
+  builtin,
+  isDiskError,
+  makeFolder,
+  mayPass,
+  pause,
+  reasonOf,
+  request,
+  Watch,
+  wholeNumber,
+} from '@convnets/tensor/host'
 import { DownloadError, DownloadFailure } from './download-error.ts'
-import { builtin, makeFolder } from './host.ts'
 import { PartialFile } from './partial-file.ts'
-import { pause, request, Watch } from './request.ts'
 
 /** What a file is known to be. */
 export interface Expected {
@@ -33,21 +42,6 @@ const MAX_BYTES = 2 ** 40
 
 const MAX_WAIT = 30_000
 
-/** Statuses after which asking again may help. */
-const mayPass = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500
-
-function integer(text: string | null | undefined): number | undefined {
-  return text && /^\d{1,15}$/.test(text) ? Number(text) : undefined
-}
-
-/** The innermost reason of a failed request: `fetch failed` alone helps nobody. */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause instanceof Error ? `${error.message} (${reason(error.cause)})` : error.message
-}
-
-const isDiskError = (error: unknown): boolean => error instanceof Error && 'syscall' in error && 'path' in error
-
 /** Whether what has come may be gone on with: the server can tell whether it is the same file, or the checksum will. */
 const canResume = (part: PartialFile, { sha256, md5 }: Expected): boolean =>
   part.received > 0 && (part.tag !== undefined || sha256 !== undefined || md5 !== undefined)
@@ -62,7 +56,7 @@ async function placeOf(
   if (status === 206 && ranged) {
     const range = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(headers.get('content-range') ?? '')
     if (range && Number(range[1]) === part.received) {
-      const total = integer(range[2])
+      const total = wholeNumber(range[2])
       return { from: part.received, ...(total !== undefined && { total }) }
     }
     await part.restart(undefined)
@@ -73,11 +67,15 @@ async function placeOf(
     throw new DownloadFailure('has a shorter file than what had come of it', { mayPass: true })
   }
   if (status !== 200) {
-    const waitFor = (integer(headers.get('retry-after')) ?? 0) * 1000
+    const waitFor = (wholeNumber(headers.get('retry-after')) ?? 0) * 1000
     throw new DownloadFailure(`answered with status ${status}`, { mayPass: mayPass(status), waitFor })
   }
-  const total = integer(headers.get('content-length'))
+  const total = wholeNumber(headers.get('content-length'))
   return { from: 0, ...(total !== undefined && { total }) }
+}
+
+function refuse(_url: string, problem: string): never {
+  throw new DownloadFailure(`answered with ${problem}`)
 }
 
 /** One attempt at one address, after which the file is whole and as expected. */
@@ -87,7 +85,7 @@ async function attempt(url: string, part: PartialFile, options: DownloadOptions,
   const headers: Record<string, string> = { 'accept-encoding': 'identity' }
   if (ranged) headers.range = `bytes=${part.received}-`
   if (ranged && part.tag !== undefined) headers['if-range'] = part.tag
-  const answer = await request(url, headers, watch.signal)
+  const answer = await request(url, { headers, signal: watch.signal, refuse })
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   try {
     const { from, total = bytes } = await placeOf(answer, part, ranged)
@@ -194,7 +192,7 @@ export async function download(
         } catch (error) {
           signal?.throwIfAborted()
           if (isDiskError(error)) throw error
-          failures.set(url, watch.over ? `sent nothing for ${stallTimeout} ms` : reason(error))
+          failures.set(url, watch.over ? `sent nothing for ${stallTimeout} ms` : reasonOf(error))
           causes.push(error)
           if (!(error instanceof DownloadFailure) || error.mayPass) again.push(url)
           if (error instanceof DownloadFailure) wait = Math.max(wait, error.waitFor)

@@ -3,8 +3,8 @@
  * the elements, big-endian, row-major (LeCun, Cortes and Burges, "The MNIST database", section "File formats").
  */
 import { FormatError } from '@convnets/tensor'
+import { type FileSource, readBytes, sourceName } from './file-source.ts'
 import { gunzip, isGzip } from './gzip.ts'
-import { type FileSource, readBytes, sourceName } from './host.ts'
 
 interface IdxType {
   readonly bytes: number

@@ -1,7 +1,7 @@
 /** Pictures in folders: one folder per class. */
 import { ArgumentError, FormatError } from '@convnets/tensor'
+import { builtin } from '@convnets/tensor/host'
 import type { Dataset } from './dataset.ts'
-import { builtin } from './host.ts'
 import { Image } from './image.ts'
 import { recall, share } from './workers/shared.ts'
 

@@ -1,5 +1,6 @@
 import { ArgumentError, ShapeError } from '@convnets/tensor'
-import { builtin, type FileSource, readBytes, sourceName } from './host.ts'
+import { builtin } from '@convnets/tensor/host'
+import { type FileSource, readBytes, sourceName } from './file-source.ts'
 import { decode, loadCodec } from './image/codec.ts'
 import { canDecode, capture, type Drawable, decodeInBrowser } from './image/drawable.ts'
 import { checkLimit } from './image/limit.ts'

@@ -1,9 +1,10 @@
 /** MNIST and Fashion-MNIST: four idx files each, 28 x 28 grey pictures of ten classes. */
 import { ArgumentError, FormatError } from '@convnets/tensor'
+import { builtin, cacheFolder } from '@convnets/tensor/host'
 import { ImageDataset, type Split } from './dataset.ts'
-import { builtin, type FileSource, sourceName } from './host.ts'
+import { type FileSource, sourceName } from './file-source.ts'
 import { loadIdx } from './idx.ts'
-import { cacheFolder, type DownloadProgress, downloadFiles, type RemoteFile } from './remote-files.ts'
+import { type DownloadProgress, downloadFiles, type RemoteFile } from './remote-files.ts'
 
 /** The sources of a split, in the order of `names`. */
 type Four<T> = readonly [trainImages: T, trainLabels: T, testImages: T, testLabels: T]

@@ -1,5 +1,5 @@
 /** A file that is on its way: whole under its name, or not there; what has come of it outlives a failure. */
-import { builtin } from './host.ts'
+import { builtin } from '@convnets/tensor/host'
 
 type FileSystem = typeof import('node:fs').promises
 type Handle = Awaited<ReturnType<FileSystem['open']>>

@@ -1,6 +1,7 @@
 /** The files of a data set, in a folder, downloaded once. */
+
+import { builtin, makeFolder } from '@convnets/tensor/host'
 import { type DownloadOptions, download, type Expected } from './download.ts'
-import { builtin, makeFolder } from './host.ts'
 
 /** A file as its publisher made it. */
 export interface RemoteFile extends Expected {
@@ -50,13 +51,4 @@ export async function downloadFiles(
     })
     finished += expected.bytes
   }
-}
-
-/** The folder for files that can be downloaded again: `convnets/<name>` under `$XDG_CACHE_HOME` or `~/.cache`. */
-export function cacheFolder(name: string): string {
-  const { join, isAbsolute } = builtin('node:path', 'cacheFolder')
-  const { XDG_CACHE_HOME: base } = process.env
-  // The XDG specification asks to ignore relative paths.
-  const caches = base && isAbsolute(base) ? base : join(builtin('node:os', 'cacheFolder').homedir(), '.cache')
-  return join(caches, 'convnets', name)
 }

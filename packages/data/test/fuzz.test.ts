@@ -3,7 +3,7 @@ import { ConvnetsError, Generator } from '@convnets/tensor'
 import { describe, expect, test } from 'vitest'
 import { loadIdx, readCifar10, readCifar100, readIdx } from '../src/index.ts'
 import { readTar } from '../src/tar.ts'
-import { idxFile } from './corrupt.ts'
+import { failureOf, idxFile } from './corrupt.ts'
 import { tarFile } from './tar.ts'
 
 /** Mutated inputs per parser; `CONVNETS_FUZZ` asks for more. */
@@ -68,6 +68,10 @@ function mutate(file: Uint8Array, dice: Generator): Uint8Array {
   return bytes
 }
 
+/** One of our errors, which says something and not too much. */
+const isSentence = (error: unknown): boolean =>
+  error instanceof ConvnetsError && error.message.length < 2000 && !/\bundefined\b|\bNaN\b/.test(error.message)
+
 describe('mutations', () => {
   test.each(Object.entries(parsers))(
     'of %s give data or one of our errors, quickly and in little memory',
@@ -83,17 +87,20 @@ describe('mutations', () => {
       for (let i = 0; i < inputs; i++) {
         const bytes = mutate(corpus[dice.integer(corpus.length)]!, dice)
         const started = performance.now()
-        try {
-          const result = read(bytes)
-          if (result instanceof Promise) await result
-          accepted++
-        } catch (error) {
-          const ours = error instanceof ConvnetsError && !/\bundefined\b|\bNaN\b/.test(error.message)
-          if (!ours || error.message.length > 2000) {
-            throw new Error(`${name}, input ${i}: ${String(error)}; base64 ${Buffer.from(bytes).toString('base64')}`)
-          }
+        const error = await failureOf(() => read(bytes))
+        let taken = performance.now() - started
+        if (error === undefined) accepted++
+        else if (!isSentence(error)) {
+          throw new Error(`${name}, input ${i}: ${String(error)}; base64 ${Buffer.from(bytes).toString('base64')}`)
         }
-        slowest = Math.max(slowest, performance.now() - started)
+        // What took longer than any before may have met a pause of the machine: what it computes of itself counts.
+        for (let tries = 0; tries < 5 && taken > slowest; tries++) {
+          const before = process.cpuUsage()
+          await failureOf(() => read(bytes))
+          const { user, system } = process.cpuUsage(before)
+          taken = Math.min(taken, (user + system) / 1000)
+        }
+        slowest = Math.max(slowest, taken)
         if (i % 4096 === 0) most = Math.max(most, inUse() - before)
       }
       expect(accepted).toBeGreaterThan(0)

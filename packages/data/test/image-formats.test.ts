@@ -310,7 +310,6 @@ describe('sizes from headers', () => {
       }
     }
     const generator = new Generator(1)
-    const begun = performance.now()
     for (let i = 0; i < 200_000; i++) {
       const whole = files[i % files.length]!
       const bytes = whole.slice(0, i % 3 === 0 ? generator.integer(whole.length) + 1 : whole.length)
@@ -319,8 +318,6 @@ describe('sizes from headers', () => {
       }
       readDimensions(bytes)
     }
-    // Far below: a walk over markers always moves on.
-    expect(performance.now() - begun).toBeLessThan(60_000)
   })
 })
 

@@ -1,8 +1,13 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 
 const program = fileURLToPath(new URL('modules/program.mjs', import.meta.url))
+
+/** Milliseconds that a program may take: it and its workers compile the package, on a machine that may be busy. */
+const PATIENCE = 300_000
+
+vi.setConfig({ testTimeout: PATIENCE })
 
 interface End {
   readonly code: unknown
@@ -12,7 +17,7 @@ interface End {
 
 function run(what: string): Promise<End> {
   return new Promise((resolve) => {
-    const options = { timeout: 55_000, killSignal: 'SIGKILL' } as const
+    const options = { timeout: PATIENCE - 10_000, killSignal: 'SIGKILL' } as const
     execFile(process.execPath, ['--import', 'tsx', program, what], options, (error, stdout, stderr) => {
       resolve({ code: error?.killed ? 'had to be killed' : (error?.code ?? 0), stdout, stderr })
     })

@@ -1,6 +1,9 @@
 /** Where a run leaves its files: a folder on disk, or anything that keeps bytes by name. */
-import { BackendError } from '@convnets/tensor'
+import { builtin } from '@convnets/tensor/host'
 import { makeFolder, writeFileAtomic } from '@convnets/weights'
+
+/** Who needs a file system, for messages. */
+const FIT = 'fit'
 
 /** A place for the files of a run. In browsers it may be memory, IndexedDB or the origin's private file system. */
 export interface RunFolder {
@@ -24,18 +27,10 @@ export function memoryFolder(name = 'memory'): RunFolder {
   }
 }
 
-/** A module of Node's, without an import that bundlers for browsers would follow. */
-function builtin<ID extends 'node:fs' | 'node:path'>(id: ID): ReturnType<typeof process.getBuiltinModule<ID>> {
-  if (typeof process === 'undefined' || typeof process.getBuiltinModule !== 'function') {
-    throw new BackendError('fit: a path expects a file system (Node 20.16 or newer), got a host without one')
-  }
-  return process.getBuiltinModule(id)
-}
-
 /** A folder on disk, which is made with its first file. Files are written beside, forced to the disk, and renamed. */
 export function diskFolder(path: string): RunFolder {
-  const { promises: fs } = builtin('node:fs')
-  const { join } = builtin('node:path')
+  const { promises: fs } = builtin('node:fs', FIT)
+  const { join } = builtin('node:path', FIT)
   return {
     name: path,
     async read(file) {
@@ -55,8 +50,8 @@ export function diskFolder(path: string): RunFolder {
 
 /** The folder and file that a path to a checkpoint, or to the folder of a run, means. */
 export async function locate(path: string, file: string): Promise<{ folder: RunFolder; file: string }> {
-  const { promises: fs } = builtin('node:fs')
-  const { basename, dirname } = builtin('node:path')
+  const { promises: fs } = builtin('node:fs', FIT)
+  const { basename, dirname } = builtin('node:path', FIT)
   const isFolder = await fs.stat(path).then(
     (found) => found.isDirectory(),
     () => false,

@@ -1,5 +1,5 @@
 /** Files that are old or new, never half of one. */
-import { builtin } from './host.ts'
+import { builtin } from '@convnets/tensor/host'
 
 /** Takes the bytes of a file in order. */
 export type Sink = (bytes: Uint8Array) => Promise<void>

@@ -1,26 +1,36 @@
 /** Text of files that list other files. */
 import { FormatError } from '@convnets/tensor'
+import { type Json, JsonScanner } from './json-scanner.ts'
 import type { ByteSource } from './source.ts'
 
-const MAX_BYTES = 2 ** 26
+/** The lists of the largest published networks have a tenth of it. */
+const MAX_BYTES = 2 ** 23
 
-/** JSON of a whole file. Throws `FormatError` for what is none, and for more than 64 MiB. */
-export async function readJson(source: ByteSource): Promise<unknown> {
-  const fail = (expected: string, got: string, cause?: unknown): never => {
-    throw new FormatError({ file: source.name, offset: 0, expected, got, cause })
+/** JSON of a whole file. Throws `FormatError` for what is none, for a key twice, and for more than 8 MiB. */
+export async function readJson(source: ByteSource): Promise<Json> {
+  const { name: file, size } = source
+  if (size > MAX_BYTES) {
+    throw new FormatError({ file, offset: 0, expected: `JSON of at most ${MAX_BYTES} bytes`, got: `${size}` })
   }
-  if (source.size > MAX_BYTES) fail(`JSON of at most ${MAX_BYTES} bytes`, `${source.size}`)
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await source.read(0, source.size)))
-  } catch (error) {
-    if (error instanceof FormatError) throw error
-    return fail('JSON', error instanceof Error ? error.message : String(error), error)
-  }
+  const scan = new JsonScanner(await source.read(0, size), 0, size, file)
+  const value = scan.value()
+  scan.finish('the JSON value')
+  return value
 }
 
-/** Members of a JSON object. Keys such as `__proto__` are keys like others; nothing is looked up in a prototype. */
-export function members(value: unknown): Map<string, unknown> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? new Map(Object.entries(value))
-    : undefined
+/** Members of a JSON object, or undefined for another value. */
+export const members = (value: Json | undefined): ReadonlyMap<string, Json> | undefined =>
+  value instanceof Map ? value : undefined
+
+const MAX_SHOWN = 8
+
+/** A value for messages, however large it is. */
+export function show(value: Json | undefined, depth = 2): string {
+  if (value === undefined) return 'none'
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value)
+  if (value instanceof Map) return 'an object'
+  if (!Array.isArray(value)) return String(value)
+  if (depth === 0) return 'a list'
+  const items = value.slice(0, MAX_SHOWN).map((item: Json) => show(item, depth - 1))
+  return `[${[...items, ...(value.length > MAX_SHOWN ? ['...'] : [])].join(', ')}]`
 }

@@ -1,6 +1,6 @@
 /** From what the user calls a file of weights to its bytes. */
 import { ArgumentError } from '@convnets/tensor'
-import { builtin, hasFiles } from './host.ts'
+import { builtin, hasFiles } from '@convnets/tensor/host'
 import { type CacheOptions, cached, isOffline } from './remote/cache.ts'
 import { type Checksum, checkSha256, sha256OfBytes, sha256OfFile } from './remote/checksum.ts'
 import { DownloadError } from './remote/error.ts'

@@ -7,7 +7,7 @@
 import { ArgumentError, FormatError } from '@convnets/tensor'
 import { byteSize, dtypeRank, type FileDType, fileDTypes, isFileDType } from './dtypes.ts'
 import type { WeightsFile } from './entry.ts'
-import { HeaderScanner } from './header.ts'
+import { JsonScanner } from './json-scanner.ts'
 import type { ByteSource } from './source.ts'
 
 /** One tensor of a file: little-endian elements in row-major order. */
@@ -39,7 +39,7 @@ interface Declared {
   readonly at: number
 }
 
-function scanTensor(scan: HeaderScanner, name: string): Declared {
+function scanTensor(scan: JsonScanner, name: string): Declared {
   const what = `tensor ${JSON.stringify(name)}`
   const at = scan.position
   let dtype: FileDType | undefined
@@ -58,7 +58,7 @@ function scanTensor(scan: HeaderScanner, name: string): Declared {
     } else if (key === 'data_offsets') {
       offsets = scan.integers(`the data_offsets of ${what}`)
     } else {
-      scan.skipValue()
+      scan.value()
     }
   })
   if (!dtype) return scan.fail(`a dtype of ${what}`, 'none', at)
@@ -109,7 +109,7 @@ function readLayout(bytes: Uint8Array, fileBytes: number, file: string): Layout 
   if (bytes[LENGTH_BYTES] !== 0x7b) fail(LENGTH_BYTES, "'{' as first byte of the header", 'something else')
   const metadata = new Map<string, string>()
   const tensors: Declared[] = []
-  const scan = new HeaderScanner(bytes, LENGTH_BYTES, dataStart, file)
+  const scan = new JsonScanner(bytes, LENGTH_BYTES, dataStart, file)
   scan.object('the header', (name) => {
     if (name !== METADATA_KEY) {
       tensors.push(scanTensor(scan, name))
@@ -117,7 +117,7 @@ function readLayout(bytes: Uint8Array, fileBytes: number, file: string): Layout 
       scan.object(METADATA_KEY, (key) => metadata.set(key, scan.string(`the text of ${JSON.stringify(key)}`)))
     }
   })
-  scan.finish()
+  scan.finish('the header object')
 
   tensors.sort((a, b) => a.begin - b.begin || a.end - b.end)
   const dataBytes = fileBytes - dataStart

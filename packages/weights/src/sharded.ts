@@ -6,7 +6,7 @@
  */
 import { FormatError } from '@convnets/tensor'
 import type { WeightEntry, WeightsFile } from './entry.ts'
-import { members, readJson } from './json-text.ts'
+import { members, readJson, show } from './json-text.ts'
 import type { Located } from './locate.ts'
 import { openSafetensors } from './safetensors.ts'
 
@@ -31,7 +31,7 @@ export async function openSharded({ source, sibling }: Located): Promise<Weights
   try {
     for (const name of names) {
       if (typeof name !== 'string' || !name.endsWith('.safetensors')) {
-        return fail('parts that are safetensors files', JSON.stringify(name))
+        return fail('parts that are safetensors files', show(name))
       }
       const { source: part } = await sibling(name)
       try {
@@ -44,7 +44,7 @@ export async function openSharded({ source, sibling }: Located): Promise<Weights
     const entries = new Map<string, WeightEntry>()
     for (const [key, name] of map) {
       const entry = parts.get(name as string)?.entries.get(key)
-      entries.set(key, entry ?? fail(`tensor ${JSON.stringify(key)} in ${JSON.stringify(name)}`, 'none'))
+      entries.set(key, entry ?? fail(`tensor ${show(key)} in ${show(name)}`, 'none'))
     }
     const listed = [...parts.values()].reduce((count, part) => count + part.entries.size, 0)
     if (listed !== entries.size) fail(`an index of all ${listed} tensors of the parts`, `one of ${entries.size}`)

@@ -1,6 +1,6 @@
 /** Bytes that are read in pieces: a file, a browser's Blob, or memory. What is never asked for is never read. */
 import { FormatError } from '@convnets/tensor'
-import { builtin } from './host.ts'
+import { builtin } from '@convnets/tensor/host'
 
 /** Bytes with random access. */
 export interface ByteSource {

@@ -1,5 +1,6 @@
 /** Small files of every format to start from. */
 import { readFileSync } from 'node:fs'
+import { parseSafetensors } from '../src/index.ts'
 import {
   ascii,
   checkpointOf,
@@ -69,6 +70,8 @@ const weights = [
   { name: 'bn/moving_mean', shape: [8], dtype: 'int32' },
 ]
 
+const keysOfReference: readonly string[] = [...parseSafetensors(fixture('reference.safetensors')).entries.keys()]
+
 export const corpora: Readonly<Record<ParserName, readonly Uint8Array[]>> = {
   pickle: pickles,
   zip: pickles.map((value) => checkpointOf(value, fourFloats)),
@@ -76,8 +79,6 @@ export const corpora: Readonly<Record<ParserName, readonly Uint8Array[]>> = {
   npz: [fixture('arrays.npz'), fixture('compressed.npz'), fixture('objects.npz')],
   npy: [fixture('array.npy')],
   safetensors: [fixture('reference.safetensors')],
-  json: [
-    json({ modelTopology: null, weightsManifest: [{ paths: ['a.bin'], weights }] }),
-    json({ metadata: {}, weight_map: { a: 'x.safetensors', b: 'y.safetensors' } }),
-  ],
+  tfjs: [json({ modelTopology: { a: [1, -2.5e3, true] }, weightsManifest: [{ paths: ['a.bin'], weights }] })],
+  index: [json({ metadata: {}, weight_map: Object.fromEntries(keysOfReference.map((key) => [key, 'x.safetensors'])) })],
 }

@@ -5,6 +5,7 @@ import { openWeights } from '../src/index.ts'
 import { corpora } from './corpus.ts'
 import { bitFlips, truncations } from './corrupt.ts'
 import { readFixture } from './fixtures.ts'
+import { parsers } from './mutate.ts'
 
 const fixture = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(`fixtures/${name}`, import.meta.url)))
 
@@ -27,6 +28,25 @@ const files: readonly (readonly [name: string, bytes: Uint8Array, checksums: boo
   ['a NumPy array', fixture('array.npy'), false],
   ['a safetensors file', fixture('reference.safetensors'), false],
 ]
+
+/** Files that list others, which lie beside them. */
+const lists = ['tfjs', 'index'] as const
+
+describe.each(lists)('a list of files: %s', (name) => {
+  const [list] = corpora[name] as [Uint8Array]
+  const read = async (bytes: Uint8Array): Promise<void> => parsers[name](bytes)
+
+  test('cut anywhere is refused', async () => {
+    await read(list)
+    for (const { what, bytes } of truncations(list)) await expect(read(bytes), what).rejects.toBeInstanceOf(FormatError)
+  })
+
+  test('with a bit flipped is refused, or still a list', async () => {
+    for (const { what, bytes } of bitFlips(list)) {
+      await read(bytes).catch((error: unknown) => expect(error, what).toBeInstanceOf(ConvnetsError))
+    }
+  })
+})
 
 describe.each(files)('%s', (_, bytes, checksums) => {
   test('cut anywhere is refused', async () => {

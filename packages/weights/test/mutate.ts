@@ -1,6 +1,8 @@
 /** Seeded mutations of files, and what they are fed to. Any error that is not one of ours is a finding. */
+import { readFileSync } from 'node:fs'
 import { ConvnetsError, type FormatError } from '@convnets/tensor'
 import { itemSize } from '../src/dtypes.ts'
+import type { WeightsFile } from '../src/entry.ts'
 import { openWeights, parseSafetensors } from '../src/index.ts'
 import type { Located } from '../src/locate.ts'
 import { parseNpyHeader } from '../src/numpy/npy.ts'
@@ -12,6 +14,7 @@ import { Storage } from '../src/pytorch/tensor-view.ts'
 import { openSharded } from '../src/sharded.ts'
 import { memorySource } from '../src/source.ts'
 import { openTfjs } from '../src/tfjs/model-json.ts'
+import { ownTime } from './patience.ts'
 
 /** A generator of 32-bit numbers: mulberry32. */
 class Dice {
@@ -106,13 +109,30 @@ async function readAll(bytes: Uint8Array): Promise<void> {
   await file.close()
 }
 
-/** Files beside an index that are as long as it likes, up to a limit. */
+/** Length of the shards of TensorFlow.js models. */
+const SHARD_BYTES = 64
+
+const shard: Uint8Array = new Uint8Array(readFileSync(new URL('fixtures/reference.safetensors', import.meta.url)))
+
+/** Files beside a list: a whole part under names that end so, and numbers under all others. */
 const beside = (bytes: Uint8Array): Located => ({
   source: memorySource(bytes, 'index'),
-  sibling: async (name) => ({ source: memorySource(new Uint8Array(name.length > 40 ? 0 : 64), name) }),
+  sibling: async (name) => ({
+    source: memorySource(name.endsWith('.safetensors') ? shard : new Uint8Array(SHARD_BYTES), name),
+  }),
 })
 
-export type ParserName = 'pickle' | 'zip' | 'legacy' | 'npz' | 'npy' | 'safetensors' | 'json'
+/** Opens a list of files, if it is one, and reads what it lists. */
+async function readLists(
+  bytes: Uint8Array,
+  open: (located: Located) => Promise<WeightsFile | undefined>,
+): Promise<void> {
+  const file = await open(beside(bytes))
+  for (const entry of file?.entries.values() ?? []) await entry.read()
+  await file?.close()
+}
+
+export type ParserName = 'pickle' | 'zip' | 'legacy' | 'npz' | 'npy' | 'safetensors' | 'tfjs' | 'index'
 
 export const parsers: Readonly<Record<ParserName, Parser>> = {
   pickle(bytes) {
@@ -128,19 +148,28 @@ export const parsers: Readonly<Record<ParserName, Parser>> = {
   npz: readAll,
   npy: (bytes) => void parseNpyHeader(bytes, bytes.length, 'fuzz'),
   safetensors: (bytes) => void parseSafetensors(bytes),
-  async json(bytes) {
-    await ((await openSharded(beside(bytes))) ?? (await openTfjs(beside(bytes))))?.close()
-  },
+  tfjs: async (bytes) => readLists(bytes, openTfjs),
+  index: async (bytes) => readLists(bytes, openSharded),
 }
 
 /** What became of a run. */
 export interface FuzzResult {
   readonly inputs: number
   readonly accepted: number
-  /** Milliseconds that the slowest input took. */
+  /** Milliseconds that the slowest input takes of itself, however often it is read. */
   readonly slowest: number
   /** Most bytes of the heap and of buffers that were in use at any look, above those at the beginning. */
   readonly memory: number
+}
+
+/** What a parser throws; undefined if it accepts the bytes. */
+async function outcomeOf(parse: Parser, bytes: Uint8Array): Promise<unknown> {
+  try {
+    await parse(bytes)
+    return undefined
+  } catch (error) {
+    return error
+  }
 }
 
 /** Feeds mutations of a corpus to a parser. Throws for the first input that is answered with anything but our errors. */
@@ -163,17 +192,17 @@ export async function fuzz(
     const file = corpus[dice.below(corpus.length)]!
     const bytes = mutate(file, dice, corpus[dice.below(corpus.length)]!)
     const started = performance.now()
-    try {
-      const pending = parse(bytes)
-      if (pending) await pending
-      accepted++
-    } catch (error) {
-      if (!(error instanceof ConvnetsError) || !isSentence(error)) {
-        const input = Buffer.from(bytes).toString('base64')
-        throw new Error(`${name}, seed ${seed}, input ${i}: ${String(error)}; base64 ${input}`, { cause: error })
-      }
+    const error = await outcomeOf(parse, bytes)
+    const taken = performance.now() - started
+    if (error === undefined) accepted++
+    else if (!(error instanceof ConvnetsError) || !isSentence(error)) {
+      const input = Buffer.from(bytes).toString('base64')
+      throw new Error(`${name}, seed ${seed}, input ${i}: ${String(error)}; base64 ${input}`, { cause: error })
     }
-    slowest = Math.max(slowest, performance.now() - started)
+    if (taken > slowest) {
+      const own = await ownTime(taken, slowest, () => outcomeOf(parse, bytes))
+      slowest = Math.max(slowest, own)
+    }
     if (i % 4096 === 0) {
       memory = Math.max(memory, inUse() - before)
       onProgress(i)

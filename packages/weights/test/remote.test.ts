@@ -193,9 +193,7 @@ describe('a server that behaves badly', () => {
 
   test('says nothing for too long', async () => {
     hub.serve('/m.safetensors', (_, response) => void response.writeHead(200, { 'content-length': '1000' }).write('x'))
-    const started = performance.now()
     await expect(first(url(), { stallTimeout: 50, retries: 1 })).rejects.toThrow('no byte came for 50 ms')
-    expect(performance.now() - started).toBeLessThan(3000)
     expect(hub.requests.length).toBe(2)
   })
 

@@ -127,7 +127,7 @@ describe('refuses', () => {
     ['space before the header', fileOf(' {}'), /'\{' as first byte/],
     ['a byte order mark', fileOf('\ufeff{}'), /'\{' as first byte/],
     ['a list as header', fileOf('[]'), /'\{' as first byte/],
-    ['a header that breaks off', fileOf('{'), /a key of the header, got the end of the header/],
+    ['a header that breaks off', fileOf('{'), /a key of the header, got the end of the text/],
     ['something after the header object', fileOf('{}{}'), /only padding after the header object, got '\{'/],
     ['a zero byte as padding', fileOf('{}\0'), /only padding after the header object, got the byte 0x00/],
     ['a trailing comma', fileOf('{"__metadata__":{},}'), /a key of the header, got '\}'/],

@@ -177,6 +177,12 @@ describe('broken models', () => {
     ['a number as name', manifest([{ ...bias, name: 1 }]), /text as name/],
     ['an unknown dtype', manifest([{ ...bias, dtype: 'string' }]), /float32, int32 or bool/],
     ['a dtype named like a method', manifest([{ ...bias, dtype: 'constructor' }]), /float32, int32 or bool/],
+    [
+      'no object as weight',
+      manifest([[1, ['x', {}, null]]]),
+      /objects as weights, got \[1, \["x", an object, null\]\]/,
+    ],
+    ['a weight of many', manifest([range(100)]), /got \[0, 1, 2, 3, 4, 5, 6, 7, \.\.\.\]/],
     ['a negative size', manifest([{ ...bias, shape: [-2] }]), /non-negative integers as shape/],
     ['a size beyond all files', manifest([{ ...bias, shape: [2 ** 30, 2 ** 30, 2 ** 30] }]), /to end within/],
     ['a weight twice', manifest([bias, bias]), /to end within|once/],
@@ -187,6 +193,21 @@ describe('broken models', () => {
     await writeFile(join(folder, 'w.bin'), new Uint8Array(8))
     await writeFile(join(folder, 'model.json'), JSON.stringify(model))
     await expect(openWeights(join(folder, 'model.json'))).rejects.toThrow(message)
+  })
+
+  test.each([
+    [
+      'lists within each other for ever',
+      `{"weightsManifest":[${'['.repeat(1e5)}${']'.repeat(1e5)}]}`,
+      /at most 125 deep/,
+    ],
+    ['a key twice', '{"weightsManifest":[],"weightsManifest":[]}', /every key of an object once/],
+    ['text behind the end', '{"weightsManifest":[]} x', /only padding after the JSON value, got 'x'/],
+    ['more text than any list has', `{"weightsManifest":[]${' '.repeat(2 ** 23)}}`, /JSON of at most 8388608 bytes/],
+  ])('%s', async (_, text, message) => {
+    const error = await openWeights(new TextEncoder().encode(text)).catch((reason: unknown) => reason)
+    expect(error).toBeInstanceOf(FormatError)
+    expect((error as Error).message).toMatch(message)
   })
 
   test('a key called __proto__ is a key', async () => {

@@ -2,18 +2,21 @@
 import { FormatError } from '@convnets/tensor'
 import type { WeightEntry, WeightsFile } from '../entry.ts'
 import type { ByteSource } from '../source.ts'
-import { checkZipEntry, readZipEntry } from '../zip/contents.ts'
+import { checkZipEntry, readZipEntry, readZipStart } from '../zip/contents.ts'
 import type { ZipEntry } from '../zip/directory.ts'
 import { NPY_HEADER_BYTES, normalize, parseNpyHeader } from './npy.ts'
 
 const SUFFIX = '.npy'
 
-/** A compressed array has to be unpacked to know its header; larger ones are not taken. */
+/** A compressed array is unpacked as a whole; larger ones are not taken. */
 const MAX_UNPACKED_BYTES = 2 ** 31
 
 async function entryOf(source: ByteSource, record: ZipEntry): Promise<WeightEntry> {
-  if (record.compressed) return compressedEntry(source, record)
-  const header = await source.read(record.offset, Math.min(NPY_HEADER_BYTES, record.size))
+  if (record.compressed && record.size > MAX_UNPACKED_BYTES) {
+    const expected = `compressed arrays of at most ${MAX_UNPACKED_BYTES} bytes`
+    throw new FormatError({ file: source.name, offset: record.offset, expected, got: `${record.size}` })
+  }
+  const header = await readZipStart(source, record, NPY_HEADER_BYTES)
   const array = parseNpyHeader(header, record.size, source.name, record.offset)
   let checked = false
   return {
@@ -21,31 +24,11 @@ async function entryOf(source: ByteSource, record: ZipEntry): Promise<WeightEntr
     shape: array.shape,
     bytes: array.bytes,
     async read() {
+      // Unpacked every time rather than kept: an open file is to cost no memory.
+      if (record.compressed) return normalize((await readZipEntry(source, record)).subarray(array.start), array)
       if (!checked) await checkZipEntry(source, record)
       checked = true
       return normalize(await source.read(record.offset + array.start, array.bytes), array)
-    },
-  }
-}
-
-async function compressedEntry(source: ByteSource, record: ZipEntry): Promise<WeightEntry> {
-  if (record.size > MAX_UNPACKED_BYTES) {
-    const expected = `compressed arrays of at most ${MAX_UNPACKED_BYTES} bytes`
-    throw new FormatError({ file: source.name, offset: record.offset, expected, got: `${record.size}` })
-  }
-  const unpack = async () => {
-    const bytes = await readZipEntry(source, record)
-    return { bytes, array: parseNpyHeader(bytes, bytes.length, source.name, record.offset) }
-  }
-  const { array } = await unpack()
-  return {
-    dtype: array.dtype,
-    shape: array.shape,
-    bytes: array.bytes,
-    async read() {
-      // Unpacked again rather than kept: an open file is to cost no memory.
-      const { bytes } = await unpack()
-      return normalize(bytes.subarray(array.start), array)
     },
   }
 }

@@ -5,6 +5,8 @@ import { ArgumentError } from '@convnets/tensor'
 export interface PickleLimits {
   /** Instructions (default 20 million). */
   readonly opcodes?: number
+  /** Dicts, lists, sets, tuples, byte strings and tensors, each of which takes far more memory than bytes (default 300,000). */
+  readonly objects?: number
   /** Remembered values (default 4 million). */
   readonly memo?: number
   /** Containers open within each other (default 200), and values on the stack per open container (1 million). */
@@ -19,6 +21,7 @@ export interface PickleLimits {
 
 export const defaultLimits: Required<PickleLimits> = {
   opcodes: 20_000_000,
+  objects: 300_000,
   memo: 4_000_000,
   depth: 200,
   stringBytes: 2 ** 24,

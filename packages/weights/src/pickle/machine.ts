@@ -54,6 +54,7 @@ class PickleMachine {
   /** Where the instruction that is being carried out stands, and its name. */
   #at = 0
   #name = ''
+  #objects = 0
 
   constructor(reader: PickleReader, host: PickleHost, limits: Required<PickleLimits>) {
     this.#reader = reader
@@ -103,6 +104,12 @@ class PickleMachine {
   push(value: PickleValue): void {
     if (this.#stack.length >= MAX_OPEN_VALUES) this.fail(`at most ${MAX_OPEN_VALUES} values`, 'more')
     this.#stack.push(value)
+  }
+
+  /** Pushes a value that was not there before and takes memory of its own. */
+  make(value: PickleValue): void {
+    if (++this.#objects > this.#limits.objects) this.fail(`at most ${this.#limits.objects} objects`, 'more')
+    this.push(value)
   }
 
   pop(): PickleValue {
@@ -163,7 +170,7 @@ class PickleMachine {
   }
 
   bytes(count: number): void {
-    this.push(this.#reader.bytes(this.length(count), 'bytes'))
+    this.make(this.#reader.bytes(this.length(count), 'bytes'))
   }
 
   integer(count: number): void {
@@ -199,7 +206,7 @@ class PickleMachine {
       this.fail('a module and a name', `${kindOf(module)} and ${kindOf(name)}`)
     }
     const found = this.#host.global(module, name)
-    this.push(found ?? this.fail('a class of tensors or plain data', `${module}.${name}`))
+    this.make(found ?? this.fail('a class of tensors or plain data', `${module}.${name}`))
   }
 
   line(): string {
@@ -213,11 +220,11 @@ class PickleMachine {
     if (!(target instanceof PickleGlobal) || target.call === undefined) {
       this.fail('a function that builds data', kindOf(target))
     }
-    this.push(target.call(args.items, this.fail))
+    this.make(target.call(args.items, this.fail))
   }
 
   persistent(): void {
-    this.push(this.#host.persistent(this.pop(), this.fail))
+    this.make(this.#host.persistent(this.pop(), this.fail))
   }
 
   build(): void {
@@ -259,7 +266,7 @@ const table: Readonly<Record<string, readonly [code: number, step: Step]>> = {
   BINSTRING: [0x54, (m) => m.text(u32(m))],
   SHORT_BINSTRING: [0x55, (m) => m.text(u8(m))],
   BINUNICODE: [0x58, (m) => m.text(u32(m))],
-  EMPTY_LIST: [0x5d, (m) => m.push([])],
+  EMPTY_LIST: [0x5d, (m) => m.make([])],
   APPEND: [
     0x61,
     (m) => {
@@ -281,7 +288,7 @@ const table: Readonly<Record<string, readonly [code: number, step: Step]>> = {
       const items = m.popMark()
       const dict = new PickleDict()
       m.setItems(dict, items)
-      m.push(dict)
+      m.make(dict)
     },
   ],
   APPENDS: [
@@ -293,7 +300,7 @@ const table: Readonly<Record<string, readonly [code: number, step: Step]>> = {
   ],
   BINGET: [0x68, (m) => m.get(u8(m))],
   LONG_BINGET: [0x6a, (m) => m.get(u32(m))],
-  LIST: [0x6c, (m) => m.push(m.popMark())],
+  LIST: [0x6c, (m) => m.make(m.popMark())],
   BINPUT: [0x71, (m) => m.put(u8(m))],
   LONG_BINPUT: [0x72, (m) => m.put(u32(m))],
   SETITEM: [
@@ -304,7 +311,7 @@ const table: Readonly<Record<string, readonly [code: number, step: Step]>> = {
       m.setItems(m.top(), [key, value])
     },
   ],
-  TUPLE: [0x74, (m) => m.push(new PickleTuple(m.popMark()))],
+  TUPLE: [0x74, (m) => m.make(new PickleTuple(m.popMark()))],
   SETITEMS: [
     0x75,
     (m) => {
@@ -312,13 +319,13 @@ const table: Readonly<Record<string, readonly [code: number, step: Step]>> = {
       m.setItems(m.top(), items)
     },
   ],
-  EMPTY_TUPLE: [0x29, (m) => m.push(new PickleTuple([]))],
-  EMPTY_DICT: [0x7d, (m) => m.push(new PickleDict())],
+  EMPTY_TUPLE: [0x29, (m) => m.make(new PickleTuple([]))],
+  EMPTY_DICT: [0x7d, (m) => m.make(new PickleDict())],
   BINBYTES: [0x42, (m) => m.bytes(u32(m))],
   SHORT_BINBYTES: [0x43, (m) => m.bytes(u8(m))],
-  TUPLE1: [0x85, (m) => m.push(m.popTuple(1))],
-  TUPLE2: [0x86, (m) => m.push(m.popTuple(2))],
-  TUPLE3: [0x87, (m) => m.push(m.popTuple(3))],
+  TUPLE1: [0x85, (m) => m.make(m.popTuple(1))],
+  TUPLE2: [0x86, (m) => m.make(m.popTuple(2))],
+  TUPLE3: [0x87, (m) => m.make(m.popTuple(3))],
   NEWTRUE: [0x88, (m) => m.push(true)],
   NEWFALSE: [0x89, (m) => m.push(false)],
   LONG1: [0x8a, (m) => m.integer(u8(m))],
@@ -326,7 +333,7 @@ const table: Readonly<Record<string, readonly [code: number, step: Step]>> = {
   SHORT_BINUNICODE: [0x8c, (m) => m.text(u8(m))],
   BINUNICODE8: [0x8d, (m) => m.text(u64(m))],
   BINBYTES8: [0x8e, (m) => m.bytes(u64(m))],
-  EMPTY_SET: [0x8f, (m) => m.push(new PickleSet())],
+  EMPTY_SET: [0x8f, (m) => m.make(new PickleSet())],
   ADDITEMS: [
     0x90,
     (m) => {

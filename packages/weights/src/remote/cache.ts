@@ -4,9 +4,8 @@
  * A file is written under a name of its own and takes its place in one step. What has come of a broken download stays,
  * for the next one to go on from; it is claimed by renaming it, so that two processes never write into the same file.
  */
+import { builtin, cacheFolder, makeFolder } from '@convnets/tensor/host'
 import { writeFileAtomic } from '../atomic.ts'
-import { builtin } from '../host.ts'
-import { makeFolder } from '../make-folder.ts'
 import { type Checksum, checkSha256, sha256OfFile } from './checksum.ts'
 import { DownloadError } from './error.ts'
 import { type Receiver, type TransferOptions, transfer } from './transfer.ts'
@@ -27,14 +26,6 @@ interface Facts {
   readonly etag?: string
 }
 
-function defaultFolder(): string {
-  const { join, isAbsolute } = builtin('node:path', 'loadWeights')
-  const { XDG_CACHE_HOME: base } = process.env
-  // The XDG specification asks to ignore relative paths.
-  const caches = base && isAbsolute(base) ? base : join(builtin('node:os', 'loadWeights').homedir(), '.cache')
-  return join(caches, 'convnets', 'weights')
-}
-
 export function isOffline({ offline }: CacheOptions): boolean {
   return offline ?? (typeof process !== 'undefined' && process.env.CONVNETS_OFFLINE === '1')
 }
@@ -46,7 +37,7 @@ function placeOf(url: string, options: CacheOptions): { folder: string; path: st
   const hash = builtin('node:crypto', 'loadWeights').createHash('sha256').update(url).digest('hex').slice(0, 16)
   const plain = (text: string): string => text.replaceAll(/[^A-Za-z0-9._-]+/g, '_').replace(/^\.+/, '_')
   const name = plain(pathname.slice(pathname.lastIndexOf('/') + 1)).slice(-80) || 'file'
-  const folder = join(options.cacheFolder ?? defaultFolder(), `${plain(hostname)}-${hash}`)
+  const folder = join(options.cacheFolder ?? cacheFolder('weights'), `${plain(hostname)}-${hash}`)
   return { folder, path: join(folder, name) }
 }
 

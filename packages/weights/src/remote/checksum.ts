@@ -1,5 +1,5 @@
 /** SHA-256 of files, compared with what is known of them. */
-import { builtin, hasFiles } from '../host.ts'
+import { builtin, hasFiles } from '@convnets/tensor/host'
 import { DownloadError } from './error.ts'
 
 /** What is known of a file's SHA-256: all of it, or its first digits where only those are published. */

@@ -1,4 +1,5 @@
 /** A file's bytes from the network into a sink: retried where that may help, resumed where it broke off. */
+import { isDiskError, mayPass, pause, reasonOf, Watch, wholeNumber } from '@convnets/tensor/host'
 import { DownloadError } from './error.ts'
 import { type Answer, Refusal, request } from './request.ts'
 
@@ -46,9 +47,6 @@ const MAX_BYTES = 2 ** 36
 
 const MAX_WAIT = 30_000
 
-/** Statuses after which asking again may help. */
-const passing = (status: number): boolean => status === 408 || status === 425 || status === 429 || status >= 500
-
 class Passing extends DownloadError {
   readonly waitFor: number | undefined
 
@@ -58,50 +56,13 @@ class Passing extends DownloadError {
   }
 }
 
-/** The innermost reason of a failed request: `fetch failed` alone helps nobody. */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return error.cause instanceof Error ? `${error.message} (${reason(error.cause)})` : error.message
-}
-
-function integer(text: string | null | undefined): number | undefined {
-  return text && /^\d{1,15}$/.test(text) ? Number(text) : undefined
-}
-
-/** A timer that aborts an attempt when no byte has come for too long. */
-class Watch {
-  readonly #controller = new AbortController()
-  readonly #milliseconds: number
-  readonly signal: AbortSignal
-  #timer: ReturnType<typeof setTimeout> | undefined
-
-  constructor(milliseconds: number, signal: AbortSignal | undefined) {
-    this.#milliseconds = milliseconds
-    this.signal = signal ? AbortSignal.any([signal, this.#controller.signal]) : this.#controller.signal
-    this.touch()
-  }
-
-  get stalled(): boolean {
-    return this.#controller.signal.aborted
-  }
-
-  touch(): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#controller.abort(), this.#milliseconds)
-  }
-
-  stop(): void {
-    clearTimeout(this.#timer)
-  }
-}
-
 /** Where the answer's bytes belong, and how many the whole file has. */
 function placeOf(answer: Answer, url: string, receiver: Receiver): { from: number; total: number | undefined } {
-  if (answer.status === 200) return { from: 0, total: integer(answer.headers.get('content-length')) }
+  if (answer.status === 200) return { from: 0, total: wholeNumber(answer.headers.get('content-length')) }
   const range = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15}|\*)$/.exec(answer.headers.get('content-range') ?? '')
   if (!range || Number(range[1]) !== receiver.received)
     throw new Refusal(url, 'the answer is another part than was asked')
-  return { from: receiver.received, total: integer(range[2]) }
+  return { from: receiver.received, total: wholeNumber(range[2]) }
 }
 
 async function attempt(
@@ -129,9 +90,9 @@ async function attempt(
   }
   if (status !== 200 && !(status === 206 && headers.range !== undefined)) {
     await body?.cancel()
-    const wait = integer(answer.headers.get('retry-after'))
+    const wait = wholeNumber(answer.headers.get('retry-after'))
     const problem = `expected an answer with status 200, got ${status}`
-    if (!passing(status)) throw new Refusal(url, problem, { status })
+    if (!mayPass(status)) throw new Refusal(url, problem, { status })
     throw new Passing(url, problem, { status, ...(wait !== undefined && { waitFor: wait * 1000 }) })
   }
   const { from, total } = placeOf(answer, url, receiver)
@@ -156,19 +117,6 @@ async function attempt(
   return { etag: etag ?? receiver.etag, sha256, unchanged: false }
 }
 
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(done, milliseconds)
-    function done(): void {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', done)
-      resolve()
-    }
-    signal?.addEventListener('abort', done)
-  })
-  signal?.throwIfAborted()
-}
-
 /**
  * Receives a file. With `ifNoneMatch`, an unchanged file is only confirmed. Rejects with `DownloadError` if all attempts
  * fail or one fails for good, with the signal's reason if it is aborted, and with what the receiver throws.
@@ -191,7 +139,7 @@ export async function transfer(
       const passingError =
         error instanceof Passing
           ? error
-          : new Passing(url, watch.stalled ? `no byte came for ${stallTimeout} ms` : reason(error), { cause: error })
+          : new Passing(url, watch.over ? `no byte came for ${stallTimeout} ms` : reasonOf(error), { cause: error })
       if (tries >= retries) throw passingError
       await pause(Math.min(passingError.waitFor ?? retryDelay * 2 ** tries, MAX_WAIT), signal)
     } finally {
@@ -199,5 +147,3 @@ export async function transfer(
     }
   }
 }
-
-const isDiskError = (error: unknown): boolean => error instanceof Error && 'syscall' in error && 'path' in error

@@ -8,7 +8,8 @@ import { FormatError } from '@convnets/tensor'
 import { elementCount, type FileDType, itemSize } from '../dtypes.ts'
 import type { WeightEntry, WeightsFile } from '../entry.ts'
 import { float16ToFloat32 } from '../half.ts'
-import { members, readJson } from '../json-text.ts'
+import type { Json } from '../json-scanner.ts'
+import { members, readJson, show } from '../json-text.ts'
 import type { Located } from '../locate.ts'
 import type { ByteSource } from '../source.ts'
 import { convertKeras } from './keras.ts'
@@ -32,16 +33,17 @@ const storedTypes: ReadonlyMap<unknown, FileDType> = new Map<unknown, FileDType>
   ['float16', 'F16'],
 ])
 
-type Fail = (expected: string, got: unknown) => never
+type Fail = (expected: string, got: Json | undefined) => never
 
-function readQuantization(value: unknown, fail: Fail): Quantization | undefined {
+function readQuantization(value: Json | undefined, fail: Fail): Quantization | undefined {
   if (value === undefined) return undefined
   const facts = members(value) ?? fail('an object as quantization', value)
   const stored =
     storedTypes.get(facts.get('dtype')) ?? fail('quantization to uint8, uint16 or float16', facts.get('dtype'))
   if (stored === 'F16') return { stored, scale: 1, min: 0 }
   const [scale, min] = [facts.get('scale'), facts.get('min')]
-  if (typeof scale !== 'number' || typeof min !== 'number') return fail('numbers as scale and min', [scale, min])
+  if (typeof scale !== 'number' || typeof min !== 'number')
+    return fail('numbers as scale and min', [scale ?? null, min ?? null])
   return { stored, scale, min }
 }
 
@@ -78,18 +80,18 @@ class Shards {
 
 interface Group {
   readonly paths: readonly string[]
-  readonly weights: readonly unknown[]
+  readonly weights: readonly Json[]
 }
 
-function readGroups(value: unknown, fail: Fail): Group[] {
+function readGroups(value: Json, fail: Fail): Group[] {
   if (!Array.isArray(value)) return fail('a list as weightsManifest', value)
-  return value.map((item: unknown) => {
+  return value.map((item: Json) => {
     const group = members(item)
     const [paths, weights] = [group?.get('paths'), group?.get('weights')]
     if (!Array.isArray(paths) || !paths.every((path) => typeof path === 'string') || !Array.isArray(weights)) {
       return fail('lists of paths and weights in weightsManifest', item)
     }
-    return { paths: paths as string[], weights: weights as unknown[] }
+    return { paths: paths as string[], weights }
   })
 }
 
@@ -136,8 +138,7 @@ export async function openTfjs({ source, sibling }: Located): Promise<WeightsFil
   const manifest = members(await readJson(source))?.get('weightsManifest')
   if (manifest === undefined) return undefined
   const fail: Fail = (expected, got) => {
-    const shown = got === undefined ? 'none' : JSON.stringify(got)
-    throw new FormatError({ file: source.name, offset: 0, expected, got: shown.slice(0, 200) })
+    throw new FormatError({ file: source.name, offset: 0, expected, got: show(got) })
   }
   const files: ByteSource[] = []
   const close = async (): Promise<void> => {

@@ -1,8 +1,8 @@
 /**
- * Reads the JSON header of a safetensors file straight from its bytes.
+ * Reads JSON straight from the bytes of a file: headers of safetensors files, and text that lists other files.
  *
- * `JSON.parse` would keep the last of two equal keys, turn `__proto__` into a prototype, round large integers and say
- * nothing of where it was. This scanner takes exactly what the header may hold, and every failure names a byte.
+ * `JSON.parse` would keep the last of two equal keys, round large integers, follow lists within each other as deep as they
+ * go and say nothing of where it was. Here every failure names a byte, and objects are Maps, so that no key is special.
  */
 import { FormatError } from '@convnets/tensor'
 
@@ -15,8 +15,11 @@ const SIMPLE_ESCAPES: ReadonlyMap<number, string> = new Map(
 
 const isDigit = (byte: number): boolean => byte >= 0x30 && byte <= 0x39
 
+/** A value of JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | ReadonlyMap<string, Json>
+
 /** A cursor over UTF-8 JSON that lies at `start..end` of a file. */
-export class HeaderScanner {
+export class JsonScanner {
   readonly #bytes: Uint8Array
   readonly #end: number
   readonly #file: string
@@ -94,31 +97,39 @@ export class HeaderScanner {
     return true
   }
 
-  /** Passes over a value of any kind, checking only that it is JSON. */
-  skipValue(depth = 0): void {
+  /** A value of any kind. Numbers are rounded to what JavaScript has. */
+  value(depth = 0): Json {
     this.#skipSpace()
     const byte = this.#peek()
     if (depth >= MAX_DEPTH && (byte === 0x7b || byte === 0x5b)) {
       this.fail(`values nested at most ${MAX_DEPTH} deep`, 'a deeper one')
     }
-    if (byte === 0x22) this.string('a string')
-    else if (byte === 0x7b) this.object('an object', () => this.skipValue(depth + 1))
-    else if (byte === 0x5b) {
+    if (byte === 0x22) return this.string('a string')
+    if (byte === 0x7b) {
+      const members = new Map<string, Json>()
+      this.object('an object', (key) => members.set(key, this.value(depth + 1)))
+      return members
+    }
+    if (byte === 0x5b) {
+      const items: Json[] = []
       this.#take('[', 'a list')
-      if (this.#takeIf(']')) return
-      do this.skipValue(depth + 1)
+      if (this.#takeIf(']')) return items
+      do items.push(this.value(depth + 1))
       while (this.#takeIf(','))
       this.#take(']', "',' or ']' in a list")
-    } else if (byte === 0x74) this.#word('true')
+      return items
+    }
+    if (byte === 0x74) this.#word('true')
     else if (byte === 0x66) this.#word('false')
     else if (byte === 0x6e) this.#word('null')
-    else this.#number()
+    else return this.#number()
+    return byte === 0x6e ? null : byte === 0x74
   }
 
   /** Only white space may follow. */
-  finish(): void {
+  finish(what: string): void {
     this.#skipSpace()
-    if (this.#position < this.#end) this.fail('only padding after the header object')
+    if (this.#position < this.#end) this.fail(`only padding after ${what}`)
   }
 
   #peek(): number | undefined {
@@ -168,7 +179,8 @@ export class HeaderScanner {
     return value
   }
 
-  #number(): void {
+  #number(): number {
+    const from = this.#position
     const digits = (): void => {
       const byte = this.#peek()
       if (byte === undefined || !isDigit(byte)) this.fail('a JSON value')
@@ -186,6 +198,7 @@ export class HeaderScanner {
       if (this.#peek() === 0x2b || this.#peek() === 0x2d) this.#position++
       digits()
     }
+    return Number(this.#decode(from, this.#position))
   }
 
   /** What an escape stands for; the cursor is behind the backslash. */
@@ -227,7 +240,7 @@ export class HeaderScanner {
 
   #describe(): string {
     const byte = this.#peek()
-    if (byte === undefined) return 'the end of the header'
+    if (byte === undefined) return 'the end of the text'
     if (byte > 0x20 && byte < 0x7f) return `'${String.fromCharCode(byte)}'`
     return `the byte 0x${byte.toString(16).padStart(2, '0')}`
   }
