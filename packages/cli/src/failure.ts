@@ -1,5 +1,6 @@
 /** What ends a command early, as a sentence for the user and an exit code for the shell. */
 import { basename } from 'node:path'
+import { printable } from './report.ts'
 
 /** Exit codes of the program. 130 and 143 are what shells report for SIGINT and SIGTERM. */
 export const exitCodes = { ok: 0, failed: 1, usage: 2, SIGINT: 130, SIGTERM: 143 } as const
@@ -51,7 +52,7 @@ export function diskProblem(error: unknown): string | undefined {
 /** One sentence for whatever was thrown. */
 export function sentence(error: unknown): string {
   const text = diskProblem(error) ?? (error instanceof Error ? error.message : String(error))
-  return text.trimEnd()
+  return text.trimEnd().split('\n').map(printable).join('\n')
 }
 
 export function exitCode(error: unknown): number {

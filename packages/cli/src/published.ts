@@ -1,9 +1,9 @@
 /** Networks by name, with weights from elsewhere. */
 import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { PretrainedWeights } from '@convnets/blocks'
+import type { ImageModel, ImageOutput, PretrainedWeights } from '@convnets/blocks'
 import { cifar10Classes } from '@convnets/data'
-import { loadWeights } from '@convnets/weights'
+import { loadWeights, WeightsMismatchError } from '@convnets/weights'
 import { Failure } from './failure.ts'
 import type { OpenedModel } from './model.ts'
 import { type Network, networkOf, tables } from './networks.ts'
@@ -41,9 +41,15 @@ const usual = {
   channelOrder: 'rgb',
 } as const
 
+/** Classes of a file that fits a network but for their number. */
+function otherClasses({ missing, unexpected, mismatched }: WeightsMismatchError): number | undefined {
+  const counts = new Set(mismatched.map(({ got }) => got[0]))
+  return missing.length + unexpected.length === 0 && counts.size === 1 ? [...counts][0] : undefined
+}
+
 /**
  * The network called `name` with weights from a file, an address or a hub. Class names come from `labels`, from the list
- * that the published weights name, or are numbers.
+ * that the published weights name, or are numbers, as many as the weights tell apart.
  */
 export async function openPublished(
   name: string,
@@ -54,14 +60,32 @@ export async function openPublished(
   const entry = networkOf(name)
   const row = rowOf(entry, source)
   const given = labels === undefined ? undefined : await readLabels(labels)
-  const numClasses = given?.length ?? row?.numClasses ?? entry.numClasses
-  const known = given ?? labelSets[row?.labels ?? '']
+  const load = async (numClasses: number): Promise<ImageModel<ImageOutput>> => {
+    const model = entry({ numClasses })
+    await loadWeights(model, source, { from: tables, signal })
+    return model
+  }
+  let numClasses = given?.length ?? row?.numClasses ?? entry.numClasses
+  const model = await readingWeights(source, async () => {
+    try {
+      return await load(numClasses)
+    } catch (error) {
+      const found = error instanceof WeightsMismatchError ? otherClasses(error) : undefined
+      if (found === undefined) throw error
+      if (labels !== undefined) {
+        throw new Failure(`${labels} names ${numClasses} classes, but ${source} tells ${found} apart.`, {
+          cause: error,
+        })
+      }
+      numClasses = found
+      return load(found)
+    }
+  })
+  const known = given ?? (numClasses === row?.numClasses ? labelSets[row.labels ?? ''] : undefined)
   const classes = Array.from({ length: numClasses }, (_, i) => known?.[i] ?? `class ${i}`)
   const [height, width] = row ? [row.crop, row.crop] : entry.inputSize
   const { mean, std, interpolation, channelOrder = 'rgb' } = row ?? usual
   const resize = row?.resize ?? Math.round(Math.min(height, width) / 0.875)
-  const model = entry({ numClasses })
-  await readingWeights(source, () => loadWeights(model, source, { from: tables, signal }))
   const preprocessing = { height, width, channels: 3, mean, std, resize, interpolation, channelOrder } as const
   return {
     model: model.eval(),

@@ -6,8 +6,16 @@ export interface Column {
   readonly align?: 'left' | 'right'
 }
 
-/** Rows of text under titles, in columns two spaces apart. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+/** Text of a stranger's file, with what a terminal would obey (control characters, turns of direction) spelled out. */
+export const printable = (text: string): string =>
+  text.replaceAll(
+    /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  )
+
+/** Rows of text under titles, in columns two spaces apart; `printable`. */
+export function table(columns: readonly Column[], contents: readonly (readonly string[])[]): string {
+  const rows = contents.map((row) => row.map(printable))
   const widths = columns.map(({ title }, i) => Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)))
   const line = (cells: readonly string[]): string =>
     columns

@@ -40,5 +40,10 @@ describe('table', () => {
     expect(text).toBe(['name       size', 'resnet20      7', 'a         12345'].join('\n'))
   })
 
+  test('what a terminal would obey is spelled out', () => {
+    const text = table([{ title: 'key' }], [['a\u001b[2J\nb\u202ec\u0085'], ['wéight 😀']])
+    expect(text).toBe('key\na\\u{1b}[2J\\u{a}b\\u{202e}c\\u{85}\nwéight 😀')
+  })
+
   test('a table without rows has its titles', () => expect(table([{ title: 'name' }], [])).toBe('name'))
 })

@@ -112,7 +112,19 @@ describe('classify with weights of 2018', () => {
       join(folder, 'labels.txt'),
     )
     expect(few).toMatchObject({ code: 1, stdout: '' })
-    expect(few.stderr).toContain('holds the tensors of another network: 2 of another shape, first linear.weight.')
+    expect(few.stderr).toMatch(/labels\.txt names 9 classes, but .*resnet20-12fca82f\.th tells 10 apart\.\n$/)
+  })
+
+  test('without names, there are as many classes as the weights tell apart', async () => {
+    const folder = await scratch()
+    const [file, weights] = [join(folder, 'noise.png'), join(folder, 'mine.pth')]
+    await picture().save(file)
+    await saveWeights(resnet20({ numClasses: 3, seed: 1 }), weights)
+    const call = ['--model', 'resnet20', '--weights', weights, '--top', '9', '--json']
+    const { code, stdout } = await command('classify', file, ...call)
+    expect(code).toBe(0)
+    const [{ classes }] = JSON.parse(stdout) as [{ classes: { name: string }[] }]
+    expect(classes.map(({ name }) => name).sort()).toEqual(['class 0', 'class 1', 'class 2'])
   })
 
   test.each([

@@ -19,7 +19,8 @@ async function openPicture(file: string, channels: 1 | 3): Promise<Image> {
     return await Image.open(file, { channels })
   } catch (error) {
     if (error instanceof FormatError) {
-      throw new Failure(`${file} is no picture that can be read: ${error.got.split('\n')[0]}.`, { cause: error })
+      const problem = `expected ${error.expected}, got ${error.got.split('\n')[0]}`
+      throw new Failure(`${file} is no picture that can be read: ${problem}.`, { cause: error })
     }
     throw error
   }

@@ -2,7 +2,7 @@
 import { openWeights } from '@convnets/weights'
 import type { Context } from '../context.ts'
 import type { InspectOptions } from '../program.ts'
-import { short, table, whole } from '../report.ts'
+import { printable, short, table, whole } from '../report.ts'
 import { readingWeights } from '../weights-problem.ts'
 
 /** Lists keys, dtypes, shapes and bytes. Reads the file's directory and none of its tensors. */
@@ -26,7 +26,9 @@ export async function inspect(source: string, { json, select }: InspectOptions, 
   ] as const
   const rows = tensors.map((tensor) => [tensor.key, tensor.dtype, `(${tensor.shape.join(', ')})`, whole(tensor.bytes)])
   context.stdout.write(`${table(columns, rows)}\n\n`)
-  for (const [key, text] of metadata)
-    context.stdout.write(`${key}: ${text.length > 100 ? `${text.slice(0, 100)}...` : text}\n`)
+  for (const [key, text] of metadata) {
+    const shown = text.length > 100 ? `${text.slice(0, 100)}...` : text
+    context.stdout.write(`${printable(key)}: ${printable(shown)}\n`)
+  }
   context.stdout.write(`${format}, ${whole(tensors.length)} tensors, ${short(bytes)}B\n`)
 }
