@@ -1,12 +1,14 @@
 // Every README shows one TypeScript example; it type-checks and it runs.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { run, tsx } from '../run.mjs'
 import { packages, root } from '../workspace.mjs'
 import { each } from './each.mjs'
 import { withScratch } from './scratch.mjs'
 
 const MAX_LINES = 60
+
+const checkpoint = join(root, 'fixtures', 'weights', 'cifar-resnet', 'resnet20-12fca82f.th')
 
 /** The example of a README, or an Error that says why there is none. */
 function readExample(file) {
@@ -42,6 +44,8 @@ export const check = () =>
     ].map((readme) => ({ ...readme, example: readExample(readme.file), dir: join(folder, readme.name) }))
     for (const { example, dir } of readmes) {
       mkdirSync(dir)
+      // A checkpoint that examples load; its users download it.
+      copyFileSync(checkpoint, join(dir, basename(checkpoint)))
       if (typeof example === 'string') writeFileSync(join(dir, 'example.ts'), example)
     }
     const runs = await each(
