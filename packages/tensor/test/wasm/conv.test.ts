@@ -67,7 +67,10 @@ function depthwiseSpec(random: Generator): ConvSpec {
 function pointwiseSpec(random: Generator): ConvSpec {
   const spec = square(between(random, 1, 3), between(random, 1, 9), between(random, 1, 40), between(random, 1, 40), 1)
   const width = between(random, 1, 9)
-  return { ...spec, inWidth: width, outWidth: width }
+  // Some with a stride, which leave pixels out.
+  const stride = random.integer(3) === 0 ? between(random, 2, 3) : 1
+  const [outHeight, outWidth] = [Math.ceil(spec.inHeight / stride), Math.ceil(width / stride)]
+  return { ...spec, inWidth: width, strideHeight: stride, strideWidth: stride, outHeight, outWidth }
 }
 
 /** 3 x 3, stride 1, any padding, channels that fill vectors; enough tiles that Winograd is worth it. */
@@ -122,19 +125,25 @@ function smallMapSpec(random: Generator): ConvSpec {
 }
 
 /** The three kernels against the reference; `tolerances` of the forward pass and of the gradients. */
-function check(random: Generator, spec: ConvSpec, [forward, gradient]: readonly [number, number] = [2e-6, 1e-5]): void {
+function check(
+  random: Generator,
+  spec: ConvSpec,
+  [forward, gradient]: readonly [number, number] = [2e-6, 1e-5],
+  where: GuardedEngine = host,
+): void {
   const size = sizes(spec)
-  host.case(() => {
-    const [x, w, g] = [host.normals(random, size.x), host.normals(random, size.w), host.normals(random, size.y)]
-    const bias = random.integer(2) === 0 ? host.normals(random, spec.outChannels) : null
-    const inputs = [x, w, g].map((buffer) => host.array(buffer)) as [Float32Array, Float32Array, Float32Array]
+  const family = where === host ? kernels : convKernels(where.engine, where.plain)
+  where.case(() => {
+    const [x, w, g] = [where.normals(random, size.x), where.normals(random, size.w), where.normals(random, size.y)]
+    const bias = random.integer(2) === 0 ? where.normals(random, spec.outChannels) : null
+    const inputs = [x, w, g].map((buffer) => where.array(buffer)) as [Float32Array, Float32Array, Float32Array]
     const expected = [size.y, size.x, size.w].map((length) => new Float64Array(length))
-    convForward(inputs[0], inputs[1], bias && host.array(bias), spec, expected[0]!)
+    convForward(inputs[0], inputs[1], bias && where.array(bias), spec, expected[0]!)
     convInputGrad(inputs[2], inputs[1], spec, expected[1]!)
     convWeightGrad(inputs[0], inputs[2], spec, expected[2]!)
-    expectClose(host.keep(kernels.conv2d(x, w, bias, spec)), expected[0]!, forward)
-    expectClose(host.keep(kernels.conv2dInputGrad(g, w, spec)), expected[1]!, gradient)
-    expectClose(host.keep(kernels.conv2dWeightGrad(x, g, spec)), expected[2]!, gradient)
+    expectClose(where.keep(family.conv2d(x, w, bias, spec)), expected[0]!, forward)
+    expectClose(where.keep(family.conv2dInputGrad(g, w, spec)), expected[1]!, gradient)
+    expectClose(where.keep(family.conv2dWeightGrad(x, g, spec)), expected[2]!, gradient)
   })
 }
 
@@ -203,6 +212,11 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
     for (const spec of specs) check(random, spec)
   })
 
+  it('equal the reference where heavy weights are split among the units', () => {
+    const spec = { ...square(1, 5, 132, 250, 3), strideHeight: 2, strideWidth: 2, outHeight: 3, outWidth: 3 }
+    check(new Generator(9), spec, undefined, new GuardedEngine(160))
+  })
+
   it('give zeros for an empty batch', () => {
     host.case(() => {
       const spec = square(0, 5, 3, 4, 3)
@@ -243,6 +257,8 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
     square(40, 7, 64, 64, 3),
     square(1, 16, 128, 208, 3),
     square(16, 2, 64, 96, 3),
+    { ...square(1, 14, 128, 256, 3), strideHeight: 2, strideWidth: 2, outHeight: 7, outWidth: 7 },
+    { ...square(2, 15, 64, 96, 1), strideHeight: 2, strideWidth: 2, outHeight: 8, outWidth: 8 },
     { ...square(16, 4, 48, 64, 3), strideHeight: 2, strideWidth: 2, outHeight: 2, outWidth: 2 },
   ]
 

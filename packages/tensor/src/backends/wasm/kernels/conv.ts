@@ -1,5 +1,6 @@
 /** Convolution and its gradients: which algorithm serves which shape. */
 import type { Buffer, ConvSpec } from '../../backend.ts'
+import { moveElements } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { depthwise, depthwiseWeightGradient } from './depthwise.ts'
 import { type DirectSpec, direct, tileFor } from './direct.ts'
@@ -12,19 +13,40 @@ import { suitsWinograd, winograd } from './winograd.ts'
 import { winogradWeightGradient } from './winograd-grad.ts'
 import { transformWeights } from './winograd-weights.ts'
 
-/** Whether pixels are rows of a matrix product: a 1 x 1 kernel that looks at every pixel once. */
-function isPointwise(s: ConvSpec): boolean {
+/** Whether pixels are rows of a matrix product: a 1 x 1 kernel that looks at pixels of the input only. */
+function isSampling(s: ConvSpec): boolean {
   return (
     s.kernelHeight === 1 &&
     s.kernelWidth === 1 &&
-    s.strideHeight === 1 &&
-    s.strideWidth === 1 &&
     s.padTop === 0 &&
     s.padLeft === 0 &&
     s.groups === 1 &&
-    s.outHeight === s.inHeight &&
-    s.outWidth === s.inWidth
+    (s.outHeight - 1) * s.strideHeight < s.inHeight &&
+    (s.outWidth - 1) * s.strideWidth < s.inWidth
   )
+}
+
+/** Whether it looks at every pixel once. */
+function isPointwise(s: ConvSpec): boolean {
+  return isSampling(s) && s.outHeight === s.inHeight && s.outWidth === s.inWidth
+}
+
+/** Moves the pixels that a 1 x 1 kernel with a stride looks at between an image and where they lie close together. */
+function movePixels(engine: Engine, from: number, to: number, spec: ConvSpec, together: boolean): void {
+  const { batch, outHeight, outWidth, inHeight, inWidth, inChannels, strideHeight, strideWidth } = spec
+  const row = inWidth * inChannels
+  const apart = [inHeight * row, strideHeight * row, strideWidth * inChannels, 1]
+  const close = [outHeight * outWidth * inChannels, outWidth * inChannels, inChannels, 1]
+  const extents = [batch, outHeight, outWidth, inChannels]
+  moveElements(engine, from, to, extents, ...(together ? ([apart, close] as const) : ([close, apart] as const)))
+}
+
+/** The pixels of x that a 1 x 1 kernel looks at, as rows of a matrix: x itself, or a copy for the running call. */
+function sampled(engine: Engine, x: number, spec: ConvSpec): number {
+  if (isPointwise(spec)) return x
+  const copy = engine.workspace(spec.batch * spec.outHeight * spec.outWidth * spec.inChannels * 4)
+  movePixels(engine, x, copy, spec, true)
+  return copy
 }
 
 /** One input and one output channel per group. */
@@ -75,12 +97,12 @@ function forward(engine: Engine, x: Buffer, weight: Buffer, bias: number, out: B
     depthwise(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed)
     return
   }
-  const pointwise = isPointwise(spec)
-  const shape = pointwise ? tileShape(engine) : tileFor(engine, groupOut)
+  const sampling = isSampling(spec)
+  const shape = sampling ? tileShape(engine) : tileFor(engine, groupOut)
   const packed = packGroups(engine, weight, groups, shape.columns, source)
-  if (pointwise) {
+  if (sampling) {
     const pixels = spec.batch * spec.outHeight * spec.outWidth
-    gemm(engine, engine.ptr(x), packed, bias, engine.ptr(out), pixels, outChannels, groupIn)
+    gemm(engine, sampled(engine, engine.ptr(x), spec), packed, bias, engine.ptr(out), pixels, outChannels, groupIn)
     return
   }
   dense(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed, shape)
@@ -162,7 +184,8 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
     return
   }
   const channelwise = isDepthwise(spec)
-  const shape = isPointwise(spec) ? tileShape(engine) : tileFor(engine, groupIn)
+  const sampling = isSampling(spec)
+  const shape = sampling ? tileShape(engine) : tileFor(engine, groupIn)
   const packPhase = (y: Phase, x: Phase) => {
     const taps = kernelHeight * kernelWidth
     const source = {
@@ -179,9 +202,15 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   }
   const vertical = phases(inHeight, kernelHeight, spec.strideHeight, spec.dilationHeight, spec.padTop)
   const horizontal = phases(inWidth, kernelWidth, spec.strideWidth, spec.dilationWidth, spec.padLeft)
-  if (isPointwise(spec)) {
+  if (sampling) {
     const packed = packPhase(vertical[0]!, horizontal[0]!)
-    gemm(engine, engine.ptr(g), packed, 0, engine.ptr(out), spec.batch * inHeight * inWidth, inChannels, outChannels)
+    const pixels = spec.batch * spec.outHeight * spec.outWidth
+    const whole = isPointwise(spec)
+    const to = whole ? engine.ptr(out) : engine.workspace(pixels * inChannels * 4)
+    gemm(engine, engine.ptr(g), packed, 0, to, pixels, inChannels, outChannels)
+    if (whole) return
+    engine.array(out).fill(0)
+    movePixels(engine, to, engine.ptr(out), spec, false)
     return
   }
   if ([...vertical, ...horizontal].some(({ taps }) => taps === 0)) engine.array(out).fill(0)
@@ -222,11 +251,11 @@ const enoughChannels = 32
 
 function pointwiseWeightGradient(engine: Engine, x: number, g: number, out: number, spec: ConvSpec): void {
   const { batch, outHeight, outWidth, inChannels, outChannels } = spec
-  outerProducts(engine, g, x, out, outChannels, inChannels, batch * outHeight * outWidth)
+  outerProducts(engine, g, sampled(engine, x, spec), out, outChannels, inChannels, batch * outHeight * outWidth)
 }
 
 function weightGradientFor(engine: Engine, spec: ConvSpec): typeof weightGradient {
-  if (isPointwise(spec) && Math.min(spec.inChannels, spec.outChannels) >= enoughChannels) return pointwiseWeightGradient
+  if (isSampling(spec) && Math.min(spec.inChannels, spec.outChannels) >= enoughChannels) return pointwiseWeightGradient
   if (suitsWinograd(engine, spec, 'weightGradient')) return winogradWeightGradient
   if (isDepthwise(spec)) return depthwiseWeightGradient
   return suitsPixelwiseWeightGradient(spec) ? pixelwiseWeightGradient : weightGradient

@@ -5,6 +5,7 @@
 import { type FunctionBuilder, i32, ints, type Local } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
+import { least } from './rows.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, strictDepth, Tile, type TileShape, tileShape } from './tile.ts'
 
@@ -21,6 +22,10 @@ export interface DirectSpec extends Windows {
 
 /** Bytes of a strip: a share of a small second-level cache. */
 const stripBytes = 131072
+/** Bytes of packed weights that are too many to be read anew for every band: with more, strips may have as many. */
+const heavyWeights = 1e6
+/** Units that keep threads busy. */
+const enoughUnits = 8
 
 /**
  * The tile for results of `n` columns and, if it matters, of `m` rows: a smaller one where much of a large one would
@@ -59,10 +64,17 @@ export function direct(
   const oneRun = (groups === 1 && dilationWidth === 1) || kernelWidth === 1
   const run = oneRun ? kernelWidth * groupIn : groupIn
   // Partial sums of a run; 0 for none.
-  const parts = engine.precision === 'strict' && depth > strictDepth ? Math.ceil(run / strictDepth) : 0
+  const sums = engine.precision === 'strict' && depth > strictDepth ? Math.ceil(run / strictDepth) : 0
   const perImage = spec.outHeight * spec.outWidth * groupOut * groups * depth
-  const plan = planStrips(spec, stripBytes, (spec.outHeight * spec.batch) / 8)
-  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied} ${parts}`
+  // Heavy weights are split among the units, instead of the rows of the output.
+  const heavy = groups === 1 && depth * groupOut * 4 > heavyWeights
+  const plan = heavy
+    ? planStrips(spec, heavyWeights)
+    : planStrips(spec, stripBytes, (spec.outHeight * spec.batch) / enoughUnits)
+  const wanted = heavy ? Math.ceil(enoughUnits / (spec.batch * plan.bands)) : 1
+  const panelBlock = Math.ceil(panels / Math.min(panels, wanted))
+  const parts = Math.ceil(panels / panelBlock)
+  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied} ${sums} ${parts}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
@@ -77,7 +89,8 @@ export function direct(
         ) as Local<'i32'>[] as Eight<Local<'i32'>>
         const own = i32.add(scratch, i32.mul(thread, perThread))
         eachUnit(b, from, to, (unit) => {
-          const band = emitStrip(b, plan.copied, spec, rest, unit, x, own)
+          const number = parts > 1 ? b.let(i32.divU(unit, parts)) : unit
+          const band = emitStrip(b, plan.copied, spec, rest, number, x, own)
           const count = b.let(i32.mul(band.rows, outWidth))
           const inStep = b.let(i32.mul(band.pitch, strideHeight))
           // From the end of one kernel row to the start of the next.
@@ -126,7 +139,7 @@ export function direct(
               b.set(panelAt, panelStart)
               // Under strict precision short partial sums are added to what lies in the result, the bias first.
               const out = (i: number) => [rowsC[i]!, 0] as const
-              if (parts > 0) tile.store(out, valid)
+              if (sums > 0) tile.store(out, valid)
               const part = (steps: number) => {
                 tile.clear()
                 tile.multiply(rowsA, panelAt, steps)
@@ -134,9 +147,9 @@ export function direct(
                 tile.store(out, valid)
               }
               const multiply = () => {
-                if (parts === 0) tile.multiply(rowsA, panelAt, run)
-                else if (parts > 1) times(b, parts - 1, () => part(strictDepth))
-                if (parts > 0) part(run - (parts - 1) * strictDepth)
+                if (sums === 0) tile.multiply(rowsA, panelAt, run)
+                else if (sums > 1) times(b, sums - 1, () => part(strictDepth))
+                if (sums > 0) part(run - (sums - 1) * strictDepth)
               }
               times(b, kernelHeight, () => {
                 if (oneRun) multiply()
@@ -147,28 +160,30 @@ export function direct(
                   })
                 if (kernelHeight > 1) for (const pointer of rowsA) b.add(pointer, nextRow)
               })
-              if (parts === 0) tile.store(out, valid)
+              if (sums === 0) tile.store(out, valid)
             })
           }
           const [group, panel] = [b.local('i32'), b.local('i32')]
+          const first = b.let(parts > 1 ? i32.mul(i32.remU(unit, parts), panelBlock) : i32.const(0))
+          const end = b.let(i32.add(first, panelBlock))
+          const whole = tail ? panels - 1 : panels
           b.set(group, 0)
           b.for(group, groups, 1, () => {
-            b.set(panel, 0)
-            const whole = tail ? panels - 1 : panels
-            b.for(panel, whole, 1, () => sweep(group, panel, columns))
-            if (tail) sweep(group, panel, tail)
+            b.set(panel, first)
+            b.for(panel, least(end, i32.const(whole)), 1, () => sweep(group, panel, columns))
+            if (tail) b.if(i32.gtU(end, whole), () => sweep(group, panel, tail))
           })
         })
       },
     )
   })
-  const units = spec.batch * plan.bands
+  const units = spec.batch * plan.bands * parts
   const scratch = plan.copied ? engine.workspace(plan.bytes * engine.pool.threads) : 0
   engine.parallel(
     kernel,
     [x, packed, bias, y, spec.outWidth, spec.outImage, spec.outRow, spec.outColumn, scratch, plan.bytes, ...plan.args],
     units,
-    Math.ceil((grainWork * plan.bands) / perImage),
+    Math.ceil((grainWork * plan.bands * parts) / perImage),
   )
 }
 
