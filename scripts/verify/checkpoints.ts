@@ -50,10 +50,11 @@ async function compareLogits(checkpoint: Checkpoint, { backend, dtype }: Arithme
       return fail(`${checkpoint.parameters} parameters expected, got ${model.parameterCount()}`)
     }
     const { name, shape, scale } = checkpoint.input
-    const logits = tidy(() =>
-      noGrad(() => mainLogits(model.forward(tensor(fill(name, shape, scale), { shape, dtype, backend }))).dataSync()),
+    using logits = tidy(() =>
+      noGrad(() => mainLogits(model.forward(tensor(fill(name, shape, scale), { shape, dtype, backend })))),
     )
-    return judge([{ what: 'logits', error: relativeError([...logits], checkpoint.logits), tolerance: LOGITS }])
+    const values = [...(await logits.data())]
+    return judge([{ what: 'logits', error: relativeError(values, checkpoint.logits), tolerance: LOGITS }])
   } finally {
     model.dispose()
   }

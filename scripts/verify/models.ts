@@ -91,29 +91,39 @@ function distance(values: ArrayLike<number>, { mean, std, absmax, first }: Tenso
   return Math.max(...apart.map(Math.abs)) / absmax
 }
 
-function compareLogits(golden: ModelGolden, model: Network, arithmetic: Arithmetic): Outcome {
+async function compareLogits(golden: ModelGolden, model: Network, arithmetic: Arithmetic): Promise<Outcome> {
   const { logits: tolerance } = modelTolerances({ logits: golden.float32Error }, arithmetic.precision)
-  return tidy(() => {
-    const children = new Map([...model.namedChildren()].map(([name, child]) => [child, name]))
+  const children = new Map([...model.namedChildren()].map(([name, child]) => [child, name]))
+  const names: string[] = []
+  const outputs: Tensor[] = []
+  const watch = (module: Module, output: unknown): void => {
+    const name = children.get(module) ?? ''
+    if (!golden.children.has(name) || !(output instanceof Tensor)) return
+    names.push(name)
+    outputs.push(output.detach())
+  }
+  const [y, ...seen] = tidy(() => {
+    const x = input(golden.input, golden.salt, arithmetic)
+    const logits = mainLogits(hooked(children.keys(), watch, () => noGrad(() => model.forward(x))))
+    return [logits, ...outputs] as const
+  })
+  try {
     const deviations: string[] = []
-    const watch = (module: Module, output: unknown): void => {
-      const name = children.get(module) ?? ''
-      const expected = golden.children.get(name)
-      if (expected === undefined || !(output instanceof Tensor)) return
-      const error = distance(output.dataSync(), expected)
+    for (const [i, output] of seen.entries()) {
+      const name = names[i] as string
+      const error = distance(await output.data(), golden.children.get(name) as TensorStatistics)
       if (!(error <= tolerance)) deviations.push(`${name} ${error.toExponential(1)}`)
     }
-    const x = input(golden.input, golden.salt, arithmetic)
-    const y = mainLogits(hooked(children.keys(), watch, () => noGrad(() => model.forward(x))))
     if (String(y.shape) !== String(golden.output.shape)) {
       return fail(`logits of shape (${golden.output.shape.join(', ')}) expected, got (${y.shape.join(', ')})`)
     }
-    const values = y.dataSync()
+    const values = await y.data()
     const sampled = golden.output.values.map((_, i) => values[i * golden.output.stride] ?? Number.NaN)
     // Relative to the largest logit of all, of which the sampled ones are a part.
     const largest = Math.max(...golden.output.values.map(Math.abs))
     const error = (relativeError(sampled, golden.output.values) * largest) / golden.output.absmax
-    const argmax = Array.from(y.argmax({ dim: 1 }).dataSync())
+    using best = y.argmax({ dim: 1 })
+    const argmax = Array.from(await best.data())
     if (String(argmax) !== String(golden.output.argmax)) {
       return fail(`classes ${golden.output.argmax} expected, got ${argmax}; logits ${error.toExponential(1)}`)
     }
@@ -125,7 +135,9 @@ function compareLogits(golden: ModelGolden, model: Network, arithmetic: Arithmet
     return outcome.passed || deviations.length === 0
       ? outcome
       : { ...outcome, text: `${outcome.text}; first deviation at ${deviations[0]}` }
-  })
+  } finally {
+    for (const t of [y, ...seen]) t.dispose()
+  }
 }
 
 function euclidean(values: ArrayLike<number>): number {
@@ -134,36 +146,43 @@ function euclidean(values: ArrayLike<number>): number {
   return Math.sqrt(sum)
 }
 
-function compareStep(golden: ModelGolden, step: TrainingStepGolden, model: Network, arithmetic: Arithmetic): Outcome {
+async function compareStep(
+  golden: ModelGolden,
+  step: TrainingStepGolden,
+  model: Network,
+  arithmetic: Arithmetic,
+): Promise<Outcome> {
   model.train()
   for (const module of model.namedModules().values()) {
     if (module instanceof Dropout || module instanceof Dropout2d || module instanceof DropPath) module.eval()
   }
   model.zeroGrad()
-  const loss = tidy(() => {
+  using total = tidy(() => {
     const x = input(step.input, golden.salt, arithmetic)
     const target = tensor(step.target, { dtype: 'int32', ...(arithmetic.backend && { backend: arithmetic.backend }) })
     const { labelSmoothing, auxWeight } = step
     const ofHead = (logits: Tensor): Tensor => crossEntropy(logits, target, { labelSmoothing })
     const total = headLoss(model.forward(x), ofHead, auxWeight === undefined ? {} : { auxWeight })
     total.backward()
-    return total.item()
+    return total.detach()
   })
+  const [loss = Number.NaN] = await total.data()
   const parameters = model.namedParameters()
   const errors: number[] = []
   for (const [key, expected] of step.gradNorm) {
     const g = parameters.get(key)?.grad
     if (g === undefined) return fail(`parameter ${key} should have a gradient, has none`)
-    if (expected > step.gradNormFloor) errors.push(Math.abs(euclidean(g.dataSync()) - expected) / expected)
+    if (expected > step.gradNormFloor) errors.push(Math.abs(euclidean(await g.data()) - expected) / expected)
   }
   const without = [...parameters].find(([key, p]) => p.grad !== undefined && !step.gradNorm.has(key))
   if (without !== undefined) return fail(`parameter ${without[0]} has a gradient, should have none`)
   errors.sort((a, b) => a - b)
   const buffers = model.namedBuffers()
-  const sums = [...step.runningVarSum].map(([key, expected]) => {
-    const actual = buffers.get(key)?.dataSync() ?? []
-    return Math.abs(Array.from(actual).reduce((sum, v) => sum + v, 0) - expected) / expected
-  })
+  const sums: number[] = []
+  for (const [key, expected] of step.runningVarSum) {
+    const actual = (await buffers.get(key)?.data()) ?? []
+    sums.push(Math.abs(Array.from(actual).reduce((sum, v) => sum + v, 0) - expected) / expected)
+  }
   const limits = modelTolerances({ logits: golden.float32Error, ...step.float32Error }, arithmetic.precision)
   return judge([
     { what: 'loss', error: Math.abs(loss - step.loss) / step.loss, tolerance: limits.loss },
@@ -184,7 +203,7 @@ export function modelCases(text: string, file: string, arithmetic: Arithmetic): 
   }
   // Running statistics move in training: every case that computes starts from the rule.
   const filled = (): Network => fillModel(built(), { salt, normScale })
-  const parts: [string, () => Outcome][] = [
+  const parts: [string, () => Outcome | Promise<Outcome>][] = [
     ['state', () => compareState(golden, built())],
     [
       'macs',
@@ -203,9 +222,9 @@ export function modelCases(text: string, file: string, arithmetic: Arithmetic): 
   let left = parts.length
   return parts.map(([part, compare]) => ({
     id: `${name} ${part}`,
-    run: () => {
+    run: async () => {
       try {
-        return compare()
+        return await compare()
       } finally {
         left--
         if (left === 0) model?.dispose()

@@ -1,9 +1,17 @@
 /** Gradients kept within bounds. */
-import { f, noGrad, norm, stack, type Tensor, tidy, update } from '@convnets/tensor'
+import { elementwise, f, noGrad, norm, stack, type Tensor, tidy, update } from '@convnets/tensor'
 import { checkNumbers, demand } from './check.ts'
 
 const scaled = f.mul(f.input(0), f.param(0))
 const bounded = f.min(f.max(f.input(0), f.neg(f.param(0))), f.param(0))
+
+/** What gradients are multiplied by, from their norm. A norm that is NaN stays one. */
+const factorOf = (maxNorm: number): ((total: Tensor) => Tensor) =>
+  elementwise('clipGradNorm', (total) => f.min(f.div(maxNorm, f.add(total, 1e-6)), 1))
+
+function normOf(grads: readonly Tensor[], p: number): Tensor {
+  return norm(stack(grads.map((g) => norm(g, { p }))), { p })
+}
 
 function gradients(parameters: Iterable<Tensor>): Tensor[] {
   return [...parameters].flatMap(({ grad }) => (grad === undefined ? [] : [grad]))
@@ -31,12 +39,37 @@ export function clipGradNorm(
   checkNumbers('clipGradNorm', { maxNorm })
   const grads = gradients(parameters)
   if (grads.length === 0) return 0
-  const total = tidy(() => noGrad(() => norm(stack(grads.map((g) => norm(g, { p }))), { p }).item()))
+  const total = tidy(() => noGrad(() => normOf(grads, p).item()))
   const fits = !errorIfNonfinite || Number.isFinite(total)
   demand(fits, 'clipGradNorm', 'the norm of the gradients', 'a finite number', total)
   const factor = maxNorm / (total + 1e-6)
   if (!(factor >= 1)) for (const g of grads) update([scaled], [g], [], [factor])
   return total
+}
+
+/**
+ * `clipGradNorm` where the device cannot be read at once, as a GPU: the gradients are scaled on the device, and the norm
+ * from before comes as a promise. There are no errors for norms that are not finite: gradients are scaled by then.
+ *
+ * @throws ArgumentError for a bound below 0.
+ */
+export async function clipGradNormOnDevice(
+  parameters: Iterable<Tensor>,
+  maxNorm: number,
+  { normType: p = 2 }: Omit<ClipGradNormOptions, 'errorIfNonfinite'> = {},
+): Promise<number> {
+  checkNumbers('clipGradNormOnDevice', { maxNorm })
+  const grads = gradients(parameters)
+  if (grads.length === 0) return 0
+  using total = tidy(() =>
+    noGrad(() => {
+      const total = normOf(grads, p)
+      const factor = factorOf(maxNorm)(total)
+      for (const g of grads) g.assign_(g.mul(factor))
+      return total
+    }),
+  )
+  return (await total.data())[0] as number
 }
 
 /** Cuts every element of every gradient off at -`clipValue` and `clipValue`, as `torch.nn.utils.clip_grad_value_`. */

@@ -1,7 +1,7 @@
 /** Optimizers, learning-rate schedules, gradient clipping and moving averages of weights. */
 export { Adagrad, type AdagradHyperparameters } from './adagrad.ts'
 export { Adam, type AdamHyperparameters, AdamW } from './adam.ts'
-export { type ClipGradNormOptions, clipGradNorm, clipGradValue } from './clip.ts'
+export { type ClipGradNormOptions, clipGradNorm, clipGradNormOnDevice, clipGradValue } from './clip.ts'
 export { type Averageable, EMA, type EMAOptions, type EMAState } from './ema.ts'
 export {
   type Group,

@@ -5,6 +5,7 @@ import {
   AdamW,
   byEpoch,
   clipGradNorm,
+  clipGradNormOnDevice,
   clipGradValue,
   cosine,
   EMA,
@@ -232,6 +233,20 @@ describe('clipping', () => {
       for (const [i, value] of [3, -4, 12].entries()) expect(got[i]).toBeCloseTo(value * scale, 12)
       expect(memory(backend).tensors).toBe(before)
     }
+  })
+
+  test('on the device: the same gradients, and the norm as a promise', async () => {
+    for (const maxNorm of [6.5, 100]) {
+      const [a, b] = [parameter([0, 0]), parameter([0, 0])]
+      for (const p of [a, b]) setGrad(p, [3, -4])
+      const before = memory(a.backend).tensors
+      expect(await clipGradNormOnDevice([a], maxNorm)).toBe(clipGradNorm([b], maxNorm))
+      const [got, expected] = [a, b].map((p) => Array.from((p.grad as Tensor).dataSync())) as [number[], number[]]
+      for (const [i, value] of expected.entries()) expect(got[i]).toBeCloseTo(value, 12)
+      expect(memory(a.backend).tensors).toBe(before)
+    }
+    expect(await clipGradNormOnDevice([parameter([0])], 1)).toBe(0)
+    await expect(clipGradNormOnDevice([], -1)).rejects.toThrow('clipGradNormOnDevice: maxNorm expects a number from 0')
   })
 
   test('a small norm is left alone, to the bit; without gradients it is 0', () => {

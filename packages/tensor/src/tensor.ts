@@ -99,6 +99,16 @@ export class Tensor extends TensorCore {
     return this.make(new Storage(target, buffer), this.shape, this.dtype)
   }
 
+  /**
+   * A copy on another backend, outside the gradient graph, also where the memory of this one cannot be read at once (a
+   * GPU), as `to` needs it.
+   */
+  async moved(target: Backend): Promise<Tensor> {
+    const { shape, dtype } = this
+    const data = await this.backend.read(this.storage.buffer)
+    return this.make(new Storage(target, target.upload(dtype, data)), shape, dtype)
+  }
+
   /** Another handle on the same elements, outside the gradient graph. */
   detach(): Tensor {
     return this.alias()

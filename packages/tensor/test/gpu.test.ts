@@ -1,12 +1,38 @@
-/** The gpu backend on WebGPU in Node: Dawn on the software adapter that Debian's Chromium brings. */
-import { backendConformance } from '@convnets/testkit'
+/** The gpu backend in Node: WebGPU by Dawn on the software adapter that Debian's Chromium brings, and WebAssembly. */
+import { readFileSync } from 'node:fs'
+import { backendConformance, checkGoldenOp, fill, parseOpGoldens, relativeError } from '@convnets/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { nodeWebGPU, softwareAdapter } from '../../../scripts/verify/webgpu.ts'
+import { Device } from '../src/backends/gpu/device.ts'
 import { type GpuBackend, gpu } from '../src/gpu.ts'
+import {
+  ArgumentError,
+  add,
+  type Backend,
+  BackendError,
+  conv2d,
+  f,
+  gather,
+  grad,
+  linear,
+  mul,
+  reference,
+  type Tensor,
+  tensor,
+  tidy,
+  update,
+  wasm,
+} from '../src/index.ts'
 
 if (!softwareAdapter && !process.env.CI) {
-  process.stderr.write('The gpu backend is not tested: there is no SwiftShader (Debian: apt-get install chromium).\n')
+  process.stderr.write('WebGPU is not tested: there is no SwiftShader (Debian: apt-get install chromium).\n')
 }
+
+/** Long for a busy machine: most of it is compilation of kernels. */
+const patience = 900_000
+
+const filled = (name: string, shape: readonly number[], backend: Backend): Tensor =>
+  tensor(fill(name, shape), { shape, dtype: 'float32', backend })
 
 describe.skipIf(!softwareAdapter && !process.env.CI)('gpu on WebGPU', () => {
   let backend: GpuBackend
@@ -16,14 +42,154 @@ describe.skipIf(!softwareAdapter && !process.env.CI)('gpu on WebGPU', () => {
   afterAll(() => backend?.destroy())
 
   it('tells what it runs on', () => {
-    expect(backend.info()).toMatchObject({ mode: 'webgpu', software: true, passedOver: [] })
-    expect(backend.info().adapter).toMatch(/SwiftShader/)
+    const { adapter, bindingBytes, bindings } = backend.info()
+    expect(backend.info()).toMatchObject({ mode: 'webgpu', software: true, passedOver: [], fallbacks: [] })
+    expect(adapter).toMatch(/SwiftShader/)
+    expect(bindingBytes).toBeGreaterThanOrEqual(2 ** 27)
+    expect(bindings).toBeGreaterThanOrEqual(8)
   })
 
-  it('conforms to the contract', async () => {
-    const results = await backendConformance(backend, { largestInteger: 2 ** 24, without: ['float64'] })
-    const failed = results.filter(({ passed }) => !passed)
-    expect(failed.map(({ op, case: name, error, reason }) => `${op} ${name}: ${reason ?? error}`)).toEqual([])
-    expect(results.length).toBeGreaterThan(1500)
-  }, 300_000)
+  it(
+    'conforms to the contract',
+    async () => {
+      const results = await backendConformance(backend, { largestInteger: 2 ** 24, without: ['float64'] })
+      const failed = results.filter(({ passed }) => !passed)
+      expect(failed.map(({ op, case: name, error, reason }) => `${op} ${name}: ${reason ?? error}`)).toEqual([])
+      expect(results.length).toBeGreaterThan(1500)
+    },
+    patience,
+  )
+
+  it('compiles a kernel once', async () => {
+    using x = filled('x', [3, 5], backend)
+    using first = mul(x, 0.25)
+    await first.data()
+    const { kernels } = backend.info()
+    using second = mul(first, 0.75)
+    await second.data()
+    expect(backend.info().kernels).toBe(kernels)
+  })
+
+  it('splits what is larger than a binding may be', async () => {
+    // 1 KiB: the weight lies in 4 buffers, as VGG-16's first linear layer does in 128 MiB each.
+    const small = await gpu({ mode: 'webgpu', bindingBytes: 1024 })
+    expect(small.info().bindingBytes).toBe(1024)
+    const results = (on: Backend): Tensor[] =>
+      tidy(() => {
+        const [x, w, b] = [filled('x', [3, 50], on), filled('w', [20, 50], on), filled('b', [20], on)]
+        w.requiresGrad = true
+        b.requiresGrad = true
+        const y = linear(x, w, b)
+        const [dw, db] = grad(mul(y, y).sum(), [w, b]) as [Tensor, Tensor]
+        // As SGD with momentum: three buffers of four parts each.
+        const momentum = filled('m', [20, 50], on)
+        const next = f.add(f.mul(f.param(0), f.input(1)), f.input(2))
+        update([f.sub(f.input(0), f.mul(f.param(1), next)), next], [w, momentum], [dw], [0.9, 0.1])
+        const image = filled('image', [2, 3, 6, 8], on)
+        const kernel = filled('kernel', [10, 3, 3, 3], on)
+        const convolved = conv2d(image, kernel, undefined, { padding: 1 })
+        return [y, dw, db, w.detach(), momentum, convolved, add(convolved, 1), convolved.permute([0, 2, 3, 1])]
+      })
+    const expected = results(reference)
+    for (const [i, actual] of results(small).entries()) {
+      const error = relativeError(await actual.data(), await (expected[i] as Tensor).data())
+      expect(error, `result ${i}`).toBeLessThan(1e-6)
+    }
+    const [many, more] = [filled('many', [40, 50], small), filled('more', [50, 40], small)]
+    expect(() => many.matmul(more)).toThrow(/^matmul: the kernel expects at most 8 buffers of 1024 bytes, got 17/)
+    await small.destroy()
+  })
+
+  it('refuses other backends, float64, large integers and indices out of range', () => {
+    tidy(() => {
+      const [a, b] = [filled('a', [2], backend), filled('b', [2], wasm)]
+      expect(() => add(a, b)).toThrow(BackendError)
+      expect(() => add(a, b)).toThrow(/^add: inputs lie on different backends, gpu and wasm/)
+      expect(() => a.to('float64')).toThrow(/float64, which no GPU kernel computes in/)
+      expect(() => tensor([2 ** 24 + 1], { dtype: 'int32', backend })).toThrow(/int32 expects values up to 2\^24/)
+      expect(() => gather(a, 0, tensor([0, 2], { dtype: 'int32', backend }))).toThrow(ArgumentError)
+      expect(() => a.dataSync()).toThrow(/await x\.data\(\)/)
+    })
+  })
+
+  it('moves tensors there and back', async () => {
+    const { buffers } = backend.memory()
+    using here = filled('x', [2, 3, 4, 5], wasm)
+    using there = here.to(backend)
+    expect(there.backend).toBe(backend)
+    expect(await there.data()).toEqual(here.dataSync())
+    expect(backend.memory().buffers).toBe(buffers + 1)
+    using back = await there.moved(wasm)
+    expect(back.dataSync()).toEqual(here.dataSync())
+    expect(() => there.to(wasm)).toThrow(/await x\.moved\(/)
+  })
+
+  it('is gone when it was destroyed', async () => {
+    const other = await gpu({ mode: 'webgpu' })
+    using x = filled('x', [4], other)
+    await other.destroy()
+    expect(other.memory()).toMatchObject({ bytes: 0, buffers: 0 })
+    expect(() => add(x, 1)).toThrow(/destroyed/)
+    await expect(x.data()).rejects.toThrow(/destroyed/)
+  })
+})
+
+describe('gpu in WebAssembly', () => {
+  it(
+    "gives PyTorch's outputs and gradients",
+    async () => {
+      const backend = await gpu({ mode: 'webasm' })
+      expect(backend.info()).toMatchObject({ mode: 'webasm', software: true, fallbacks: [] })
+      const { cases, prefix } = parseOpGoldens(
+        readFileSync(new URL('../../../fixtures/goldens/ops.json', import.meta.url), 'utf8'),
+      )
+      const failed: string[] = []
+      for (const golden of cases) {
+        const result = await checkGoldenOp(golden, { backend, prefix })
+        if (!result.passed) failed.push(`${result.id}: ${result.output}, ${[...result.gradients]}`)
+      }
+      expect(failed).toEqual([])
+      expect(backend.memory()).toMatchObject({ bytes: 0, buffers: 0 })
+      await backend.destroy()
+    },
+    patience,
+  )
+})
+
+describe('gpu', () => {
+  it('says why a mode is not there', async () => {
+    await expect(gpu({ mode: 'webgl2' })).rejects.toThrow(BackendError)
+    await expect(gpu({ mode: 'webgl2' })).rejects.toThrow(
+      /^gpu: mode webgl2 does not run here: webgl2: there is no WebGL 2 context/,
+    )
+    await expect(gpu({ mode: 'webgl3' as 'webgl2' })).rejects.toThrow(
+      /^gpu: mode expects auto, webgpu, webgl2, webasm, got/,
+    )
+    await expect(gpu({ bindingBytes: 3 })).rejects.toThrow(ArgumentError)
+  })
+
+  it('takes no kernel of the CPU for one of the mode, unless that is allowed', async () => {
+    // A kernel that gpu.js has replaced by one of the CPU.
+    const kernel = Object.assign(async () => Float32Array.of(7), {
+      setOutput: () => undefined,
+      destroy: () => undefined,
+      kernel: { constructor: { mode: 'cpu' }, fallbackReason: 'no such instruction' },
+    })
+    const instance = { createKernel: () => kernel, addFunction: () => undefined, destroy: async () => undefined }
+    const device = (allowFallback: boolean): Device =>
+      new Device({ GPU: class {} as never, input: () => undefined }, instance as never, {
+        mode: 'webasm',
+        bindingBytes: 1024,
+        bindings: 8,
+        allowFallback,
+      })
+    const strict = device(false)
+    const lenient = device(true)
+    const make = (on: Device) => on.make('float32', 1, { op: 'relu', inputs: [], element: () => '7' })
+    await expect(strict.read(make(strict))).rejects.toThrow(
+      /^relu: the kernel does not run in mode webasm, gpu\.js fell back to cpu: no such instruction/,
+    )
+    expect([...(await lenient.read(make(lenient)))]).toEqual([7])
+    expect(lenient.fallbacks).toEqual([{ op: 'relu', reason: 'cpu: no such instruction' }])
+  })
 })

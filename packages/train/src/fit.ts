@@ -149,7 +149,7 @@ class Run<Output, B extends TrainingBatch> {
   /** Accounts for a step: at once, or when the next one is under way. */
   async #take(result: StepResult): Promise<void> {
     const [step, batch] = [this.#step, this.#batch]
-    if (!(result instanceof Promise)) return await this.#account(result, batch)
+    if (!(result instanceof Promise)) return await this.#account(result, batch, step)
     // An error is met when the step's turn comes.
     result.catch(() => undefined)
     await this.#drain()
@@ -162,15 +162,15 @@ class Run<Output, B extends TrainingBatch> {
     this.#pending = undefined
     const counts = await result
     this.#checkLoss(counts.loss, step, batch)
-    await this.#account(counts, batch)
+    await this.#account(counts, batch, step)
   }
 
-  async #account(counts: BatchCounts, batch: number): Promise<void> {
+  async #account(counts: BatchCounts, batch: number, step: number): Promise<void> {
     this.#meter.add(counts)
     this.#samples += counts.samples
     const { train, onBatch, onProgress } = this.#options
     if (!onBatch && !onProgress) return
-    const progress = this.#progress('train', batch, train.length, this.#meter.metrics())
+    const progress = { ...this.#progress('train', batch, train.length, this.#meter.metrics()), step }
     onProgress?.(progress)
     await onBatch?.(progress)
   }

@@ -1,5 +1,5 @@
 /** One step of training. */
-import { clipGradNorm, clipGradValue } from '@convnets/optim'
+import { clipGradNorm, clipGradNormOnDevice, clipGradValue } from '@convnets/optim'
 import { type Backend, BackendError, type Generator, noGrad, seeded, type Tensor, tidy, zeros } from '@convnets/tensor'
 import { judge, type Model, type TrainingBatch } from './data.ts'
 import { type BatchCounts, hitsByRank } from './metrics.ts'
@@ -61,7 +61,11 @@ export function trainStep<Output, B extends TrainingBatch>(
     // The loss itself would hold its graph.
     const kept = counts ?? { loss: noGrad(() => loss.detach()), hits }
     loss.backward()
-    if (options.clipGradNorm !== undefined) clipGradNorm(parameters, options.clipGradNorm)
+    if (options.clipGradNorm !== undefined) {
+      if (atOnce) clipGradNorm(parameters, options.clipGradNorm)
+      // A device that fails tells so by the loss too.
+      else clipGradNormOnDevice(parameters, options.clipGradNorm).catch(() => undefined)
+    }
     if (options.clipGradValue !== undefined) clipGradValue(parameters, options.clipGradValue)
     optimizer.step()
     clearGradients(parameters)

@@ -3,8 +3,9 @@
  * then compiles and submits one task after the other, without waiting for the device between them.
  */
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
-import { BackendError, DeviceLostError, DisposedError, OutOfMemoryError } from '../../errors.ts'
+import { BackendError, DeviceLostError, DisposedError } from '../../errors.ts'
 import type { Buffer } from '../backend.ts'
+import { checkIntegers, failureOf, faultError, lostError } from './failures.ts'
 import { functions } from './functions.ts'
 import {
   contents,
@@ -28,6 +29,11 @@ export interface Launch {
   readonly inputs: readonly GpuBuffer[]
   /** Small arrays of numbers from the host. */
   readonly tables?: readonly Float32Array[]
+  /**
+   * Whether element i reads only element i of inputs that are as long as the output, and fixed elements of short ones:
+   * then parts of split buffers are worked off one by one.
+   */
+  readonly aligned?: boolean
   /** Writes statements and gives the expression of element i of the output. */
   readonly element: (s: Source) => string
 }
@@ -36,6 +42,8 @@ interface Prepared {
   readonly launch: Launch
   readonly text: string
   readonly floats: readonly number[]
+  /** How many buffers each input is given by. */
+  readonly parts: readonly number[]
 }
 
 export interface DeviceOptions {
@@ -44,6 +52,14 @@ export interface DeviceOptions {
   readonly bindingBytes: number
   /** Buffers that one kernel may use, output included. */
   readonly bindings: number
+  /** Whether kernels may run on the CPU where gpu.js cannot run them in the mode. */
+  readonly allowFallback: boolean
+}
+
+/** A kernel that gpu.js ran on the CPU. */
+export interface Fallback {
+  readonly op: string
+  readonly reason: string
 }
 
 /** Uploads from here on leave no copy in the kernel that made them. */
@@ -57,21 +73,26 @@ export class Device {
   readonly #library: Library
   readonly #instance: Instance
   readonly #bindings: number
+  readonly #allowFallback: boolean
+  readonly #live = new Set<GpuBuffer>()
   readonly #kernels = new Map<string, Kernel>()
   readonly #tasks: (() => Promise<void> | void)[] = []
   /** Buffers that the running kernel of the contract has made. */
   #made: GpuBuffer[] = []
   #running: Promise<void> | undefined
   #failure: BackendError | undefined
+  #destroyed = false
   bytes = 0
   peakBytes = 0
-  buffers = 0
+  readonly fallbacks: Fallback[] = []
 
-  constructor(library: Library, instance: Instance, { mode, bindingBytes, bindings }: DeviceOptions) {
+  constructor(library: Library, instance: Instance, options: DeviceOptions) {
+    const { mode, bindingBytes, bindings, allowFallback } = options
     this.mode = mode
     this.#library = library
     this.#instance = instance
     this.#bindings = bindings
+    this.#allowFallback = allowFallback
     this.partLength = Math.floor(bindingBytes / 4)
     for (const { source, types, result } of functions) {
       instance.addFunction(source, { argumentTypes: types, returnType: result })
@@ -83,12 +104,19 @@ export class Device {
     return this.#kernels.size
   }
 
+  get buffers(): number {
+    return this.#live.size
+  }
+
   /** The buffer as one of this backend's, alive. */
   own(buffer: Buffer): GpuBuffer {
     if (!(buffer instanceof GpuBuffer)) {
       throw new BackendError('gpu: buffer expects one made by this backend, got that of another')
     }
-    if (!buffer.live) throw new DisposedError('gpu: buffer expects a live one, got a freed one')
+    if (!this.#live.has(buffer)) {
+      this.check()
+      throw new DisposedError('gpu: buffer expects a live one, got a freed one')
+    }
     return buffer
   }
 
@@ -103,16 +131,17 @@ export class Device {
     const buffer = new GpuBuffer(dtype, length)
     this.bytes += buffer.bytes
     this.peakBytes = Math.max(this.peakBytes, this.bytes)
-    this.buffers++
+    this.#live.add(buffer)
     this.#made.push(buffer)
     return buffer
   }
 
   free(buffer: Buffer): void {
+    // With the backend everything was freed.
+    if (this.#destroyed) return
     const own = this.own(buffer)
-    own.live = false
+    this.#live.delete(own)
     this.bytes -= own.bytes
-    this.buffers--
     this.#enqueue(() => settle(own, []))
   }
 
@@ -123,7 +152,7 @@ export class Device {
       try {
         return kernel(...args)
       } catch (error) {
-        for (const buffer of this.#made) if (buffer.live) this.free(buffer)
+        for (const buffer of this.#made) if (this.#live.has(buffer)) this.free(buffer)
         throw error
       } finally {
         this.#made = []
@@ -159,38 +188,39 @@ export class Device {
   }
 
   #prepare(launch: Launch): Prepared {
-    const { op, inputs, tables = [] } = launch
-    const layouts = inputs.map(({ length }) => this.layout(length))
+    const { op, inputs, tables = [], aligned = false } = launch
+    const layouts = inputs.map(({ length }) => (aligned ? { parts: 1, partLength: length } : this.layout(length)))
     const used = layouts.reduce((n, { parts }) => n + parts, 0) + tables.length + 1
     if (used > this.#bindings) {
       throw new BackendError(
         `${op}: the kernel expects at most ${this.#bindings} buffers of ${this.partLength * 4} bytes, got ${used}`,
       )
     }
-    const source = new Source(layouts, tables.length)
+    const source = new Source(layouts, tables.length, aligned)
     const result = launch.element(source)
-    return { launch, text: source.text(result), floats: source.floats }
+    return { launch, text: source.text(result), floats: source.floats, parts: layouts.map(({ parts }) => parts) }
   }
 
-  async #run({ launch, text, floats }: Prepared): Promise<Handle[]> {
-    const { op, inputs, out, tables = [] } = launch
+  async #run({ launch, text, floats, parts }: Prepared): Promise<Handle[]> {
+    const { op, inputs, out, tables = [], aligned = false } = launch
     const broken = inputs.find(({ error }) => error !== undefined)
     if (broken !== undefined) throw broken.error
     const types = [
-      ...inputs.flatMap(({ length }) => Array.from({ length: this.layout(length).parts }, () => this.#handleType)),
+      ...parts.flatMap((count) => Array.from({ length: count }, () => this.#handleType)),
       ...tables.map(() => 'Input'),
       ...floats.map(() => 'Float'),
       'Integer',
     ]
     const kernel = this.#kernel(text, types)
-    const given = [
-      ...inputs.flatMap((input): readonly unknown[] => (input.handles.length > 0 ? input.handles : [this.#nothing])),
-      ...tables.map((table) => this.#library.input(table, [table.length])),
-      ...floats,
-    ]
+    const numbers = [...tables.map((table) => this.#library.input(table, [table.length])), ...floats]
     const handles: Handle[] = []
     for (let base = 0; base < out.length; base += this.partLength) {
-      handles.push(await this.#call(op, kernel, [...given, base], Math.min(this.partLength, out.length - base)))
+      const given = inputs.flatMap(({ handles: all }): readonly unknown[] => {
+        if (all.length === 0) return [this.#nothing]
+        return aligned && all.length > 1 ? [all[base / this.partLength]] : all
+      })
+      const length = Math.min(this.partLength, out.length - base)
+      handles.push(await this.#call(op, kernel, [...given, ...numbers, base], length))
     }
     return handles
   }
@@ -218,16 +248,22 @@ export class Device {
       kernel.setOutput([length])
       const handle = await kernel(...args)
       const ran = ranOn(kernel)
-      if (ran !== this.mode) {
-        throw new BackendError(
-          `${op}: gpu.js fell back from ${this.mode} to ${ran}: ${String(kernel.kernel.fallbackReason)}`,
-        )
-      }
+      if (ran !== this.mode) this.#fellBack({ op, reason: `${ran}: ${String(kernel.kernel.fallbackReason)}` })
       this.#letGo(kernel)
       return handle
     } catch (cause) {
       throw cause instanceof BackendError ? cause : failureOf(op, cause)
     }
+  }
+
+  #fellBack({ op, reason }: Fallback): void {
+    if (!this.#allowFallback) {
+      throw new BackendError(
+        `${op}: the kernel does not run in mode ${this.mode}, gpu.js fell back to ${reason}; ` +
+          'gpu({ allowFallback: true }) permits that',
+      )
+    }
+    if (!this.fallbacks.some((known) => known.op === op && known.reason === reason)) this.fallbacks.push({ op, reason })
   }
 
   /** A kernel of gpu.js holds on to what it wrote last until it runs again; the handle alone is to decide here. */
@@ -278,8 +314,12 @@ export class Device {
           // Submitted in order now; the queue goes on while the numbers travel.
           const parts = buffer.handles.map(contents)
           Promise.all(parts).then(
-            (arrays) => resolve(collect(buffer, arrays)),
-            (cause) => reject(this.#note(failureOf('read', cause))),
+            (arrays) => {
+              // A lost device may give zeros.
+              if (this.#failure === undefined) resolve(collect(buffer, arrays))
+              else reject(this.#failure)
+            },
+            (cause) => reject(this.#failure ?? this.#note(failureOf('read', cause))),
           )
         } catch (error) {
           reject(error)
@@ -311,8 +351,14 @@ export class Device {
     return own instanceof DeviceLostError ? this.#fail(own) : own
   }
 
+  /** The device is gone. */
   lost(reason: string): void {
     this.#fail(lostError(reason))
+  }
+
+  /** The device reported an error that belongs to no call; what was computed since cannot be trusted. */
+  fault(message: string): void {
+    this.#fail(faultError(message))
   }
 
   #enqueue(task: () => Promise<void> | void): void {
@@ -341,6 +387,11 @@ export class Device {
 
   async destroy(): Promise<void> {
     this.#fail(new BackendError('gpu: the backend was destroyed; make another with gpu()'))
+    while (this.#running !== undefined) await this.#running
+    this.#destroyed = true
+    for (const buffer of this.#live) settle(buffer, [])
+    this.#live.clear()
+    this.bytes = 0
     for (const kernel of this.#kernels.values()) kernel.destroy()
     this.#kernels.clear()
     await this.#instance.destroy()
@@ -378,31 +429,4 @@ function collect({ dtype, length }: GpuBuffer, parts: readonly Float32Array[]): 
     at += part.length
   }
   return out
-}
-
-function checkIntegers(dtype: DType, data: TypedArray): void {
-  if (dtype !== 'int32') return
-  for (const value of data) {
-    if (Math.abs(value) > 2 ** 24) {
-      throw new BackendError(
-        `gpu: int32 expects values up to 2^24 on this backend, whose numbers are float32, got ${value}`,
-      )
-    }
-  }
-}
-
-function lostError(reason: string): DeviceLostError {
-  return new DeviceLostError(
-    `gpu: the device was lost (${reason}) and its tensors with it; make another backend with gpu() and continue from ` +
-      'the last checkpoint',
-  )
-}
-
-function failureOf(op: string, cause: unknown): BackendError {
-  const [message = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n--- generated')
-  if (/\blost\b/i.test(message)) return lostError(message)
-  if (/out of memory|allocation failed/i.test(message)) {
-    return new OutOfMemoryError(`${op}: the gpu device has no memory left: ${message}`, { cause })
-  }
-  return new BackendError(`${op}: the gpu kernel failed: ${message}`, { cause })
 }

@@ -36,6 +36,17 @@ function walk(s: Source, operands: readonly View[], extents: readonly number[]):
   return (k) => s.at(k, s.place(coordinates, loops.strides[k] as number[], operands[k]?.offset))
 }
 
+/** Whether the operands of a walk over `extents` are dense and as long as it, or numbers. */
+function alike(device: Device, operands: readonly View[], extents: readonly number[]): boolean {
+  const length = extents.reduce((n, extent) => n * extent, 1)
+  return operands.every(({ buffer, offset, strides }) => {
+    const [stride = 0, ...more] = merged(extents, [strides]).strides[0] as number[]
+    if (more.length > 0) return false
+    if (stride === 0) return device.layout(buffer.length).parts === 1
+    return stride === 1 && offset === 0 && buffer.length === length
+  })
+}
+
 /** The value as `dtype` stores it: floats are cut off towards zero, uint8 counts modulo 256. */
 function stored(s: Source, value: string, dtype: DType): string {
   switch (dtype) {
@@ -65,6 +76,7 @@ export function elementwiseKernels(device: Device): Pick<Backend, 'fill' | 'map'
         {
           op: 'an elementwise op',
           inputs: operands.map(({ buffer }) => device.own(buffer)),
+          aligned: alike(device, operands, extents),
           element: (s) => stored(s, formulaPrinter(s, walk(s, operands, extents), params)(formula), out),
         },
       ),
@@ -74,6 +86,7 @@ export function elementwiseKernels(device: Device): Pick<Backend, 'fill' | 'map'
         op: 'update',
         out: device.own(targets[t] as View['buffer']),
         inputs,
+        aligned: true,
         element: (s) => formulaPrinter(s, (k) => s.at(k, s.i), params)(formula),
       }))
       device.launch(...launches)

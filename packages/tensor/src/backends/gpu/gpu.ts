@@ -11,18 +11,10 @@ import { copyKernels } from './copy.ts'
 import { Device, settings } from './device.ts'
 import { elementwiseKernels } from './elementwise.ts'
 import { interpolateKernels } from './interpolate.ts'
-import {
-  contents,
-  type GpuMode,
-  type Instance,
-  type Kernel,
-  type Library,
-  loadLibrary,
-  ranOn,
-  type WebGPUContext,
-} from './library.ts'
+import { contents, type GpuMode, type Instance, type Kernel, type Library, loadLibrary, ranOn } from './library.ts'
 import { matmulKernels } from './matmul.ts'
 import { normKernels } from './norm.ts'
+import { describe } from './platform.ts'
 import { poolKernels } from './pool.ts'
 import { reduceKernels } from './reduce.ts'
 import { softmaxKernels } from './softmax.ts'
@@ -37,6 +29,11 @@ export interface GpuOptions {
   readonly webgpu?: object
   /** Bytes that one buffer on the device may have; larger tensors are split. Default: what the adapter allows. */
   readonly bindingBytes?: number
+  /**
+   * Whether a kernel that gpu.js cannot run in the mode may run on the CPU instead; `info().fallbacks` tells which did.
+   * Default false: it is a `BackendError`.
+   */
+  readonly allowFallback?: boolean
 }
 
 /** What runs, and why nothing better does. */
@@ -52,6 +49,8 @@ export interface GpuInfo {
   readonly bindings: number
   /** Kernels compiled so far. */
   readonly kernels: number
+  /** Kernels that ran on the CPU instead, if that is allowed. */
+  readonly fallbacks: readonly { readonly op: string; readonly reason: string }[]
   /** With mode `auto`: the modes that were tried before, and why they do not run. */
   readonly passedOver: readonly { readonly mode: GpuMode; readonly reason: string }[]
 }
@@ -148,25 +147,22 @@ async function start(
 ): Promise<GpuBackend> {
   const instance = new library.GPU({ mode })
   const kernel = await probe(library, instance, mode)
-  const context = mode === 'webgpu' ? (kernel.kernel.context as WebGPUContext) : undefined
-  const limits = context?.device.limits
-  const allowed = limits === undefined ? 2 ** 28 : Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize)
-  const bindingBytes = Math.min(allowed, options.bindingBytes ?? allowed)
-  const bindings = limits?.maxStorageBuffersPerShaderStage ?? 8
-  const device = new Device(library, instance, { mode, bindingBytes, bindings })
-  context?.device.lost.then(({ message, reason }) => device.lost(message || String(reason)))
-  const adapter = context?.adapter.info ?? {}
-  const words = ['vendor', 'architecture', 'device', 'description'].map((key) => adapter[key]).filter(Boolean)
-  const description = words.length > 0 ? words.join(' ') : mode
+  const platform = describe(mode, kernel.kernel.context)
+  const bindingBytes = Math.min(platform.bindingBytes, options.bindingBytes ?? platform.bindingBytes)
+  const { adapter, bindings } = platform
+  const { allowFallback = false } = options
+  const device = new Device(library, instance, { mode, bindingBytes, bindings, allowFallback })
+  platform.watch(device)
   return {
     name: 'gpu',
     info: () => ({
       mode,
-      adapter: description,
-      software: adapter.isFallbackAdapter === true || /swiftshader|llvmpipe|software/i.test(description),
+      adapter,
+      software: mode === 'webasm' || platform.software || /swiftshader|llvmpipe|software/i.test(adapter),
       bindingBytes,
       bindings,
       kernels: device.compiled,
+      fallbacks: [...device.fallbacks],
       passedOver,
     }),
     submitted: () => device.submitted(),
@@ -191,7 +187,9 @@ function storage(
       return own.length === 0 ? zeroArray(own.dtype, 0) : device.read(own)
     },
     readSync() {
-      throw new BackendError('gpu: the memory of a GPU cannot be read at once; use await x.data()')
+      throw new BackendError(
+        'gpu: the memory of a GPU cannot be read at once; use await x.data(), or await x.moved(backend) to move a tensor',
+      )
     },
     write(buffer, data) {
       device.upload(device.own(buffer), data)

@@ -39,8 +39,17 @@ export interface WebGPUContext {
   readonly device: {
     readonly limits: Limits
     readonly lost: Promise<{ readonly reason?: string; readonly message: string }>
-    destroy(): void
+    onuncapturederror: ((event: { readonly error: { readonly message: string } }) => void) | null
   }
+}
+
+/** What is asked of a WebGL 2 context. */
+export interface WebGLContext {
+  readonly MAX_TEXTURE_SIZE: number
+  readonly MAX_TEXTURE_IMAGE_UNITS: number
+  getParameter(name: number): unknown
+  getExtension(name: string): Readonly<Record<string, number>> | null
+  readonly canvas: { addEventListener(type: string, listener: () => void): void }
 }
 
 interface Limits {

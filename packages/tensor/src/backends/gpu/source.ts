@@ -19,12 +19,15 @@ export class Source {
   readonly floats: number[] = []
   readonly #layouts: readonly Layout[]
   readonly #tables: number
+  readonly #aligned: boolean
   readonly #lines: string[] = []
   #names = 0
 
-  constructor(layouts: readonly Layout[], tables: number) {
+  /** `aligned`: the inputs are given by their parts that lie beside that of the output, in which `i` counts then. */
+  constructor(layouts: readonly Layout[], tables: number, aligned: boolean) {
     this.#layouts = layouts
     this.#tables = tables
+    this.#aligned = aligned
   }
 
   #name(prefix: string): string {
@@ -152,7 +155,7 @@ export class Source {
     const inputs = this.#layouts.flatMap(({ parts }, k) => Array.from({ length: parts }, (_, part) => `x${k}_${part}`))
     const tables = Array.from({ length: this.#tables }, (_, k) => `t${k}`)
     const names = [...inputs, ...tables, ...this.floats.map((_, k) => `p${k}`), 'base']
-    return `function (${names.join(', ')}) {\nlet i = 0; i++; i = this.thread.x + base;\n${this.#lines.join('\n')}\nreturn ${result};\n}`
+    return `function (${names.join(', ')}) {\nlet i = 0; i++; i = this.thread.x + ${this.#aligned ? 'base * 0' : 'base'};\n${this.#lines.join('\n')}\nreturn ${result};\n}`
   }
 }
 
