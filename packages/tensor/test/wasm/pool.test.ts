@@ -142,6 +142,24 @@ describe('threads', () => {
     expect(workers).toHaveLength(0)
   })
 
+  it('leave when there are to be fewer', async () => {
+    const engine = newEngine(4)
+    const left: Promise<unknown>[] = []
+    const count = (): void => {
+      for (const worker of workers.slice(left.length)) left.push(new Promise((resolve) => worker.once('exit', resolve)))
+    }
+    const started: number[] = []
+    for (const threads of [4, 3, 1, 2, 1]) {
+      engine.pool.threads = threads
+      if (threads > 1) warmUp(engine)
+      else messOf(engine, 500)
+      count()
+      started.push(left.length)
+    }
+    expect(started).toEqual([3, 5, 5, 6, 6])
+    await Promise.all(left)
+  })
+
   it('refuse numbers that make no sense', () => {
     const engine = newEngine(2)
     for (const threads of [0, -1, 1.5, Number.NaN, 65]) {
@@ -200,6 +218,68 @@ describe('faults', () => {
     warmUp(engine)
     expect(messOf(engine, 500)).toEqual(messOf(newEngine(1), 500))
   })
+
+  it.skipIf(process.platform !== 'linux')('also while other threads of the process compute', () => {
+    const engine = newEngine(2)
+    warmUp(engine)
+    const y = engine.alloc('int32', 2)
+    const kernel = counter(engine)
+    const stranger = new Original('for (;;);', { eval: true })
+    const killing: Kernel = {
+      ...kernel,
+      id: 5,
+      run: (...args) => {
+        sleep(90)
+        for (const worker of workers) worker.terminate()
+        return kernel.run(args[0] as number, 0, -1, 0, 1)
+      },
+    }
+    const start = performance.now()
+    expect(() => engine.parallel(killing, [y.ptr, 2 ** 31 - 1, -1], 2, 0.01)).toThrow(BackendError)
+    expect(performance.now() - start).toBeLessThan(2150)
+    void stranger.terminate()
+  })
+
+  it('a worker killed at any moment costs a BackendError at most, and the next call works', async () => {
+    const engine = newEngine(2)
+    const y = engine.alloc('int32', 64)
+    const kernel = counter(engine)
+    const outcomes = { right: 0, error: 0 }
+    const rounds = 24
+    for (let round = 0; round < rounds; round++) {
+      warmUp(engine)
+      engine.array(y).fill(0)
+      const [victim] = workers.slice(-1)
+      let calls = 0
+      const killing: Kernel = {
+        ...kernel,
+        run: (...args) => {
+          // Before this or that chunk of this thread, and some time into the other's.
+          if (calls++ === round % 4) {
+            sleep(5 * (round % 5))
+            void victim?.terminate()
+          }
+          return kernel.run(...args)
+        },
+      }
+      try {
+        engine.parallel(killing, [y.ptr, 50_000 * (1 + (round % 7)), -1], 64, 1)
+        expect([...engine.array(y)]).toEqual(new Array(64).fill(1))
+        outcomes.right++
+      } catch (error) {
+        expect(error).toBeInstanceOf(BackendError)
+        expect((error as Error).message).toMatch(/a thread died while it ran a kernel/)
+        outcomes.error++
+      }
+      engine.array(y).fill(0)
+      engine.parallel(kernel, [y.ptr, 10, -1], 64, 1)
+      expect([...engine.array(y)]).toEqual(new Array(64).fill(1))
+      // News of the death arrives.
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    expect(outcomes.right + outcomes.error).toBe(rounds)
+    expect(outcomes.error).toBeGreaterThan(0)
+  }, 60_000)
 
   it('a long kernel is not taken for a dead thread', () => {
     const engine = newEngine(2)

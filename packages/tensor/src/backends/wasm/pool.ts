@@ -15,7 +15,9 @@ import {
   canHaveThreads,
   chunkStart,
   closedChunk,
+  fate,
   maxArgs,
+  maxThreads,
   newControl,
   spinLooks,
   spinTime,
@@ -34,14 +36,19 @@ const wakingTime = 0.08
 const partTime = 0.01
 /** Milliseconds of one sleep. Deadlines count sleeps, so that they do not pass while the whole process is stopped. */
 const slice = 50
-/** A thread that finishes nothing for this long, in milliseconds, or for this many of the longest chunks is lost. */
+/**
+ * Where the system does not tell whether a thread lives, one that finishes nothing for this long, in milliseconds, or for
+ * this many of the longest chunks is lost.
+ */
 const lossTime = 1000
 const lossChunks = 10
 /**
- * While the process computes, its threads are taken to be alive and time counts this much less: on a busy machine a
- * thread may get little of a core. Not for ever, as it may be others' threads that compute.
+ * While threads live, or the process computes, time counts this much less: on a busy machine a thread may get little of a
+ * core. Not for ever, as it may be others' threads that compute, and a kernel may have no end.
  */
 const patienceWhileBusy = 60
+/** Milliseconds between two looks at whether all threads live, for a program that never waits for events hears of no death. */
+const checkTime = 1000
 /** Share of a sleep that must have been computed in the process to say that it is busy. */
 const busyShare = 0.01
 /** Crews that never came up before threads are given up. */
@@ -95,6 +102,8 @@ export class Pool {
   #threads: number
   #crew: Crew | null = null
   #failures = 0
+  /** When the threads were last looked at. */
+  #checked = 0
   #worked = 0
   #tag = 0
   /** The modules of the kernels that have been shared, where workers can read them. */
@@ -114,8 +123,8 @@ export class Pool {
   }
 
   set threads(threads: number) {
-    if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
-      throw new ArgumentError(`setThreads: threads expects an integer from 1 to 64, got ${threads}`)
+    if (!Number.isInteger(threads) || threads < 1 || threads > maxThreads) {
+      throw new ArgumentError(`setThreads: threads expects an integer from 1 to ${maxThreads}, got ${threads}`)
     }
     if (threads === this.#threads) return
     this.#threads = threads
@@ -178,6 +187,11 @@ export class Pool {
   /** The crew, started or replaced if need be; null while it is too early to have one. */
   #ready(threads: number): Crew | null {
     let crew = this.#crew
+    const now = performance.now()
+    if (crew !== null && now - this.#checked > checkTime) {
+      this.#checked = now
+      if (fate(crew.control, 'all') === 'dead') crew.lost = true
+    }
     if (crew?.lost) {
       this.#failures = crew.cameUp ? 0 : this.#failures + 1
       crew.terminate()
@@ -270,10 +284,15 @@ export class Pool {
       const now = Atomics.load(words, word.done)
       const before = computed
       computed = processTime()
-      const busy = computed - before > slice * busyShare
-      left = now === done && woken === 'timed-out' ? left - (busy ? slice / patienceWhileBusy : slice) : allowance
+      if (now === done && woken === 'timed-out') {
+        const known = fate(crew.control, 'working')
+        const busy = known === 'alive' || computed - before > slice * busyShare
+        left = known === 'dead' ? 0 : left - (busy ? slice / patienceWhileBusy : slice)
+      } else {
+        left = allowance
+      }
       done = now
-      if (left <= 0) {
+      if (left <= 0 && Atomics.load(words, word.done) === done) {
         crew.terminate()
         this.#crew = null
         throw new BackendError('wasm: a thread died while it ran a kernel; the threads are started anew')

@@ -42,13 +42,18 @@ const argsAt = 256
 export const maxArgs = 64
 const failureAt: number = argsAt + maxArgs * 8
 const maxFailure = 256
-const controlBytes: number = failureAt + maxFailure * 2
+const statesAt: number = failureAt + maxFailure * 2
+/** Threads that there may be, the calling one included. */
+export const maxThreads = 64
+const controlBytes: number = statesAt + maxThreads * 8
 
 /** The control block as the main thread sees it. */
 export interface Control {
   readonly words: Int32Array
   readonly args: Float64Array
   readonly failure: Uint16Array
+  /** Two words per thread: its number in the system, 0 if that is not known, and whether it has, or may have, a chunk. */
+  readonly states: Int32Array
 }
 
 /** A thread as the host makes it. */
@@ -75,7 +80,14 @@ const start = ({ memory, control, thread }) => {
   const w = new Int32Array(control, 0, ${argsAt / 4})
   const args = new Float64Array(control, ${argsAt}, ${maxArgs})
   const failure = new Uint16Array(control, ${failureAt}, ${maxFailure})
+  const states = new Int32Array(control, ${statesAt} + thread * 8, 2)
   const kernels = []
+  try {
+    // Linux alone tells.
+    const fs = require('node:fs')
+    const id = fs.readlinkSync('/proc/thread-self').split('/').pop()
+    if (fs.existsSync('/proc/self/task/' + id)) Atomics.store(states, 0, id)
+  } catch {}
   Atomics.add(w, ${word.ready}, 1)
   while (!Atomics.load(w, ${word.stop})) {
     const generation = Atomics.load(w, ${word.generation})
@@ -86,6 +98,7 @@ const start = ({ memory, control, thread }) => {
       const units = w[${word.units}], chunks = w[${word.chunks}]
       const list = Array.from(args.subarray(0, w[${word.args}]))
       if (chunk >= chunks || chunk === ${closedChunk}) break
+      Atomics.store(states, 1, 1)
       if (Atomics.compareExchange(w, ${word.next}, next, next + 1) !== next) continue
       try {
         if (!kernels[id]) {
@@ -104,6 +117,7 @@ const start = ({ memory, control, thread }) => {
       Atomics.add(w, ${word.done}, 1)
       if (Atomics.load(w, ${word.joining})) Atomics.notify(w, ${word.done})
     }
+    Atomics.store(states, 1, 0)
     const end = performance.now() + ${spinTime}
     do {
       for (let i = 0; i < ${spinLooks} && Atomics.load(w, ${word.generation}) === generation; i++);
@@ -127,7 +141,21 @@ export function newControl(): Control {
     words,
     args: new Float64Array(buffer, argsAt, maxArgs),
     failure: new Uint16Array(buffer, failureAt, maxFailure),
+    states: new Int32Array(buffer, statesAt, maxThreads * 2),
   }
+}
+
+/** What is known of all threads, or of those that have a chunk: one is gone, all are alive, or nothing for sure. */
+export function fate({ states }: Control, which: 'all' | 'working'): 'dead' | 'alive' | 'unknown' {
+  const fs = globalThis.process?.getBuiltinModule?.('node:fs')
+  let known = true
+  for (let i = 0; i < states.length; i += 2) {
+    const id = Atomics.load(states, i)
+    if (which === 'all' ? id === 0 : Atomics.load(states, i + 1) === 0) continue
+    if (fs === undefined || id === 0) known = false
+    else if (!fs.existsSync(`/proc/self/task/${id}`)) return 'dead'
+  }
+  return known ? 'alive' : 'unknown'
 }
 
 type WorkerThreads = typeof import('node:worker_threads')

@@ -14,7 +14,7 @@ import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
 import { blockCapacity, emitInputTransform, tileWindows } from './winograd.ts'
-import { emitLine, emitLines, lines, planeBytes, pointers } from './winograd-transforms.ts'
+import { betweenBytes, emitLine, emitLines, lines, planeBytes, pointers } from './winograd-transforms.ts'
 
 /** Bytes of the planes of a block, of both operands. */
 const blockBytes = 393216
@@ -61,14 +61,14 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
   const capacity = blockCapacity(blockBands * bandTiles)
   const inPlane = planeBytes(capacity, paddedIn)
   const outPlane = planeBytes(capacity, blockOut)
-  const key = `winogradGrad ${rows} ${columns} ${inChannels} ${outChannels} ${splits} ${capacity} ${plan.copied} ${gPlan.copied}`
+  const key = `winogradGrad ${rows} ${columns} ${inChannels} ${outChannels} ${splits} ${capacity} ${plan.copied} ${gPlan.copied} ${engine.turbo}`
   const kernel = engine.kernel(key, (module) => {
     module.func('run', ints(32), (b, x, g, sums, bands, chunks, blockBands, across, scratch, perThread, ...rest) => {
       const args = rest.slice(0, stripArgs)
       const gArgs = rest.slice(stripArgs, 2 * stripArgs)
       const [from, to, thread] = rest.slice(2 * stripArgs) as Three<Local<'i32'>>
       const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
-      const inPlanes = b.let(i32.add(own, 1024))
+      const inPlanes = b.let(i32.add(own, betweenBytes))
       const outPlanes = b.let(i32.add(inPlanes, 36 * inPlane))
       const strip = i32.add(outPlanes, 36 * outPlane + 256)
       const tile = new Tile(b, fma, shape)
@@ -108,7 +108,7 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
               band.start,
               band.pitch,
               () => {
-                emitInputTransform(b, fma, inChannels, at, band.pitch, own, planes, inPlane)
+                emitInputTransform(b, engine, inChannels, at, band.pitch, own, planes, inPlane)
                 b.add(planes, paddedIn * 4)
                 b.add(count, 1)
               },
@@ -145,7 +145,7 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
       })
     })
   })
-  const perThread = 1024 + 36 * (inPlane + outPlane) + 256 + roundUp(Math.max(plan.bytes, gPlan.bytes), 64)
+  const perThread = betweenBytes + 36 * (inPlane + outPlane) + 256 + roundUp(Math.max(plan.bytes, gPlan.bytes), 64)
   const sums = engine.workspace(chunks * 36 * plane)
   const scratch = engine.workspace(perThread * engine.pool.threads)
   const work = spec.batch * windows.outHeight * across * 9 * plane

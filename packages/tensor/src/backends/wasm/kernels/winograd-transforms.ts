@@ -95,18 +95,35 @@ export function lines(fma: boolean): Record<'input' | 'weight' | 'output' | 'out
 /** Where value i of a line is: an address and a constant offset, or nothing if it is not wanted. */
 export type Place = (i: number) => readonly [Value<'i32'>, number]
 
-/** Reads `from` values, maps them, stores the results. */
+/** Vectors that lie side by side and are mapped at the same time: two, where the compiler makes one of two. */
+export function vectorsAtOnce(turbo: boolean, channels: number): 1 | 2 {
+  return turbo && channels % 8 === 0 ? 2 : 1
+}
+
+/** Bytes of a tile between its two maps. */
+export const betweenBytes: number = 36 * 32
+
+/** Reads `from` values, maps them, stores the results, vector number v of each `shift` = 16 v bytes further. */
 export function emitLine(
   b: FunctionBuilder,
   line: Line,
   size: number,
   from: Place,
-  store: (i: number, value: Vector) => void,
+  store: (i: number, value: Vector, shift: number) => void,
+  vectors = 1,
 ): void {
-  const values = Array.from({ length: size }, (_, i) => b.let(v128.load(...from(i))))
-  line(values, (value) => b.let(value)).forEach((value, i) => {
-    store(i, value)
+  const side = Array.from({ length: vectors }, (_, v) => v * 16)
+  const values = Array.from({ length: size }, (_, i) => {
+    const [address, offset] = from(i)
+    return side.map((shift) => b.let(v128.load(address, offset + shift)))
   })
+  const results = side.map((_, v) =>
+    line(
+      values.map((value) => value[v]!),
+      (value) => b.let(value),
+    ),
+  )
+  for (let i = 0; i < results[0]!.length; i++) side.forEach((shift, v) => void store(i, results[v]![i]!, shift))
 }
 
 /** `turns` lines, in a loop of their own: unrolled, they would need more registers than there are. */

@@ -11,7 +11,7 @@ import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { type Band, emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile, tileShape } from './tile.ts'
-import { emitLine, emitLines, lines, planeBytes, pointers } from './winograd-transforms.ts'
+import { betweenBytes, emitLine, emitLines, lines, planeBytes, pointers, vectorsAtOnce } from './winograd-transforms.ts'
 import { weightPlane } from './winograd-weights.ts'
 
 /** Bytes of the planes of a block: half of a small second-level cache. */
@@ -72,7 +72,7 @@ export function blockCapacity(tiles: number): number {
 /** Emits the transform of the input tile at `tile` into the planes at `planes`, for all channels. */
 export function emitInputTransform(
   b: FunctionBuilder,
-  fma: boolean,
+  { fma, turbo }: Engine,
   channels: number,
   tile: Local<'i32'>,
   pitch: Local<'i32'>,
@@ -81,9 +81,10 @@ export function emitInputTransform(
   plane: number,
 ): void {
   const { input } = lines(fma)
+  const vectors = vectorsAtOnce(turbo, channels)
   const [channel, at, to] = [b.local('i32'), b.local('i32'), b.local('i32')]
   b.set(channel, 0)
-  b.for(channel, channels * 4, 16, () => {
+  b.for(channel, channels * 4, 16 * vectors, () => {
     const rows = pointers(b, i32.add(tile, channel), pitch, 6)
     b.set(at, scratch)
     emitLines(b, 6, () => {
@@ -92,10 +93,11 @@ export function emitInputTransform(
         input,
         6,
         (i) => [rows[i]!, 0],
-        (i, value) => b.emit(v128.store(at, value, i * 96)),
+        (i, value, shift) => b.emit(v128.store(at, value, i * 96 * vectors + shift)),
+        vectors,
       )
       for (const row of rows) b.add(row, channels * 4)
-      b.add(at, 16)
+      b.add(at, 16 * vectors)
     })
     b.set(at, scratch)
     b.set(to, i32.add(planes, channel))
@@ -104,10 +106,11 @@ export function emitInputTransform(
         b,
         input,
         6,
-        (i) => [at, i * 16],
-        (i, value) => b.emit(v128.store(to, value, i * plane)),
+        (i) => [at, i * 16 * vectors],
+        (i, value, shift) => b.emit(v128.store(to, value, i * plane + shift)),
+        vectors,
       )
-      b.add(at, 96)
+      b.add(at, 96 * vectors)
       b.add(to, 6 * plane)
     })
   })
@@ -127,7 +130,6 @@ export function winograd(
   y: number,
   spec: WinogradSpec,
 ): void {
-  const { fma } = engine
   const { inChannels, outChannels } = spec
   const shape = tileShape(engine)
   const { rows, columns } = shape
@@ -153,7 +155,7 @@ export function winograd(
   const capacity = roundUp(blockCapacity(wide ? acrossBlock : blockBands * bandTiles), rows)
   const inPlane = planeBytes(capacity, inChannels)
   const outPlane = planeBytes(capacity, panelBlock * columns)
-  const key = `winograd ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide}`
+  const key = `winograd ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
@@ -162,7 +164,7 @@ export function winograd(
         const args = rest.slice(0, stripArgs)
         const [from, to, thread] = rest.slice(stripArgs) as Three<Local<'i32'>>
         const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
-        const inPlanes = b.let(i32.add(own, 1024))
+        const inPlanes = b.let(i32.add(own, betweenBytes))
         const outPlanes = b.let(i32.add(inPlanes, 36 * inPlane))
         const strip = i32.add(outPlanes, 36 * outPlane)
         const local = () => b.local('i32')
@@ -184,7 +186,7 @@ export function winograd(
               b.set(at, i32.add(i32.add(band.start, skipped), i32.mul(tileRow, i32.shl(band.pitch, 2))))
               b.set(tileColumn, from)
               b.for(tileColumn, to, 1, () => {
-                emitInputTransform(b, fma, inChannels, at, band.pitch, own, planes, inPlane)
+                emitInputTransform(b, engine, inChannels, at, band.pitch, own, planes, inPlane)
                 b.add(planes, inChannels * 4)
                 b.add(at, 16 * inChannels)
                 b.add(count, 1)
@@ -194,7 +196,7 @@ export function winograd(
           const multiply = () =>
             emitProducts(
               b,
-              new Tile(b, fma, shape),
+              new Tile(b, engine.fma, shape),
               { inChannels, weightBytes, panelBlock, inPlane, outPlane, panels },
               count,
               firstPanel,
@@ -215,7 +217,7 @@ export function winograd(
                 const columnsLeft = b.let(i32.sub(width, i32.shl(tileColumn, 2)))
                 emitOutputTransform(
                   b,
-                  fma,
+                  engine,
                   { channels, outChannels, outPlane, width },
                   planes,
                   own,
@@ -259,7 +261,7 @@ export function winograd(
       },
     )
   })
-  const perThread = 1024 + 36 * (inPlane + outPlane) + roundUp(plan.bytes, 64)
+  const perThread = betweenBytes + 36 * (inPlane + outPlane) + roundUp(plan.bytes, 64)
   const scratch = engine.workspace(perThread * engine.pool.threads)
   const units = blocks * parts
   const work = tiles * 36 * inChannels * outChannels
@@ -343,7 +345,7 @@ interface Outputs {
 /** The 4 x 4 outputs of a tile, as far as they lie inside, from its 36 products. */
 function emitOutputTransform(
   b: FunctionBuilder,
-  fma: boolean,
+  { fma, turbo }: Engine,
   { channels, outChannels, outPlane, width }: Outputs,
   planes: Local<'i32'>,
   scratch: Local<'i32'>,
@@ -353,9 +355,10 @@ function emitOutputTransform(
   columns: Local<'i32'>,
 ): void {
   const { output } = lines(fma)
+  const vectors = vectorsAtOnce(turbo, outChannels)
   const [channel, from, at, out, left] = Array.from({ length: 5 }, () => b.local('i32')) as Five<Local<'i32'>>
   b.set(channel, 0)
-  b.for(channel, i32.shl(channels, 2), 16, () => {
+  b.for(channel, i32.shl(channels, 2), 16 * vectors, () => {
     b.set(from, i32.add(planes, channel))
     b.set(at, scratch)
     emitLines(b, 6, () => {
@@ -364,28 +367,40 @@ function emitOutputTransform(
         output,
         6,
         (i) => [from, i * 6 * outPlane],
-        (i, value) => b.emit(v128.store(at, value, i * 96)),
+        (i, value, shift) => b.emit(v128.store(at, value, i * 96 * vectors + shift)),
+        vectors,
       )
       b.add(from, outPlane)
-      b.add(at, 16)
+      b.add(at, 16 * vectors)
     })
     b.set(at, scratch)
     b.set(out, i32.add(to, channel))
     b.set(left, rows)
-    const plus = bias ? b.let(v128.load(i32.add(bias, channel))) : null
+    const biasAt = bias && b.let(i32.add(bias, channel))
+    const plus = biasAt && Array.from({ length: vectors }, (_, v) => b.let(v128.load(biasAt, v * 16)))
     b.repeat(left, () => {
+      const pixel: (() => void)[] = []
       emitLine(
         b,
         output,
         6,
-        (i) => [at, i * 16],
-        (i, value) => {
-          const store = () => b.emit(v128.store(out, plus ? f32x4.add(value, plus) : value, i * outChannels * 4))
+        (i) => [at, i * 16 * vectors],
+        (i, value, shift) => {
+          pixel.push(() => {
+            const result = plus ? f32x4.add(value, plus[shift / 16]!) : value
+            b.emit(v128.store(out, result, i * outChannels * 4 + shift))
+          })
+          if (pixel.length < vectors) return
+          const whole = pixel.splice(0)
+          const store = () => {
+            for (const part of whole) part()
+          }
           if (i === 0) store()
           else b.if(i32.gtU(columns, i), store)
         },
+        vectors,
       )
-      b.add(at, 96)
+      b.add(at, 96 * vectors)
       b.add(out, i32.mul(width, outChannels * 4))
     })
   })
