@@ -28,8 +28,8 @@ export interface Receiver {
   readonly received: number
   /** What the file was when they came (its ETag): they are only good for the same. */
   readonly etag: string | undefined
-  /** Begins anew with a file of this ETag. */
-  restart(etag: string | undefined): Promise<void>
+  /** Begins anew with a file of this ETag and, if the server says it, of this many bytes. */
+  restart(etag: string | undefined, total: number | undefined): Promise<void>
   write(bytes: Uint8Array): Promise<void>
 }
 
@@ -85,7 +85,7 @@ async function attempt(
   if (status === 304 && ifNoneMatch !== undefined) return { etag: ifNoneMatch, sha256, unchanged: true }
   if (status === 416 && headers.range !== undefined) {
     await body?.cancel()
-    await receiver.restart(undefined)
+    await receiver.restart(undefined, undefined)
     throw new Passing(url, 'the file is shorter than what had come of it', { status })
   }
   if (status !== 200 && !(status === 206 && headers.range !== undefined)) {
@@ -97,7 +97,7 @@ async function attempt(
   }
   const { from, total } = placeOf(answer, url, receiver)
   if (total !== undefined && total > MAX_BYTES) throw new Refusal(url, `${total} bytes are more than is taken`)
-  if (from === 0) await receiver.restart(etag)
+  if (from === 0) await receiver.restart(etag, total)
   if (!body) throw new Passing(url, 'the answer has no contents')
   const reader = body.getReader()
   try {
