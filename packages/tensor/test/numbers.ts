@@ -23,10 +23,15 @@ export function forSeeds(count: number, test: (random: Generator) => void): void
   }
 }
 
-/** Expects equality up to `tolerance` times the largest absolute value expected (at least 1e-30). */
-export function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
+/** Expects equality up to `tolerance` times the largest absolute value expected, or `least` if that is more. */
+export function expectClose(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+  tolerance: number,
+  least = 1e-30,
+): void {
   expect(actual.length).toBe(expected.length)
-  let largest = 1e-30
+  let largest = least
   for (let i = 0; i < expected.length; i++) {
     const size = Math.abs(expected[i]!)
     if (Number.isFinite(size)) largest = Math.max(largest, size)

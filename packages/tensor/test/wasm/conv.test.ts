@@ -124,6 +124,9 @@ function smallMapSpec(random: Generator): ConvSpec {
   }
 }
 
+/** What a product of two normal numbers measures: where few sums cancel out, their rounding errors remain. */
+const productSize = 1
+
 /** The three kernels against the reference; `tolerances` of the forward pass and of the gradients. */
 function check(
   random: Generator,
@@ -141,9 +144,9 @@ function check(
     convForward(inputs[0], inputs[1], bias && where.array(bias), spec, expected[0]!)
     convInputGrad(inputs[2], inputs[1], spec, expected[1]!)
     convWeightGrad(inputs[0], inputs[2], spec, expected[2]!)
-    expectClose(where.keep(family.conv2d(x, w, bias, spec)), expected[0]!, forward)
-    expectClose(where.keep(family.conv2dInputGrad(g, w, spec)), expected[1]!, gradient)
-    expectClose(where.keep(family.conv2dWeightGrad(x, g, spec)), expected[2]!, gradient)
+    expectClose(where.keep(family.conv2d(x, w, bias, spec)), expected[0]!, forward, productSize)
+    expectClose(where.keep(family.conv2dInputGrad(g, w, spec)), expected[1]!, gradient, productSize)
+    expectClose(where.keep(family.conv2dWeightGrad(x, g, spec)), expected[2]!, gradient, productSize)
   })
 }
 
