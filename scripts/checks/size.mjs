@@ -14,7 +14,11 @@ import { each } from './each.mjs'
 const budgets = {
   tensor: 68,
   'tensor/asm': 3,
+  // WebGPU through gpu.js, which is counted where it lives.
+  'tensor/gpu': 19,
   'tensor/host': 2,
+  // Bundles what it shares with tensor: the ops' shapes, and the plan of the wasm backend's memory.
+  'tensor/shape-only': 50,
   nn: 12,
   optim: 5,
   // Image files, resizing in WebAssembly, every transform of torchvision, data sets, downloads and worker threads; whoever
