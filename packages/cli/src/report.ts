@@ -25,6 +25,20 @@ export function table(columns: readonly Column[], contents: readonly (readonly s
   return [line(columns.map(({ title }) => title)), ...rows.map(line)].join('\n')
 }
 
+/** The same in lines of at most `width` characters if it can be: columns are left out in the order of the titles in `spare`. */
+export function tableWithin(
+  width: number,
+  spare: readonly string[],
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): string {
+  const text = table(columns, rows)
+  const [first, ...others] = spare
+  if (first === undefined || text.split('\n').every((line) => line.length <= width)) return text
+  const kept = <T>(cells: readonly T[]): T[] => cells.filter((_, i) => columns[i]?.title !== first)
+  return tableWithin(width, others, kept(columns), rows.map(kept))
+}
+
 /** 272474 as `272,474`. */
 export const whole = (value: number): string => Math.round(value).toLocaleString('en-US')
 

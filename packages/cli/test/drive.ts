@@ -15,9 +15,13 @@ export interface Outcome {
 }
 
 /** Runs the command in this process. */
-export async function command(...argv: string[]): Promise<Outcome> {
+export const command = (...argv: string[]): Promise<Outcome> => commandOn(undefined, ...argv)
+
+/** Runs the command in this process on a terminal of so many columns. */
+export async function commandOn(columns: number | undefined, ...argv: string[]): Promise<Outcome> {
   const texts = { stdout: '', stderr: '' }
   const stream = (name: 'stdout' | 'stderr') => ({
+    ...(columns !== undefined && { columns }),
     write: (text: string) => {
       texts[name] += text
     },

@@ -111,9 +111,18 @@ export function bubbleChart(bubbles: readonly Bubble[], options: BubbleChartOpti
   }
   const { title = 'Top-1 accuracy on ImageNet against multiply-accumulates', width = 1100, height = 760 } = options
   const families = [...new Set(bubbles.map(({ family }) => family))]
-  const hueOf = (family: string): number => families.indexOf(family) % hues
-  // Where there are more families than hues, their bubbles get another outline.
-  const dashOf = (family: string): string => (families.indexOf(family) >= hues ? ' stroke-dasharray="3 2"' : '')
+  // Where there are more families than hues, they differ by outline and by how full their bubbles are.
+  const rounds = [
+    'fill-opacity="0.45"',
+    'fill-opacity="0.3" stroke-width="1.4" stroke-dasharray="4 2"',
+    'fill-opacity="0.1" stroke-width="2"',
+    'fill-opacity="0.1" stroke-width="2" stroke-dasharray="1.5 2"',
+  ] as const
+  const look = (family: string): string => {
+    const index = families.indexOf(family)
+    const hue = `var(--c${index % hues})`
+    return `fill="${hue}" stroke="${hue}" ${rounds[Math.floor(index / hues) % rounds.length]}`
+  }
 
   // The legend of families, in lines above the chart.
   const keys: { readonly family: string; readonly x: number; readonly line: number }[] = []
@@ -190,11 +199,11 @@ export function bubbleChart(bubbles: readonly Bubble[], options: BubbleChartOpti
   ]
   const circles = discs.map(
     ({ bubble: { name, parameters, macs: own, top1, family }, x, y, r }) =>
-      `<circle cx="${n(x)}" cy="${n(y)}" r="${n(r)}" fill="var(--c${hueOf(family)})" fill-opacity="0.42" stroke="var(--c${hueOf(family)})"${dashOf(family)}><title>${escapeText(`${name}: ${top1} %, ${short(own)} MACs, ${short(parameters)} parameters`)}</title></circle>`,
+      `<circle cx="${n(x)}" cy="${n(y)}" r="${n(r)}" ${look(family)}><title>${escapeText(`${name}: ${top1} %, ${short(own)} MACs, ${short(parameters)} parameters`)}</title></circle>`,
   )
   const legend = keys.map(
     ({ family, x, line }) =>
-      `<circle cx="${n(x + 6)}" cy="${52 + line * 20}" r="6" fill="var(--c${hueOf(family)})" fill-opacity="0.42" stroke="var(--c${hueOf(family)})"${dashOf(family)}/><text x="${n(x + 18)}" y="${56 + line * 20}" font-size="12">${escapeText(family)}</text>`,
+      `<circle cx="${n(x + 6)}" cy="${52 + line * 20}" r="6" ${look(family)}/><text x="${n(x + 18)}" y="${56 + line * 20}" font-size="12">${escapeText(family)}</text>`,
   )
   // Sizes, in the corner of networks that are dear and bad: there are none.
   const samples = [...new Set([most, most / 4, most / 16].map((value) => Number(value.toPrecision(1))))]

@@ -87,6 +87,18 @@ describe('the tree', () => {
     expect(() => p.at('blocks.7')).toThrow(/at: path expects that of a module/)
   })
 
+  test('shares are of MACs or of all FLOPs, as is chosen', () => {
+    const q = profile(net(), [3, 32, 32], { convention: 'flops' })
+    const relu = q.at('blocks.0.relu')
+    expect(p.share(p.at('blocks.0.relu'))).toBe(0)
+    expect(q.share(relu)).toBeCloseTo(relu.cost.flops / q.flops, 12)
+    expect([q.share(q.root), p.share(p.root)]).toEqual([1, 1])
+    expect(q.macs).toBe(profile(net(), [3, 32, 32]).macs)
+    expect(() => profile(net(), [3, 32, 32], { convention: 'mults' as 'macs' })).toThrow(
+      /convention expects macs or flops/,
+    )
+  })
+
   test('as JSON keeps every number', () => {
     const facts = JSON.parse(JSON.stringify(p))
     expect(facts).toMatchObject({ name: 'Net', input: [3, 32, 32], batch: 2, macs: p.macs, flops: p.flops })

@@ -69,7 +69,7 @@ export async function bench(name: string, options: BenchOptions, context: Contex
     await new Promise((resolve) => setImmediate(resolve))
   }
   const { peakHeldBytes, reservedBytes } = memory()
-  const p = profile(model, input, { batch })
+  const p = profile(model, input, { batch, training: train })
   const sorted = [...times].sort((a, b) => a - b)
   const mean = times.reduce((sum, time) => sum + time, 0) / times.length
   // A training step computes every product three times: forward, by the weights and by the input.

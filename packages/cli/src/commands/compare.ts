@@ -5,7 +5,7 @@ import type { Context } from '../context.ts'
 import { Failure } from '../failure.ts'
 import { build, type Network, nativeInput, networkOf, tables } from '../networks.ts'
 import type { CompareOptions } from '../program-costs.ts'
-import { binary, type Column, short, table, whole } from '../report.ts'
+import { binary, type Column, short, tableWithin, whole } from '../report.ts'
 import { estimating, trainingOf } from './summary.ts'
 
 interface Row {
@@ -81,7 +81,8 @@ export async function compare(names: readonly string[], options: CompareOptions,
     ...(trains ? [binary(row.trainingMemory ?? 0)] : []),
     row.top1 === undefined ? '' : `${row.top1.toFixed(1)} %`,
   ])
-  context.stdout.write(`${table(columns, cells)}\n`)
+  const spare = ['activations', 'FLOPs', 'inference', 'input', 'top-1']
+  context.stdout.write(`${tableWithin(context.stdout.columns ?? 120, spare, columns, cells)}\n`)
   if (trains) {
     const { batch = 32, optimizer = 'sgd' satisfies OptimizerName } = options
     context.stdout.write(`\ntraining: a step of ${whole(batch)} inputs with ${optimizer}, at its peak\n`)

@@ -31,6 +31,9 @@ function cut(node: ProfileNode, depth: number): ProfileNode {
   return { ...node, children: depth === 0 ? [] : node.children.map((child) => cut(child, depth - 1)) }
 }
 
+/** What WebAssembly's memory can have at most. */
+const addressable = 4 * 2 ** 30
+
 /** The lines below the table. */
 function totals(p: Profile, name: string, training: Training | undefined): [string, string][] {
   const { parameters, trainable, macs, flops, activations, root } = p
@@ -45,7 +48,7 @@ function totals(p: Profile, name: string, training: Training | undefined): [stri
   if (training === undefined) return rows
   const { memory: m, name: optimizer, largest, budget } = training
   rows.push(
-    [`memory of training`, `${binary(m.peak)} (batch ${m.batch}, ${optimizer})`],
+    ['memory of training', `${binary(m.peak)} (batch ${m.batch}, ${optimizer})`],
     ['  parameters', binary(m.parameters)],
     ['  gradients', binary(m.gradients)],
     ['  optimizer state', binary(m.optimizerState)],
@@ -121,4 +124,7 @@ export async function summary(name: string, options: SummaryOptions, context: Co
   context.stdout.write(`${p.table({ depth: options.depth, width })}\n\n`)
   const rows = totals(p, training?.name ?? 'sgd', training)
   context.stdout.write(`${table([{ title: name }, { title: input.join('x') }], rows)}\n`)
+  if (training !== undefined && training.memory.peak > addressable) {
+    context.stdout.write('\nSuch a step takes more than the 4 GiB that WebAssembly has.\n')
+  }
 }

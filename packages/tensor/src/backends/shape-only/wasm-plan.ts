@@ -8,7 +8,7 @@ import { BackendError } from '../../errors.ts'
 import type { Precision } from '../../precision.ts'
 import type { Backend, Buffer } from '../backend.ts'
 import { Engine, type Kernel } from '../wasm/engine.ts'
-import { chosenTiles, tileCandidates } from '../wasm/kernels/tile.ts'
+import { chosenTiles, presumedTile } from '../wasm/kernels/tile.ts'
 import { kernelsOf, wasmEngine } from '../wasm/wasm.ts'
 import { shapes } from './kernels.ts'
 
@@ -45,9 +45,10 @@ export interface WasmPlanOptions {
 export function createWasmPlan(options: WasmPlanOptions = {}): Backend {
   const real = wasmEngine()
   const engine = new PlanEngine({ imaginary: true, threads: options.threads ?? real.pool.threads })
-  engine.precision = options.precision ?? real.precision
-  // Which tile is fastest is found by timing it: take over what is known, or what wins on most machines.
-  chosenTiles.set(engine, chosenTiles.get(real) ?? tileCandidates[0]!)
+  engine.assume(real)
+  if (options.precision !== undefined) engine.precision = options.precision
+  // Which tile is fastest is found by timing it, which a plan cannot.
+  chosenTiles.set(engine, presumedTile(real))
   const make = (dtype: DType, length: number): Buffer => engine.alloc(dtype, length)
   const noNumbers = (): never => {
     throw new BackendError('wasm-plan: there are no numbers to read; what depends on values runs on the wasm backend')

@@ -151,6 +151,12 @@ export class Engine {
     return this.#fma
   }
 
+  /** Takes over from another engine what decides which kernels run. */
+  assume({ precision, turbo }: Engine): void {
+    this.precision = precision
+    this.turbo = turbo
+  }
+
   // --- buffers ---
 
   /** A buffer whose contents are undefined. */

@@ -192,6 +192,11 @@ export function tileShape(engine: Engine): TileShape {
   return shape
 }
 
+/** The tile that a plan of this engine's memory counts on: the chosen one or, before any is, what wins on most machines. */
+export function presumedTile(engine: Engine): TileShape {
+  return chosenTiles.get(engine) ?? (engine.turbo ? turboCandidates : tileCandidates)[0]!
+}
+
 /** The fastest tile, and its multiply-adds per millisecond. */
 export function timeTiles(engine: Engine): { shape: TileShape; speed: number } {
   const mark = engine.heap.mark()
