@@ -245,7 +245,7 @@ describe('faults', () => {
     const y = engine.alloc('int32', 64)
     const kernel = counter(engine)
     const outcomes = { right: 0, error: 0 }
-    const rounds = 24
+    const rounds = 12
     for (let round = 0; round < rounds; round++) {
       warmUp(engine)
       engine.array(y).fill(0)
