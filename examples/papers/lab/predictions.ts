@@ -43,7 +43,7 @@ export function predict(model: CifarResNet, loader: DataLoader): Prediction[] {
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 
-export interface Bin {
+interface Bin {
   readonly confidence: number
   readonly accuracy: number
   readonly count: number
