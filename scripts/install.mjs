@@ -18,7 +18,8 @@ export function requireNode() {
 
 function fingerprint() {
   const hash = createHash('sha256').update(`${process.platform} ${process.arch}`)
-  const folders = [root, join(root, 'bench'), join(root, 'examples'), ...packages.map(({ dir }) => dir)]
+  const others = ['bench', 'browser', 'examples'].map((name) => join(root, name))
+  const folders = [root, ...others, ...packages.map(({ dir }) => dir)]
   const files = folders.map((folder) => join(folder, 'package.json'))
   for (const file of [join(root, 'pnpm-lock.yaml'), join(root, 'pnpm-workspace.yaml'), ...files]) {
     hash.update(readFileSync(file)).update('\0')

@@ -13,7 +13,7 @@ const checks = {
   lint: () => run('biome', ['ci', '.', `--colors=${process.stdout.isTTY ? 'force' : 'off'}`]),
   types: () => run('tsc', ['-p', 'tsconfig.json']),
   manifests: load('manifests'),
-  graph: () => run('depcruise', ['--config', '.dependency-cruiser.mjs', 'packages', 'bench', 'examples']),
+  graph: () => run('depcruise', ['--config', '.dependency-cruiser.mjs', 'packages', 'bench', 'browser', 'examples']),
   knip: () => run('knip', ['--no-progress', '--no-config-hints']),
   tests: load('tests'),
   verify: load('verify'),

@@ -20,6 +20,8 @@ const budgets = {
   'tensor/host': 2,
   // Bundles what it shares with tensor: the ops' shapes, and the plan of the wasm backend's memory.
   'tensor/shape-only': 50,
+  // Engine and pool, to start threads; a program that has tensors has them already.
+  'tensor/worker': 12,
   nn: 12,
   optim: 5,
   // Image files, resizing in WebAssembly, every transform of torchvision, data sets, downloads and worker threads; whoever

@@ -1,22 +1,14 @@
 /** Reports and charts as a browser shows them. */
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { describeInBrowser, launch } from '@convnets/browser'
 import { diagram, profile, withoutNumbers } from '@convnets/profile'
-import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { networkOf } from '../src/networks.ts'
 import { command } from './drive.ts'
-
-const executablePath = '/usr/bin/chromium'
-const there = existsSync(executablePath)
-if (!there && !process.env.CI) {
-  process.stderr.write(
-    `Pictures are not looked at: there is no ${executablePath} (Debian: apt-get install chromium).\n`,
-  )
-}
 
 /** What a reader would be annoyed by: texts that lie on each other or stick out, and nothing to see. */
 function faults(selector: string): string[] {
@@ -61,21 +53,14 @@ const average = async (page: Page): Promise<number> => {
   }, png)
 }
 
-// Never left out in CI: without a browser the tests fail there.
-describe.skipIf(!there && !process.env.CI)('in a real browser', () => {
+describeInBrowser('in a real browser', () => {
   let browser: Browser
   let folder: string
   const at = (name: string): string => join(folder, name)
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'convnets-pictures-'))
-    browser = await chromium.launch({
-      executablePath,
-      args: [
-        ...['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-      ],
-    })
+    browser = await launch()
     const { code } = await command('compare', '--svg', at('chart.svg'))
     expect(code).toBe(0)
     for (const name of ['inception_resnet_v2', 'densenet121', 'vgg16_bn']) {

@@ -65,6 +65,40 @@ export function capture(what: string, source: Drawable, maxPixels: number): Byte
   return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), height, width, channels: 4 }
 }
 
+function isOpaque(data: Uint8Array): boolean {
+  for (let at = 3; at < data.length; at += 4) if (data[at] !== 255) return false
+  return true
+}
+
+/**
+ * The pixels of a bitmap by way of a texture: a 2D canvas multiplies colours by their alpha and so loses those of what is
+ * transparent. Undefined without WebGL 2, and for what is larger than its textures.
+ */
+function readTexture(bitmap: ImageBitmap): Uint8Array | undefined {
+  const { width, height } = bitmap
+  const gl = new OffscreenCanvas(1, 1).getContext('webgl2')
+  if (!gl) return undefined
+  try {
+    if (Math.max(width, height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) return undefined
+    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture())
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, bitmap)
+    gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer())
+    gl.framebufferTexture2D(
+      gl.FRAMEBUFFER,
+      gl.COLOR_ATTACHMENT0,
+      gl.TEXTURE_2D,
+      gl.getParameter(gl.TEXTURE_BINDING_2D),
+      0,
+    )
+    const data = new Uint8Array(width * height * 4)
+    gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, data)
+    return gl.getError() === gl.NO_ERROR ? data : undefined
+  } finally {
+    // Browsers have few of them.
+    gl.getExtension('WEBGL_lose_context')?.loseContext()
+  }
+}
+
 /** Whether this host decodes pictures by itself. */
 export const canDecode = (): boolean => typeof createImageBitmap === 'function' && typeof OffscreenCanvas === 'function'
 
@@ -85,7 +119,13 @@ export async function decodeInBrowser(bytes: Uint8Array, options: DecodeOptions)
     throw new FormatError({ file, offset: 0, expected: 'a whole picture', got, cause })
   }
   try {
-    return capture('Image.open', bitmap, maxPixels)
+    const drawn = capture('Image.open', bitmap, maxPixels)
+    if (isOpaque(drawn.data)) return drawn
+    const data = readTexture(bitmap)
+    if (data) return { ...drawn, data }
+    throw new BackendError(
+      `Image.open: ${file} expects WebGL 2, as it is transparent, which a canvas rounds; got none. Draw it on a canvas of one colour and use Image.from`,
+    )
   } finally {
     bitmap.close()
   }

@@ -5,9 +5,10 @@
  * between steps. Idle workers do not keep a process alive; while somebody waits for a batch, they do. A worker that is gone
  * takes the crew with it: whoever waits is told, and the loader starts a new crew for the next epoch.
  */
+import { unpackError } from '@convnets/tensor/worker'
 import type { SampleSource } from '../source.ts'
 import { WorkerError } from './errors.ts'
-import { type Answer, type Job, type Made, unpackError } from './protocol.ts'
+import type { Answer, Job, Made } from './protocol.ts'
 import { MARK, type WorkerThreads, workerThreads } from './threads.ts'
 
 type Thread = InstanceType<WorkerThreads['Worker']>

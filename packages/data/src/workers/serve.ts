@@ -1,9 +1,10 @@
 /** What a worker thread does: it makes samples, and puts their pixels into memory that it shares with the program. */
 import { Generator } from '@convnets/tensor'
+import { packError } from '@convnets/tensor/worker'
 import type { Sample } from '../dataset.ts'
 import { makeSamples, type SampleParts } from '../samples.ts'
 import { unit } from '../transforms.ts'
-import { type Answer, type Job, type Made, type Placed, packError } from './protocol.ts'
+import type { Answer, Job, Made, Placed } from './protocol.ts'
 
 /** The worker's end of its line to the program. */
 export interface Port {

@@ -12,7 +12,6 @@ import type { Block, Heap } from './memory.ts'
 import {
   availableThreads,
   type Control,
-  canHaveThreads,
   chunkStart,
   closedChunk,
   fate,
@@ -23,6 +22,7 @@ import {
   spinTime,
   startWorker,
   tagShift,
+  threadObstacle,
   word,
 } from './worker.ts'
 
@@ -53,6 +53,12 @@ const checkTime = 1000
 const busyShare = 0.01
 /** Crews that never came up before threads are given up. */
 const maxFailures = 3
+/** Milliseconds that `start` waits at most, and between two looks. */
+const startTime = 10_000
+const startLook = 2
+
+/** What stands in the way of threads: no shared memory, no workers, a thread that must not wait, or workers that fail. */
+export type Obstacle = NonNullable<ReturnType<typeof threadObstacle>> | 'failed'
 
 /** A generation of workers and their control block; replaced as a whole. */
 class Crew {
@@ -76,8 +82,9 @@ class Crew {
     }
   }
 
-  get cameUp(): boolean {
-    return Atomics.load(this.control.words, word.ready) > 0
+  /** Workers that have come up. */
+  get up(): number {
+    return Atomics.load(this.control.words, word.ready)
   }
 
   /** Lets the workers leave when they have done what they are doing. */
@@ -98,7 +105,7 @@ class Crew {
 
 export class Pool {
   readonly #heap: Heap
-  readonly #able: boolean
+  readonly #obstacle: Obstacle | undefined
   #threads: number
   #crew: Crew | null = null
   #failures = 0
@@ -113,13 +120,18 @@ export class Pool {
 
   constructor(heap: Heap, threads: number = Math.min(8, availableThreads())) {
     this.#heap = heap
-    this.#able = heap.shared && canHaveThreads()
+    this.#obstacle = heap.shared ? threadObstacle() : 'memory'
     this.#threads = threads
   }
 
   /** Threads that jobs are spread over, the calling one included. */
   get threads(): number {
-    return this.#able && this.#failures < maxFailures ? this.#threads : 1
+    return this.obstacle === undefined ? this.#threads : 1
+  }
+
+  /** Why there can be no more than one thread. */
+  get obstacle(): Obstacle | undefined {
+    return this.#obstacle ?? (this.#failures < maxFailures ? undefined : 'failed')
   }
 
   set threads(threads: number) {
@@ -142,6 +154,16 @@ export class Pool {
     })
     this.#code.length = 0
     this.#times.clear()
+  }
+
+  /** Starts the threads now; resolves when all are up, when there can be none, or when it has taken too long. */
+  async start(): Promise<void> {
+    this.#worked = patience
+    for (const end = performance.now() + startTime; performance.now() < end; ) {
+      const { threads } = this
+      if (threads < 2 || (this.#ready(threads)?.up ?? 0) >= threads - 1) return
+      await new Promise((resolve) => setTimeout(resolve, startLook))
+    }
   }
 
   /**
@@ -193,7 +215,7 @@ export class Pool {
       if (fate(crew.control, 'all') === 'dead') crew.lost = true
     }
     if (crew?.lost) {
-      this.#failures = crew.cameUp ? 0 : this.#failures + 1
+      this.#failures = crew.up > 0 ? 0 : this.#failures + 1
       crew.terminate()
       crew = null
     }

@@ -165,16 +165,19 @@ function workerThreads(): WorkerThreads | undefined {
   return globalThis.process?.getBuiltinModule?.('node:worker_threads')
 }
 
-/** Whether this thread may have helpers: it must share memory with them and be allowed to wait for them. */
-export function canHaveThreads(): boolean {
-  if (typeof SharedArrayBuffer !== 'function') return false
-  if (workerThreads() === undefined && (typeof Worker !== 'function' || typeof Blob !== 'function')) return false
+/**
+ * Why this thread may have no helpers: it must share memory with them, be able to start them, and be allowed to wait for
+ * them. Undefined where it may.
+ */
+export function threadObstacle(): 'memory' | 'workers' | 'waiting' | undefined {
+  if (typeof SharedArrayBuffer !== 'function') return 'memory'
+  if (workerThreads() === undefined && (typeof Worker !== 'function' || typeof Blob !== 'function')) return 'workers'
   try {
     // The main thread of a browser must not wait: this throws there.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 1, 0)
-    return true
+    return undefined
   } catch {
-    return false
+    return 'waiting'
   }
 }
 
@@ -183,6 +186,9 @@ export function availableThreads(): number {
   const os = globalThis.process?.getBuiltinModule?.('node:os')
   return os?.availableParallelism() ?? globalThis.navigator?.hardwareConcurrency ?? 1
 }
+
+/** Where a browser finds the worker's source. */
+let scriptUrl: string | undefined
 
 /**
  * Starts worker number `thread` on the memory; `onLoss` is called when it is gone, whatever the reason. It does not keep
@@ -200,8 +206,8 @@ export function startWorker(memory: WebAssembly.Memory, control: Control, thread
     worker.on('exit', onLoss)
     return worker
   }
-  const url = URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
-  const worker = new Worker(url)
+  scriptUrl ??= URL.createObjectURL(new Blob([source], { type: 'text/javascript' }))
+  const worker = new Worker(scriptUrl, { name: 'convnets' })
   worker.onerror = onLoss
   worker.postMessage(workerData)
   return worker
