@@ -47,7 +47,7 @@ export class Image implements Pixels {
    * colour profiles are not applied.
    *
    * Throws `FormatError` for a file that is no picture, a broken one, or one of more than `maxPixels`, and `BackendError`
-   * for a host that has neither `sharp` nor a decoder.
+   * for a host that has neither `sharp` nor a decoder, or for a transparent picture in a browser without WebGL 2.
    */
   static async open(source: FileSource | Blob, options: OpenOptions = {}): Promise<Image> {
     const { channels, exifOrientation = true, maxPixels: most, signal } = options
