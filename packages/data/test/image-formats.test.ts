@@ -332,7 +332,8 @@ describe('in a browser', () => {
       this.width = width
       this.height = height
     }
-    getContext() {
+    getContext(kind: string) {
+      if (kind !== '2d') return null
       let drawn: { rgba: Uint8ClampedArray } | undefined
       return {
         drawImage: (source: { rgba: Uint8ClampedArray }) => {
@@ -373,7 +374,8 @@ describe('in a browser', () => {
 
   test('files are decoded by the browser, upright, without colour conversion', async () => {
     const close = vi.fn()
-    const createImageBitmap = vi.fn(async () => ({ width: 2, height: 1, rgba, close }))
+    const opaque = Uint8ClampedArray.of(1, 2, 3, 255, 4, 5, 6, 255)
+    const createImageBitmap = vi.fn(async () => ({ width: 2, height: 1, rgba: opaque, close }))
     vi.stubGlobal('OffscreenCanvas', Canvas)
     vi.stubGlobal('createImageBitmap', createImageBitmap)
     const image = await Image.open(new Blob([await small().png().toBuffer()]), { channels: 3 })
@@ -383,6 +385,9 @@ describe('in a browser', () => {
     expect(createImageBitmap).toHaveBeenCalledWith(expect.any(Blob), options)
     await expect(Image.open(await small().png().toBuffer(), { maxPixels: 5 })).rejects.toThrow(/got 2 x 3 pixels/)
     expect(createImageBitmap).toHaveBeenCalledOnce()
+    // What lies under transparent pixels is read by WebGL 2, which this host has not.
+    createImageBitmap.mockResolvedValueOnce({ width: 2, height: 1, rgba, close })
+    await expect(Image.open(new Blob([await small().png().toBuffer()]))).rejects.toThrow(BackendError)
     createImageBitmap.mockRejectedValueOnce(new Error('The source image could not be decoded.'))
     await expect(Image.open(Uint8Array.of(1, 2, 3))).rejects.toThrow(FormatError)
   })
