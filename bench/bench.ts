@@ -8,6 +8,7 @@ import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { gpuTables, measureInBrowser } from './gpu/run.ts'
 import { type Case, type Peer, peers } from './src/cases.ts'
 import { chart } from './src/chart.ts'
 import { Process, program, torchProgram } from './src/driver.ts'
@@ -20,7 +21,7 @@ import { suite } from './src/suite.ts'
 const help = `pnpm bench [options]
 
   --only REGEX     sections, groups or cases: kernels, networks, training, gemm, convolutions, depthwise, memory, overhead,
-                   startup, or a part of a name, such as 'networks/resnet18'
+                   startup, or a part of a name, such as 'networks/resnet18'; gpu only if it is named: see gpu/README.md
   --threads 1,2    numbers of threads, one after the other (default 1,2)
   --all            every distinct convolution of the networks, and not one of each kind
   --json FILE      results as JSON
@@ -30,6 +31,8 @@ const help = `pnpm bench [options]
   --node24 FILE    a Node 24 or newer: what enableTurbo() gives, as one more contestant
   --no-peers       ours alone; nothing is installed
   --peers LIST     of ${peers.join(', ')}
+  --browser FILE   Chromium or Chrome for gpu (default /usr/bin/chromium)
+  --real-gpu       gpu on the machine's GPU, in a window, and not on an adapter in software
   --list           names the cases and ends`
 
 const { values } = parseArgs({
@@ -45,6 +48,8 @@ const { values } = parseArgs({
     node24: { type: 'string' },
     peers: { type: 'string' },
     'no-peers': { type: 'boolean', default: false },
+    browser: { type: 'string', default: '/usr/bin/chromium' },
+    'real-gpu': { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
   },
@@ -60,6 +65,11 @@ function fail(text: string): never {
 
 if (values.help) {
   say(help)
+  process.exit()
+}
+
+if (values.only === 'gpu') {
+  for (const row of gpuTables(await measureInBrowser(values.browser, values['real-gpu']))) say(row)
   process.exit()
 }
 
