@@ -32,6 +32,7 @@ const help = `pnpm bench [options]
   --no-peers       ours alone; nothing is installed
   --peers LIST     of ${peers.join(', ')}
   --browser FILE   Chromium or Chrome for gpu (default /usr/bin/chromium)
+  --modes LIST     of gpu (default webgpu,webgl2,webasm)
   --real-gpu       gpu on the machine's GPU, in a window, and not on an adapter in software
   --list           names the cases and ends`
 
@@ -49,6 +50,7 @@ const { values } = parseArgs({
     peers: { type: 'string' },
     'no-peers': { type: 'boolean', default: false },
     browser: { type: 'string', default: '/usr/bin/chromium' },
+    modes: { type: 'string', default: 'webgpu,webgl2,webasm' },
     'real-gpu': { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     help: { type: 'boolean', short: 'h', default: false },
@@ -69,7 +71,8 @@ if (values.help) {
 }
 
 if (values.only === 'gpu') {
-  for (const row of gpuTables(await measureInBrowser(values.browser, values['real-gpu']))) say(row)
+  for (const row of gpuTables(await measureInBrowser(values.browser, values['real-gpu'], values.modes.split(','))))
+    say(row)
   process.exit()
 }
 

@@ -22,7 +22,11 @@ async function bundle(): Promise<string> {
 }
 
 /** `browser`: program to run; `realGpu`: on the machine's GPU, in a window, and not on SwiftShader. */
-export async function measureInBrowser(browser: string, realGpu: boolean): Promise<PageReport> {
+export async function measureInBrowser(
+  browser: string,
+  realGpu: boolean,
+  modes: readonly string[] = ['webgpu', 'webgl2', 'webasm'],
+): Promise<PageReport> {
   if (!existsSync(browser)) throw new Error(`gpu: there is no ${browser}; --browser FILE names a Chromium or a Chrome`)
   const script = await bundle()
   const server = createServer((request, response) => {
@@ -39,10 +43,10 @@ export async function measureInBrowser(browser: string, realGpu: boolean): Promi
     const page = await running.newPage()
     page.setDefaultTimeout(0)
     await page.goto(`http://localhost:${(server.address() as AddressInfo).port}/`)
-    return await page.evaluate(async () => {
+    return await page.evaluate(async (list) => {
       const { report } = globalThis as unknown as { report(modes: readonly string[]): Promise<PageReport> }
-      return await report(['webgpu', 'webgl2', 'webasm'])
-    })
+      return await report(list)
+    }, modes)
   } finally {
     await running.close()
     server.close()

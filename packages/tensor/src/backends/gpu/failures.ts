@@ -26,7 +26,7 @@ export function lostError(reason: string): DeviceLostError {
 export function failureOf(op: string, cause: unknown): BackendError {
   const [message = ''] = (cause instanceof Error ? cause.message : String(cause)).split('\n--- generated')
   if (/\blost\b/i.test(message)) return lostError(message)
-  if (/out of memory|allocation failed/i.test(message)) {
+  if (/out of memory|allocation failed|could not allocate memory/i.test(message)) {
     return new OutOfMemoryError(`${op}: the gpu device has no memory left: ${message}`, { cause })
   }
   return new BackendError(`${op}: the gpu kernel failed: ${message}`, { cause })
