@@ -27,6 +27,9 @@ function loadVulkan(): void {
   }
 }
 
+/** One for the whole process and as long as it lives: a second one of Dawn 0.6 can end it by a C++ exception. */
+let dawn: object | undefined
+
 /**
  * An object for `gpu({ webgpu })`. `software` takes the software adapter whatever else there is. Default: the adapter of
  * the driver that `VK_ICD_FILENAMES` names, else of one that the machine has, else the software one if it is installed.
@@ -37,5 +40,6 @@ export async function nodeWebGPU(options: { software?: boolean } = {}): Promise<
     env.VK_ICD_FILENAMES = software
   if (env.VK_ICD_FILENAMES === software) loadVulkan()
   const { create } = await import('webgpu')
-  return create([])
+  dawn ??= create([]) as object
+  return dawn
 }
