@@ -24,7 +24,7 @@ export interface GpuOptions {
   readonly mode?: GpuMode | 'auto'
   /**
    * WebGPU for places without `navigator.gpu`. In Node: `create([])` of the package `webgpu` (0.6). It becomes
-   * `navigator.gpu`, where gpu.js looks for it.
+   * `navigator.gpu`, where gpu.js looks for it. Make it once: a second one in a process can end that process.
    */
   readonly webgpu?: object
   /** Bytes that one buffer on the device may have; larger tensors are split. Default: what the adapter allows. */
