@@ -100,16 +100,16 @@ async function compareLogits(golden: ModelGolden, model: Network, arithmetic: Ar
     const name = children.get(module) ?? ''
     if (!golden.children.has(name) || !(output instanceof Tensor)) return
     names.push(name)
-    outputs.push(output.detach())
+    // A network may free what its children give as soon as it has used it.
+    outputs.push(output.detach().keep())
   }
-  const [y, ...seen] = tidy(() => {
-    const x = input(golden.input, golden.salt, arithmetic)
-    const logits = mainLogits(hooked(children.keys(), watch, () => noGrad(() => model.forward(x))))
-    return [logits, ...outputs] as const
-  })
   try {
+    using y = tidy(() => {
+      const x = input(golden.input, golden.salt, arithmetic)
+      return mainLogits(hooked(children.keys(), watch, () => noGrad(() => model.forward(x))))
+    })
     const deviations: string[] = []
-    for (const [i, output] of seen.entries()) {
+    for (const [i, output] of outputs.entries()) {
       const name = names[i] as string
       const error = distance(await output.data(), golden.children.get(name) as TensorStatistics)
       if (!(error <= tolerance)) deviations.push(`${name} ${error.toExponential(1)}`)
@@ -136,7 +136,7 @@ async function compareLogits(golden: ModelGolden, model: Network, arithmetic: Ar
       ? outcome
       : { ...outcome, text: `${outcome.text}; first deviation at ${deviations[0]}` }
   } finally {
-    for (const t of [y, ...seen]) t.dispose()
+    for (const output of outputs) output.dispose()
   }
 }
 
