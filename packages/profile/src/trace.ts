@@ -214,13 +214,16 @@ export function trace(model: Module, input: Tensor, options: TraceOptions = {}):
       enterPhase('backward')
       value.backward()
     })
-  const statistics = [...model.namedBuffers().values()].map((own) => [own, copyOf(own)] as const)
+  // In evaluation mode nothing changes them.
+  const modules = [...model.namedModules().values()]
+  const changing = modules.some(({ training }) => training) ? [...model.namedBuffers().values()] : []
+  const statistics = changing.map((own) => [own, copyOf(own)] as const)
   try {
     for (let i = 0; i < warmup; i++) pass(() => undefined)
     if (backward) model.zeroGrad()
-    const [notes, modules, milliseconds] = record(model, pass)
+    const [notes, timings, milliseconds] = record(model, pass)
     const types = new Map([...model.namedModules()].map(([path, module]) => [path, module.constructor.name]))
-    return new Trace(milliseconds, notes.map(timing), modules, types, peak)
+    return new Trace(milliseconds, notes.map(timing), timings, types, peak)
   } finally {
     if (backward) model.zeroGrad()
     for (const [own, saved] of statistics) {
