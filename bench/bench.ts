@@ -192,7 +192,7 @@ for (const threads of threadCounts) {
 const words = process.argv.slice(2).filter((word) => word !== '--')
 const report: Report = {
   date: new Date().toISOString().slice(0, 10),
-  command: ['pnpm bench', ...words].join(' '),
+  command: ['pnpm bench', ...words.map((word) => (/^[\w.,/:=-]+$/.test(word) ? word : `'${word}'`))].join(' '),
   machine: `${cpus()[0]?.model.trim()}, ${cpus().length} cores, ${process.platform} ${process.arch}`,
   load: [startLoad[0] ?? 0, loadavg()[0] ?? 0],
   versions,

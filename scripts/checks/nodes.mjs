@@ -1,5 +1,5 @@
 // The same bits for any number of threads, with and without turbo, on every major version of Node. The Node at hand is always
-// tried; the others are installed (200 MB) on CI, and elsewhere by `npm test -- nodes`.
+// tried; the others are installed (190 MB each) on CI, and elsewhere by `npm test -- nodes`.
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { run, tsx } from '../run.mjs'
