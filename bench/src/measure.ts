@@ -27,9 +27,12 @@ const wantedRounds = 5
 /** Milliseconds after which a run is a long one: of these, few are enough. */
 const longRun = 3000
 const longRuns = 3
-/** Milliseconds of a turn, and of silence after it: native runtimes let their threads look for work a while longer. */
-const turnTime = 12
-const silence = 4
+/**
+ * Milliseconds of a turn, and of silence before it: the threads of native runtimes look for work a while longer, and take a
+ * core from whoever is next. A run before the turn that does not count finds the caches and the threads as it leaves them.
+ */
+const turnTime = 50
+const silence = 50
 /** Warm-up: engines compile hot code anew, and allocators find their size. */
 const warmTime = 40
 
@@ -61,7 +64,7 @@ export async function measure(one: Case, contestants: readonly Process[], peak: 
       if (list.length >= wanted(list) && round >= wantedRounds) continue
       if (list.length >= longRuns && median(list) > longRun) continue
       await sleep(silence)
-      const turn = await process.turn(turnTime, median(list) < turnTime)
+      const turn = await process.turn(turnTime, list.length === 0 || median(list) < longRun)
       if ('value' in turn) list.push(...turn.value)
       else await drop(process, reason(turn))
     }
