@@ -66,13 +66,17 @@ export interface ModelTolerances {
   readonly gradNormMedian: number
 }
 
-/** Tolerances of a model: five times PyTorch's own float32 error, and never less than a floor. */
+/**
+ * Tolerances of a model: five times PyTorch's own float32 error, and never less than a floor. The floors of the fast precision
+ * allow for Winograd: a sum that differs by 1e-6 can turn a ReLU near 0 or another cell of a pooling window on or off, which
+ * moves all gradients below it by some 1e-4.
+ */
 export function modelTolerances(own: ModelErrors, precision: 'fast' | 'strict'): ModelTolerances {
   const larger = (floor: number, error = 0): number => Math.max(floor, 5 * error)
   return {
     logits: precision === 'strict' ? larger(2e-5, own.logits) : 5e-4,
     loss: larger(1e-5, own.loss),
     gradNormWorst: larger(2e-3, own.gradNormWorst),
-    gradNormMedian: larger(1e-4, own.gradNormMedian),
+    gradNormMedian: larger(precision === 'strict' ? 1e-4 : 5e-4, own.gradNormMedian),
   }
 }

@@ -5,7 +5,8 @@ import type { WasmBuffer } from '../../src/backends/wasm/engine.ts'
 import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
 import { suitsPixelwise } from '../../src/backends/wasm/kernels/small-maps.ts'
 import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile.ts'
-import { suitsWinograd } from '../../src/backends/wasm/kernels/winograd.ts'
+import { winogradSide } from '../../src/backends/wasm/kernels/winograd.ts'
+import type { TileSide } from '../../src/backends/wasm/kernels/winograd-transforms.ts'
 import { getPrecision, setPrecision } from '../../src/backends/wasm/wasm.ts'
 import { Generator } from '../../src/random.ts'
 import { between, dot, expectClose, forSeeds, normals, randomConv } from '../numbers.ts'
@@ -73,8 +74,8 @@ function pointwiseSpec(random: Generator): ConvSpec {
   return { ...spec, inWidth: width, strideHeight: stride, strideWidth: stride, outHeight, outWidth }
 }
 
-/** 3 x 3, stride 1, any padding, channels that fill vectors; enough tiles that Winograd is worth it. */
-function winogradSpec(random: Generator): ConvSpec {
+/** 3 x 3, stride 1, any padding, channels that fill vectors; so many tiles that Winograd takes those of `side`. */
+function winogradSpec(random: Generator, side: TileSide): ConvSpec {
   for (;;) {
     const channels = () => 16 + 4 * random.integer(3)
     const axis = (): [number, number, number] => {
@@ -82,13 +83,14 @@ function winogradSpec(random: Generator): ConvSpec {
       return [before, size, size + before + after - 2]
     }
     const [[padTop, inHeight, outHeight], [padLeft, inWidth, outWidth]] = [axis(), axis()]
+    const tiles = Math.ceil(outHeight / 4) * Math.ceil(outWidth / 4)
     // Just enough images.
-    const batch = Math.ceil(16 / (Math.ceil(outHeight / 4) * Math.ceil(outWidth / 4))) + random.integer(2)
+    const batch = side === 2 ? Math.floor(4 / tiles) : Math.ceil(16 / tiles) + random.integer(2)
     const spec = {
       ...square(batch, 1, channels(), channels(), 3),
       ...{ inHeight, inWidth, outHeight, outWidth, padTop, padLeft },
     }
-    if (outHeight > 0 && outWidth > 0 && suitsWinograd(host.engine, spec)) return spec
+    if (outHeight > 0 && outWidth > 0 && winogradSide(host.engine, spec) === side) return spec
   }
 }
 
@@ -165,7 +167,11 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
   })
 
   it('equal the reference by Winograd', () => {
-    forSeeds(scaled(500), (random) => check(random, winogradSpec(random), [5e-5, 1e-4]))
+    forSeeds(scaled(500), (random) => check(random, winogradSpec(random, 4), [5e-5, 1e-4]))
+  })
+
+  it('equal the reference by Winograd on small maps', () => {
+    forSeeds(scaled(300), (random) => check(random, winogradSpec(random, 2), [5e-6, 1e-5]))
   })
 
   it('equal the reference on small maps of many images', () => {
@@ -340,7 +346,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
     host.engine.precision = 'strict'
     try {
       const spec = square(4, 12, 16, 16, 3)
-      expect(suitsWinograd(host.engine, spec)).toBe(false)
+      expect(winogradSide(host.engine, spec)).toBeUndefined()
       check(new Generator(4), spec, [1e-6, 1e-6])
     } finally {
       host.engine.precision = 'fast'

@@ -9,7 +9,7 @@ import { type PackSource, pack, packedBytes } from './pack.ts'
 import { pixelwise, pixelwiseWeightGradient, suitsPixelwise, suitsPixelwiseWeightGradient } from './small-maps.ts'
 import { type TileShape, tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
-import { suitsWinograd, winograd } from './winograd.ts'
+import { winograd, winogradSide } from './winograd.ts'
 import { winogradWeightGradient } from './winograd-grad.ts'
 import { transformWeights } from './winograd-weights.ts'
 
@@ -77,8 +77,10 @@ function forward(engine: Engine, x: Buffer, weight: Buffer, bias: number, out: B
   const groupIn = spec.inChannels / groups
   const groupOut = outChannels / groups
   const depth = kernelHeight * kernelWidth * groupIn
-  if (suitsWinograd(engine, spec)) {
-    winograd(engine, engine.ptr(x), transformWeights(engine, weight, spec, false), bias, engine.ptr(out), spec)
+  const side = winogradSide(engine, spec)
+  if (side) {
+    const transformed = transformWeights(engine, weight, spec, side, false)
+    winograd(engine, engine.ptr(x), transformed, bias, engine.ptr(out), { ...spec, side })
     return
   }
   const source: GroupSource = {
@@ -168,9 +170,11 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   const { groups, kernelHeight, kernelWidth, inHeight, inWidth, inChannels, outChannels } = spec
   const groupIn = inChannels / groups
   const groupOut = outChannels / groups
-  if (suitsWinograd(engine, spec)) {
+  const side = winogradSide(engine, spec)
+  if (side) {
     const transposed = {
       ...spec,
+      side,
       inHeight: spec.outHeight,
       inWidth: spec.outWidth,
       inChannels: outChannels,
@@ -180,7 +184,7 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
       padTop: 2 - spec.padTop,
       padLeft: 2 - spec.padLeft,
     }
-    winograd(engine, engine.ptr(g), transformWeights(engine, weight, spec, true), 0, engine.ptr(out), transposed)
+    winograd(engine, engine.ptr(g), transformWeights(engine, weight, spec, side, true), 0, engine.ptr(out), transposed)
     return
   }
   const channelwise = isDepthwise(spec)
@@ -256,7 +260,7 @@ function pointwiseWeightGradient(engine: Engine, x: number, g: number, out: numb
 
 function weightGradientFor(engine: Engine, spec: ConvSpec): typeof weightGradient {
   if (isSampling(spec) && Math.min(spec.inChannels, spec.outChannels) >= enoughChannels) return pointwiseWeightGradient
-  if (suitsWinograd(engine, spec, 'weightGradient')) return winogradWeightGradient
+  if (winogradSide(engine, spec, 'weightGradient')) return winogradWeightGradient
   if (isDepthwise(spec)) return depthwiseWeightGradient
   return suitsPixelwiseWeightGradient(spec) ? pixelwiseWeightGradient : weightGradient
 }

@@ -14,7 +14,7 @@ import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
 import { blockCapacity, emitInputTransform, tileWindows } from './winograd.ts'
-import { betweenBytes, emitLine, emitLines, lines, planeBytes, pointers } from './winograd-transforms.ts'
+import { betweenBytes, emitLine, emitLines, largeTiles, planeBytes, pointers } from './winograd-transforms.ts'
 
 /** Bytes of the planes of a block, of both operands. */
 const blockBytes = 393216
@@ -31,7 +31,7 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
   const paddedIn = roundUp(inChannels, columns)
   const paddedOut = roundUp(outChannels, rows)
   const plane = planeBytes(paddedOut, paddedIn)
-  const windows = tileWindows(spec)
+  const windows = tileWindows(spec, 4)
   const across = windows.outWidth
   // The tiles of the gradient: 4 x 4 windows next to each other.
   const gWindows: Windows = {
@@ -108,7 +108,7 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
               band.start,
               band.pitch,
               () => {
-                emitInputTransform(b, engine, inChannels, at, band.pitch, own, planes, inPlane)
+                emitInputTransform(b, engine, 4, inChannels, at, band.pitch, own, planes, inPlane)
                 b.add(planes, paddedIn * 4)
                 b.add(count, 1)
               },
@@ -171,7 +171,7 @@ function emitGradTransform(
   planes: Local<'i32'>,
   plane: number,
 ): void {
-  const { outputGrad } = lines(fma)
+  const { outputGrad } = largeTiles(fma)
   const [channel, at, to] = [b.local('i32'), b.local('i32'), b.local('i32')]
   b.set(channel, 0)
   b.for(channel, i32.shl(channels, 2), 16, () => {
@@ -265,7 +265,7 @@ function finish(
 ): void {
   const kernel = engine.kernel(`winogradGradEnd ${inChannels} ${paddedIn} ${plane}`, (module) => {
     module.func('run', ints(6), (b, sums, out, scratches, from, to, thread) => {
-      const { weightGrad } = lines(engine.fma)
+      const { weightGrad } = largeTiles(engine.fma)
       const local = () => b.local('i32')
       const [channel, source, target, at] = [local(), local(), local(), local()]
       const scratch = b.let(i32.add(scratches, i32.shl(thread, 9)))

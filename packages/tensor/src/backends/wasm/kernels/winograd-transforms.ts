@@ -1,11 +1,12 @@
 /**
- * The three linear maps of Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional
- * Neural Networks", 2015, section 4.3): a 4 x 4 tile of the output is
+ * The three linear maps of Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+ * Networks", 2015, sections 4.1 and 4.3): a tile of the output is
  *
  *   Y = A^T [ (G w G^T) * (B^T d B) ] A
  *
- * for the 6 x 6 tile d of the input, * element by element: 36 products instead of 144. The gradient by the weights is
- * the same read backwards: G^T [ sum (B^T d B) * (A dY A^T) ] G.
+ * for the tile d of the input, * element by element. F(4x4, 3x3) takes 36 products for 16 outputs instead of 144, and
+ * F(2x2, 3x3) 16 for 4 instead of 36. The gradient by the weights is the same read backwards:
+ * G^T [ sum (B^T d B) * (A dY A^T) ] G.
  */
 import { type FunctionBuilder, f32x4, i32, type Local, type Value, v128 } from '../asm.ts'
 import { multiplyAdd } from './tile.ts'
@@ -25,11 +26,46 @@ const [a2, b2] = [a * a, b * b]
 /** Derivatives of x (x^2 - a^2) (x^2 - b^2) at 0, a and b: what the rows of G are divided by. */
 const [at0, atA, atB] = [a2 * b2, 2 * a2 * (a2 - b2), 2 * b2 * (b2 - a2)]
 
-/** The maps in one dimension, on the four channels of a vector at once. */
-export function lines(fma: boolean): Record<'input' | 'weight' | 'output' | 'outputGrad' | 'weightGrad', Line> {
+/** The maps of a tile in one dimension, on the four channels of a vector at once. */
+export interface Transforms {
+  /** The side of a tile of the output; that of the input is 2 more. */
+  readonly side: TileSide
+  /** B^T. */
+  readonly input: Line
+  /** G. */
+  readonly weight: Line
+  /** A^T. */
+  readonly output: Line
+}
+
+export type TileSide = 2 | 4
+
+/** Products of a tile, and so planes of its transforms. */
+export function planesOf(side: TileSide): number {
+  return (side + 2) ** 2
+}
+
+export function transforms(side: TileSide, fma: boolean): Transforms {
+  return side === 2 ? smallTiles : largeTiles(fma)
+}
+
+/** F(2x2, 3x3): the points 0, 1, -1 and infinity. */
+const smallTiles: Transforms = {
+  side: 2,
+  input: ([d0, d1, d2, d3]) => [f32x4.sub(d0!, d2!), f32x4.add(d1!, d2!), f32x4.sub(d2!, d1!), f32x4.sub(d3!, d1!)],
+  weight([w0, w1, w2], keep) {
+    const outer = keep(f32x4.add(w0!, w2!))
+    return [w0!, f32x4.mul(f32x4.add(outer, w1!), 0.5), f32x4.mul(f32x4.sub(outer, w1!), 0.5), w2!]
+  },
+  output: ([m0, m1, m2, m3]) => [f32x4.add(f32x4.add(m0!, m1!), m2!), f32x4.add(f32x4.sub(m1!, m2!), m3!)],
+}
+
+/** F(4x4, 3x3), and the maps of the gradient by the weights. */
+export function largeTiles(fma: boolean): Transforms & Record<'outputGrad' | 'weightGrad', Line> {
   const { add, sub, mul } = f32x4
   const madd = (factor: number, x: Vector, y: Vector) => multiplyAdd(fma, f32x4.const(factor), x, y)
   return {
+    side: 4,
     /** B^T, 6 to 6. */
     input([d0, d1, d2, d3, d4, d5], keep) {
       const evenA = keep(madd(-b2, d2!, d4!))

@@ -1,11 +1,11 @@
-/** The weights of a 3 x 3 convolution as the 36 planes that Winograd's F(4x4, 3x3) multiplies with. */
+/** The weights of a 3 x 3 convolution as the planes that Winograd's products take: 36 for F(4x4, 3x3), 16 for F(2x2, 3x3). */
 import type { Buffer, ConvSpec } from '../../backend.ts'
 import { i32, ints, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { transpose4 } from './pack.ts'
 import { eachUnit, tileShape } from './tile.ts'
-import { emitLine, emitLines, lines, planeBytes } from './winograd-transforms.ts'
+import { emitLine, emitLines, planeBytes, planesOf, type TileSide, transforms } from './winograd-transforms.ts'
 
 /** Bytes from plane to plane of the transformed weights. */
 export function weightPlane(inner: number, outer: number, columns: number): number {
@@ -13,25 +13,33 @@ export function weightPlane(inner: number, outer: number, columns: number): numb
 }
 
 /**
- * The transformed weights, as [36][panels][channels in][columns], kept as long as the weights do not change: of the
+ * The transformed weights, as [planes][panels][channels in][columns], kept as long as the weights do not change: of the
  * convolution itself or, `flipped`, of the one that gives the input's gradient.
  */
-export function transformWeights(engine: Engine, weight: Buffer, spec: ConvSpec, flipped: boolean): number {
+export function transformWeights(
+  engine: Engine,
+  weight: Buffer,
+  spec: ConvSpec,
+  side: TileSide,
+  flipped: boolean,
+): number {
   const { inChannels, outChannels } = spec
   const { columns } = tileShape(engine)
   const [inner, outer] = flipped ? [outChannels, inChannels] : [inChannels, outChannels]
   const plane = weightPlane(inner, outer, columns)
-  const perThread = 512 + 36 * columns * 16
-  const key = `winograd ${columns} ${flipped} ${inChannels} ${outChannels}`
-  return engine.derived(weight, key, 36 * plane, (to) => {
+  const sideIn = side + 2
+  const planes = planesOf(side)
+  const perThread = 512 + planes * columns * 16
+  const key = `winograd ${side} ${columns} ${flipped} ${inChannels} ${outChannels}`
+  return engine.derived(weight, key, planes * plane, (to) => {
     const kernel = engine.kernel(`${key} weights`, (module) => {
       module.func('run', ints(6), (b, weight, to, scratches, from, end, thread) => {
-        const { weight: line } = lines(engine.fma)
+        const { weight: line } = transforms(side, engine.fma)
         const local = () => b.local('i32')
         const [at, source, c, j, target] = [local(), local(), local(), local(), local()]
         const scratch = b.let(i32.add(scratches, i32.mul(thread, perThread)))
         const turned = i32.add(scratch, 512)
-        /** The 36 transforms of four input channels of one output channel, to `target` in steps of `step` bytes. */
+        /** The transforms of four input channels of one output channel, to `target` in steps of `step` bytes. */
         const transform = (step: number) => {
           // Flipped, the kernel is read from its last cell on.
           const cell = (i: number) => (flipped ? 8 - i : i) * inChannels * 4
@@ -45,7 +53,7 @@ export function transformWeights(engine: Engine, weight: Buffer, spec: ConvSpec,
             )
           }
           b.set(at, scratch)
-          emitLines(b, 6, () => {
+          emitLines(b, sideIn, () => {
             emitLine(
               b,
               line,
@@ -54,7 +62,7 @@ export function transformWeights(engine: Engine, weight: Buffer, spec: ConvSpec,
               (i, value) => b.emit(v128.store(target, value, i * step)),
             )
             b.add(at, 48)
-            b.add(target, 6 * step)
+            b.add(target, sideIn * step)
           })
         }
         const sourceAt = (out: Value<'i32'>, channel: Value<'i32'>) =>
@@ -91,7 +99,7 @@ export function transformWeights(engine: Engine, weight: Buffer, spec: ConvSpec,
             })
             b.set(into, turned)
             b.set(target, i32.add(panelAt, i32.mul(c, columns * 4)))
-            emitLines(b, 36, () => {
+            emitLines(b, planes, () => {
               for (let q = 0; q < columns; q += 4) {
                 const block = [0, 1, 2, 3].map((i) => b.let(v128.load(into, (q + i) * 16)))
                 transpose4(b, block).forEach((row, k) => {

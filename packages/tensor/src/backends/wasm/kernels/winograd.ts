@@ -1,7 +1,8 @@
 /**
  * Convolution with 3 x 3 kernels and stride 1 by Winograd's F(4x4, 3x3): tiles of the input are transformed into 36
  * planes, each plane is multiplied by the weights' plane as a small matrix product, and the products are transformed
- * into tiles of the output. Tiles are taken in blocks whose planes stay in the cache.
+ * into tiles of the output. Tiles are taken in blocks whose planes stay in the cache. On small maps F(2x2, 3x3) does the
+ * same with 16 planes.
  *
  * The result differs from the direct sum by a few 1e-6 of its largest value; `precision: 'strict'` avoids it.
  */
@@ -11,7 +12,17 @@ import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { type Band, emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile, tileShape } from './tile.ts'
-import { betweenBytes, emitLine, emitLines, lines, planeBytes, pointers, vectorsAtOnce } from './winograd-transforms.ts'
+import {
+  betweenBytes,
+  emitLine,
+  emitLines,
+  planeBytes,
+  planesOf,
+  pointers,
+  type TileSide,
+  transforms,
+  vectorsAtOnce,
+} from './winograd-transforms.ts'
 import { weightPlane } from './winograd-weights.ts'
 
 /** Bytes of the planes of a block: half of a small second-level cache. */
@@ -25,19 +36,32 @@ const stripBytes = 65536
  */
 const fewTiles = { products: 4, weightGradient: 16 }
 
-/** Whether a convolution, with its gradient by the input, or its gradient by the weights is one that gains. */
-export function suitsWinograd(engine: Engine, s: ConvSpec, what: keyof typeof fewTiles = 'products'): boolean {
-  return (
-    engine.precision === 'fast' &&
-    s.kernelHeight === 3 &&
-    s.kernelWidth === 3 &&
-    s.strideHeight * s.strideWidth * s.dilationHeight * s.dilationWidth * s.groups === 1 &&
-    gains(s.inChannels) &&
-    gains(s.outChannels) &&
-    fits(s.outHeight, s.outWidth) &&
-    fits(s.inHeight, s.inWidth) &&
-    s.batch * Math.ceil(s.outHeight / 4) * Math.ceil(s.outWidth / 4) >= fewTiles[what]
+/**
+ * Up to as many tiles F(2x2, 3x3), whose weights are less than half as large, is as fast: reading weights takes the time
+ * there. On a map of 7 x 7 its tiles also jut out less.
+ */
+const smallTiles = 4
+
+/** The tiles of a convolution, or of its gradient by the input or by the weights, that gains; undefined if it does not. */
+export function winogradSide(
+  engine: Engine,
+  s: ConvSpec,
+  what: keyof typeof fewTiles = 'products',
+): TileSide | undefined {
+  const tiles = s.batch * Math.ceil(s.outHeight / 4) * Math.ceil(s.outWidth / 4)
+  if (
+    engine.precision !== 'fast' ||
+    s.kernelHeight !== 3 ||
+    s.kernelWidth !== 3 ||
+    s.strideHeight * s.strideWidth * s.dilationHeight * s.dilationWidth * s.groups !== 1 ||
+    !gains(s.inChannels) ||
+    !gains(s.outChannels) ||
+    !fits(s.outHeight, s.outWidth) ||
+    !fits(s.inHeight, s.inWidth) ||
+    tiles < fewTiles[what]
   )
+    return undefined
+  return what === 'products' && tiles <= smallTiles ? 2 : 4
 }
 
 /** Fewer channels do not earn back the transforms, which take four at a time. */
@@ -50,16 +74,16 @@ function fits(height: number, width: number): boolean {
   return height * width > 0.45 * roundUp(height, 4) * roundUp(width, 4)
 }
 
-/** The 6 x 6 windows over the input, one per tile of 4 x 4 outputs. */
-export function tileWindows(w: Windows): Windows {
+/** The windows over the input, one per tile of outputs. */
+export function tileWindows(w: Windows, side: TileSide): Windows {
   return {
     ...w,
-    outHeight: Math.ceil(w.outHeight / 4),
-    outWidth: Math.ceil(w.outWidth / 4),
-    kernelHeight: 6,
-    kernelWidth: 6,
-    strideHeight: 4,
-    strideWidth: 4,
+    outHeight: Math.ceil(w.outHeight / side),
+    outWidth: Math.ceil(w.outWidth / side),
+    kernelHeight: side + 2,
+    kernelWidth: side + 2,
+    strideHeight: side,
+    strideWidth: side,
   }
 }
 
@@ -73,6 +97,7 @@ export function blockCapacity(tiles: number): number {
 export function emitInputTransform(
   b: FunctionBuilder,
   { fma, turbo }: Engine,
+  side: TileSide,
   channels: number,
   tile: Local<'i32'>,
   pitch: Local<'i32'>,
@@ -80,20 +105,21 @@ export function emitInputTransform(
   planes: Local<'i32'>,
   plane: number,
 ): void {
-  const { input } = lines(fma)
+  const { input } = transforms(side, fma)
+  const sideIn = side + 2
   const vectors = vectorsAtOnce(turbo, channels)
   const [channel, at, to] = [b.local('i32'), b.local('i32'), b.local('i32')]
   b.set(channel, 0)
   b.for(channel, channels * 4, 16 * vectors, () => {
-    const rows = pointers(b, i32.add(tile, channel), pitch, 6)
+    const rows = pointers(b, i32.add(tile, channel), pitch, sideIn)
     b.set(at, scratch)
-    emitLines(b, 6, () => {
+    emitLines(b, sideIn, () => {
       emitLine(
         b,
         input,
-        6,
+        sideIn,
         (i) => [rows[i]!, 0],
-        (i, value, shift) => b.emit(v128.store(at, value, i * 96 * vectors + shift)),
+        (i, value, shift) => b.emit(v128.store(at, value, i * 16 * sideIn * vectors + shift)),
         vectors,
       )
       for (const row of rows) b.add(row, channels * 4)
@@ -101,23 +127,25 @@ export function emitInputTransform(
     })
     b.set(at, scratch)
     b.set(to, i32.add(planes, channel))
-    emitLines(b, 6, () => {
+    emitLines(b, sideIn, () => {
       emitLine(
         b,
         input,
-        6,
+        sideIn,
         (i) => [at, i * 16 * vectors],
         (i, value, shift) => b.emit(v128.store(to, value, i * plane + shift)),
         vectors,
       )
-      b.add(at, 96 * vectors)
-      b.add(to, 6 * plane)
+      b.add(at, 16 * sideIn * vectors)
+      b.add(to, sideIn * plane)
     })
   })
 }
 
-/** What is computed: a convolution of `w` with transformed weights. */
+/** What is computed: a convolution with transformed weights. */
 export interface WinogradSpec extends Windows {
+  /** Of the tiles, as in the weights' transform. */
+  readonly side: TileSide
   readonly outChannels: number
 }
 
@@ -130,15 +158,16 @@ export function winograd(
   y: number,
   spec: WinogradSpec,
 ): void {
-  const { inChannels, outChannels } = spec
+  const { side, inChannels, outChannels } = spec
+  const planeCount = planesOf(side)
   const shape = tileShape(engine)
   const { rows, columns } = shape
-  const windows = tileWindows(spec)
+  const windows = tileWindows(spec, side)
   const tilesAcross = windows.outWidth
   const panels = Math.ceil(outChannels / columns)
   const paddedOut = panels * columns
   const weightBytes = weightPlane(inChannels, outChannels, columns)
-  const wanted = Math.max(16, Math.floor(blockBytes / (144 * (inChannels + paddedOut))))
+  const wanted = Math.max(16, Math.floor(blockBytes / (4 * planeCount * (inChannels + paddedOut))))
   // Enough blocks for the threads; where there are few tiles, the output channels are split too.
   const tiles = windows.batch * windows.outHeight * tilesAcross
   const perBlock = Math.min(wanted, Math.max(16, Math.ceil(tiles / 8)))
@@ -155,7 +184,7 @@ export function winograd(
   const capacity = roundUp(blockCapacity(wide ? acrossBlock : blockBands * bandTiles), rows)
   const inPlane = planeBytes(capacity, inChannels)
   const outPlane = planeBytes(capacity, panelBlock * columns)
-  const key = `winograd ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo}`
+  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
@@ -165,8 +194,8 @@ export function winograd(
         const [from, to, thread] = rest.slice(stripArgs) as Three<Local<'i32'>>
         const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
         const inPlanes = b.let(i32.add(own, betweenBytes))
-        const outPlanes = b.let(i32.add(inPlanes, 36 * inPlane))
-        const strip = i32.add(outPlanes, 36 * outPlane)
+        const outPlanes = b.let(i32.add(inPlanes, planeCount * inPlane))
+        const strip = i32.add(outPlanes, planeCount * outPlane)
         const local = () => b.local('i32')
         const [count, tileRow, tileColumn, at, planes] = [local(), local(), local(), local(), local()]
         eachUnit(b, from, to, (unit) => {
@@ -182,13 +211,13 @@ export function winograd(
           const transformIn = (band: Band, from: Operand<'i32'>, to: Local<'i32'>) => {
             b.set(tileRow, 0)
             b.for(tileRow, band.rows, 1, () => {
-              const skipped = i32.mul(from, 16 * inChannels)
-              b.set(at, i32.add(i32.add(band.start, skipped), i32.mul(tileRow, i32.shl(band.pitch, 2))))
+              const skipped = i32.mul(from, 4 * side * inChannels)
+              b.set(at, i32.add(i32.add(band.start, skipped), i32.mul(tileRow, i32.mul(band.pitch, side))))
               b.set(tileColumn, from)
               b.for(tileColumn, to, 1, () => {
-                emitInputTransform(b, engine, inChannels, at, band.pitch, own, planes, inPlane)
+                emitInputTransform(b, engine, side, inChannels, at, band.pitch, own, planes, inPlane)
                 b.add(planes, inChannels * 4)
-                b.add(at, 16 * inChannels)
+                b.add(at, 4 * side * inChannels)
                 b.add(count, 1)
               })
             })
@@ -197,7 +226,7 @@ export function winograd(
             emitProducts(
               b,
               new Tile(b, engine.fma, shape),
-              { inChannels, weightBytes, panelBlock, inPlane, outPlane, panels },
+              { side, inChannels, weightBytes, panelBlock, inPlane, outPlane, panels },
               count,
               firstPanel,
               inPlanes,
@@ -207,18 +236,18 @@ export function winograd(
           const transformOut = (band: Pick<Band, 'image' | 'top' | 'rows'>, from: Operand<'i32'>, to: Local<'i32'>) => {
             b.set(tileRow, 0)
             b.for(tileRow, band.rows, 1, () => {
-              const top = b.let(i32.shl(i32.add(band.top, tileRow), 2))
-              const pixel = i32.add(i32.mul(i32.add(i32.mul(band.image, height), top), width), i32.shl(from, 2))
+              const top = b.let(i32.mul(i32.add(band.top, tileRow), side))
+              const pixel = i32.add(i32.mul(i32.add(i32.mul(band.image, height), top), width), i32.mul(from, side))
               b.set(at, i32.add(y, i32.mul(i32.add(i32.mul(pixel, outChannels), firstChannel), 4)))
               b.set(tileColumn, from)
               b.for(tileColumn, to, 1, () => {
                 const rowsLeft = b.let(i32.sub(height, top))
-                b.if(i32.gtU(rowsLeft, 4), () => b.set(rowsLeft, 4))
-                const columnsLeft = b.let(i32.sub(width, i32.shl(tileColumn, 2)))
+                b.if(i32.gtU(rowsLeft, side), () => b.set(rowsLeft, side))
+                const columnsLeft = b.let(i32.sub(width, i32.mul(tileColumn, side)))
                 emitOutputTransform(
                   b,
                   engine,
-                  { channels, outChannels, outPlane, width },
+                  { side, channels, outChannels, outPlane, width },
                   planes,
                   own,
                   bias ? b.let(i32.add(bias_, i32.shl(firstChannel, 2))) : null,
@@ -227,7 +256,7 @@ export function winograd(
                   columnsLeft,
                 )
                 b.add(planes, panelBlock * columns * 4)
-                b.add(at, 16 * outChannels)
+                b.add(at, 4 * side * outChannels)
               })
             })
           }
@@ -261,10 +290,10 @@ export function winograd(
       },
     )
   })
-  const perThread = betweenBytes + 36 * (inPlane + outPlane) + roundUp(plan.bytes, 64)
+  const perThread = betweenBytes + planeCount * (inPlane + outPlane) + roundUp(plan.bytes, 64)
   const scratch = engine.workspace(perThread * engine.pool.threads)
   const units = blocks * parts
-  const work = tiles * 36 * inChannels * outChannels
+  const work = tiles * planeCount * inChannels * outChannels
   engine.parallel(
     kernel,
     [
@@ -288,6 +317,7 @@ export function winograd(
 }
 
 interface Products {
+  readonly side: TileSide
   readonly inChannels: number
   /** Bytes from plane to plane of the weights. */
   readonly weightBytes: number
@@ -297,11 +327,11 @@ interface Products {
   readonly panels: number
 }
 
-/** For each of the 36 planes: out (count, columns) = in (count, inChannels) times the plane's weights. */
+/** For each plane: out (count, columns) = in (count, inChannels) times the plane's weights. */
 function emitProducts(
   b: FunctionBuilder,
   tile: Tile,
-  { inChannels, weightBytes, panelBlock, inPlane, outPlane, panels }: Products,
+  { side, inChannels, weightBytes, panelBlock, inPlane, outPlane, panels }: Products,
   count: Local<'i32'>,
   firstPanel: Local<'i32'>,
   inPlanes: Local<'i32'>,
@@ -314,7 +344,7 @@ function emitProducts(
   const end = b.let(i32.add(firstPanel, panelBlock))
   b.if(i32.gtU(end, panels), () => b.set(end, panels))
   b.set(plane, 0)
-  b.for(plane, 36, 1, () => {
+  b.for(plane, planesOf(side), 1, () => {
     const source = b.let(i32.add(inPlanes, i32.mul(plane, inPlane)))
     const target = b.let(i32.add(outPlanes, i32.mul(plane, outPlane)))
     const start = b.let(i32.add(weights, i32.add(i32.mul(plane, weightBytes), i32.mul(firstPanel, panelBytes))))
@@ -336,17 +366,18 @@ function emitProducts(
 }
 
 interface Outputs {
+  readonly side: TileSide
   readonly channels: Local<'i32'>
   readonly outChannels: number
   readonly outPlane: number
   readonly width: Local<'i32'>
 }
 
-/** The 4 x 4 outputs of a tile, as far as they lie inside, from its 36 products. */
+/** The outputs of a tile, as far as they lie inside, from its products. */
 function emitOutputTransform(
   b: FunctionBuilder,
   { fma, turbo }: Engine,
-  { channels, outChannels, outPlane, width }: Outputs,
+  { side, channels, outChannels, outPlane, width }: Outputs,
   planes: Local<'i32'>,
   scratch: Local<'i32'>,
   bias: Local<'i32'> | null,
@@ -354,20 +385,21 @@ function emitOutputTransform(
   rows: Local<'i32'>,
   columns: Local<'i32'>,
 ): void {
-  const { output } = lines(fma)
+  const { output } = transforms(side, fma)
+  const sideIn = side + 2
   const vectors = vectorsAtOnce(turbo, outChannels)
   const [channel, from, at, out, left] = Array.from({ length: 5 }, () => b.local('i32')) as Five<Local<'i32'>>
   b.set(channel, 0)
   b.for(channel, i32.shl(channels, 2), 16 * vectors, () => {
     b.set(from, i32.add(planes, channel))
     b.set(at, scratch)
-    emitLines(b, 6, () => {
+    emitLines(b, sideIn, () => {
       emitLine(
         b,
         output,
-        6,
-        (i) => [from, i * 6 * outPlane],
-        (i, value, shift) => b.emit(v128.store(at, value, i * 96 * vectors + shift)),
+        sideIn,
+        (i) => [from, i * sideIn * outPlane],
+        (i, value, shift) => b.emit(v128.store(at, value, i * 16 * sideIn * vectors + shift)),
         vectors,
       )
       b.add(from, outPlane)
@@ -383,7 +415,7 @@ function emitOutputTransform(
       emitLine(
         b,
         output,
-        6,
+        sideIn,
         (i) => [at, i * 16 * vectors],
         (i, value, shift) => {
           pixel.push(() => {
@@ -400,7 +432,7 @@ function emitOutputTransform(
         },
         vectors,
       )
-      b.add(at, 96 * vectors)
+      b.add(at, 16 * sideIn * vectors)
       b.add(out, i32.mul(width, outChannels * 4))
     })
   })
