@@ -21,6 +21,8 @@ export interface Outcome {
 export interface Case {
   readonly id: string
   readonly run: () => Outcome | Promise<Outcome>
+  /** Frees what the cases of a file share, once all that are wanted have run. */
+  readonly close?: () => void
 }
 
 /** One golden file, read: its cases on one backend. */

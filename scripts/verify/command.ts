@@ -107,6 +107,7 @@ async function verify(call: Call, print: (line: string) => void): Promise<number
       else failed++
       print(`${outcome.passed ? 'ok    ' : 'FAILED'} ${on.name.padEnd(9)} ${file} ${one.id}: ${outcome.text}`)
     }
+    for (const { close } of cases) close?.()
   }
   if (passed + failed === 0) throw new UsageError(`${call.folder} holds no case that --only selects`)
   print(`${passed} passed, ${failed} failed`)

@@ -192,7 +192,7 @@ async function compareStep(
   ])
 }
 
-/** The model is built for the first case that needs it and freed with the last. */
+/** The model is built for the first case that needs it, and serves all. */
 export function modelCases(text: string, file: string, arithmetic: Arithmetic): Case[] {
   const golden = parseModelGolden(text, file)
   const { name, salt, normScale, training } = golden
@@ -219,16 +219,9 @@ export function modelCases(text: string, file: string, arithmetic: Arithmetic): 
   if (training !== undefined) {
     parts.push(['training step', () => compareStep(golden, training, filled(), arithmetic)])
   }
-  let left = parts.length
-  return parts.map(([part, compare]) => ({
-    id: `${name} ${part}`,
-    run: async () => {
-      try {
-        return await compare()
-      } finally {
-        left--
-        if (left === 0) model?.dispose()
-      }
-    },
-  }))
+  const close = (): void => {
+    model?.dispose()
+    model = undefined
+  }
+  return parts.map(([part, run]) => ({ id: `${name} ${part}`, run, close }))
 }
