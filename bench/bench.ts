@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { gpuTables, measureInBrowser } from './gpu/run.ts'
 import { type Case, type Peer, peers } from './src/cases.ts'
 import { chart } from './src/chart.ts'
-import { Process, program, torchProgram } from './src/driver.ts'
+import { bundleOurs, ourProgram, Process, peerProgram, torchProgram } from './src/driver.ts'
 import { reached } from './src/goals.ts'
 import { measure, type Result } from './src/measure.ts'
 import { line, type Report, sections } from './src/report.ts'
@@ -147,14 +147,17 @@ const startups: Startup[] = []
 const peaks: Record<number, number> = {}
 const versions: Record<string, string> = {}
 
+const bundle = await bundleOurs()
 for (const threads of threadCounts) {
-  const ours = new Process('ours', program('ours', threads))
+  const ours = new Process('ours', ourProgram(bundle, 'ours', threads))
   const others = new Map<Peer, Process>()
   for (const peer of needed) {
     const how =
       peer === 'torch'
         ? torchProgram(torch as string, threads)
-        : program(peer, threads, peer === 'turbo' ? values.node24 : undefined)
+        : peer === 'turbo'
+          ? ourProgram(bundle, 'turbo', threads, values.node24)
+          : peerProgram(peer, threads)
     others.set(peer, new Process(peer, how))
   }
   const all = [ours, ...others.values()]
