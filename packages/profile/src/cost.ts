@@ -82,8 +82,9 @@ const free: Count = () => flops(0)
  */
 const norm: Count = ({ inputs, attrs, output }) => {
   const given = typeof attrs === 'object' && attrs !== null && !('extents' in attrs)
+  if (given) return flops(output.size * (inputs.at(-1) === undefined || inputs.length === 3 ? 2 : 3))
   const affine = inputs.filter((x, i) => i > 0 && x !== undefined).length
-  return flops(output.size * (given ? inputs.length - 1 : 6 + affine))
+  return flops(output.size * (6 + affine))
 }
 
 /** Bilinear sampling weighs four cells: 4 products, 3 sums. Taking the nearest cell costs nothing. */

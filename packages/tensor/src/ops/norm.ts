@@ -11,6 +11,7 @@ import type { NormExtents } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
 import { f } from '../formula.ts'
 import { isGradEnabled } from '../grad-mode.ts'
+import { broadcastWalk } from '../layout.ts'
 import { apply, checkDType, checkFloat, checkTensors, type Op, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, checkNumber, checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
@@ -225,6 +226,37 @@ export function batchNormTraining(
 const scaled = elementwise('batchNorm', (x, mean, scale) => f.mul(f.sub(x, mean), scale))
 const shifted = elementwise('batchNorm', (x, mean, scale, bias) => f.add(f.mul(f.sub(x, mean), scale), bias))
 
+/** Formulas of an operand's statistics: the factor, and the whole. */
+const inverseOf = f.div(1, f.sqrt(f.add(f.input(0), f.param(0))))
+const scaleOf = f.mul(f.input(1), inverseOf)
+const scaledOf = f.mul(f.sub(f.input(0), f.input(1)), f.input(2))
+const shiftedOf = f.add(scaledOf, f.input(3))
+
+/** The same where no gradient is recorded: one call, as of many small layers the calls take more time than the numbers. */
+const inferenceOp: Op<{ readonly eps: number }> = {
+  name: 'batchNorm',
+  infer: ([x]) => x as Tensor,
+  forward([x, mean, variance, weight, bias], { eps }, { shape, dtype }, backend) {
+    const channels = [at(shape, 1)]
+    const vector = (t: Tensor | undefined) =>
+      t === undefined ? [] : [{ buffer: t.storage.buffer, offset: 0, strides: [1] }]
+    const factors = weight === undefined ? inverseOf : scaleOf
+    const scale = backend.map(factors, [...vector(variance), ...vector(weight)], [eps], channels, dtype)
+    const perChannel = [...channels, ...shape.slice(2).map(() => 1)]
+    const buffers = [x, mean].map((t) => (t as Tensor).storage.buffer)
+    buffers.push(scale)
+    if (bias !== undefined) buffers.push(bias.storage.buffer)
+    try {
+      const shapes = buffers.map((_, i) => (i === 0 ? shape : perChannel))
+      const { extents, strides } = broadcastWalk(shapes, shape)
+      const views = buffers.map((buffer, i) => ({ buffer, offset: 0, strides: strides[i] ?? [] }))
+      return backend.map(bias === undefined ? scaledOf : shiftedOf, views, [], extents, dtype)
+    } finally {
+      backend.free(scale)
+    }
+  },
+}
+
 /**
  * Batch norm of x (N, C, ...) by given statistics (C), as in inference: (x - mean) / sqrt(variance + eps) weight + bias.
  * Gradients flow to x, weight and bias, and to the statistics where they require one.
@@ -244,6 +276,12 @@ export function batchNormInference(
     checkFloat('batchNorm', 'x', x)
     checkAffine('batchNorm', mean, variance, [channels])
     checkAffine('batchNorm', weight, bias, [channels])
+    const inputs = { x, mean, variance, weight, bias }
+    for (const [argument, value] of Object.entries(inputs)) {
+      if (value !== undefined) checkDType('batchNorm', argument, value, x.dtype)
+    }
+    const all = Object.values(inputs)
+    if (!isGradEnabled() || all.every((t) => t?.requiresGrad !== true)) return apply(inferenceOp, all, { eps })
     const inverse = rsqrt(add(variance, eps))
     const scale = weight === undefined ? inverse : mul(weight, inverse)
     const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])
