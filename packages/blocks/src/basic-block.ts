@@ -1,5 +1,5 @@
 /** The block of ResNet-18 and 34, and of the ResNets for CIFAR-10. */
-import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
+import { Conv2d, convNormAct, DropPath, type Layer, Module } from '@convnets/nn'
 import { checkInteger, relu, type Tensor } from '@convnets/tensor'
 import {
   batchNorm,
@@ -60,7 +60,7 @@ export class BasicBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const y = relu(this.bn1.forward(this.conv1.forward(x)))
-    return meet(x, this.bn2.forward(this.conv2.forward(y)), this)
+    const y = convNormAct(x, this.conv1, this.bn1, relu)
+    return meet(x, convNormAct(y, this.conv2, this.bn2), this)
   }
 }

@@ -1,5 +1,5 @@
 /** The block of ResNet-50, 101 and 152 and, with more width or groups, of wide ResNets and ResNeXt. */
-import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
+import { Conv2d, convNormAct, DropPath, type Layer, Module } from '@convnets/nn'
 import { ArgumentError, checkInteger, relu, type Tensor } from '@convnets/tensor'
 import {
   batchNorm,
@@ -86,8 +86,8 @@ export class Bottleneck extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    let y = relu(this.bn1.forward(this.conv1.forward(x)))
-    y = relu(this.bn2.forward(this.conv2.forward(y)))
-    return meet(x, this.bn3.forward(this.conv3.forward(y)), this)
+    let y = convNormAct(x, this.conv1, this.bn1, relu)
+    y = convNormAct(y, this.conv2, this.bn2, relu)
+    return meet(x, convNormAct(y, this.conv3, this.bn3), this)
   }
 }

@@ -1,5 +1,5 @@
 /** The most common three layers in a row. */
-import { Conv2d, type Conv2dOptions, type Layer, Module, ReLU } from '@convnets/nn'
+import { Conv2d, type Conv2dOptions, convNormAct, type Layer, Module, ReLU } from '@convnets/nn'
 import { pair, type Tensor } from '@convnets/tensor'
 import { batchNorm } from './residual.ts'
 
@@ -50,8 +50,6 @@ export class ConvNormAct extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const y = this.conv.forward(x)
-    const normal = this.bn === undefined ? y : this.bn.forward(y)
-    return this.act === undefined ? normal : this.act.forward(normal)
+    return convNormAct(x, this.conv, this.bn, this.act)
   }
 }

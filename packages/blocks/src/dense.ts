@@ -1,5 +1,5 @@
 /** Blocks of DenseNet: every layer sees the outputs of all layers before it. */
-import { Conv2d, Dropout, type Layer, Module } from '@convnets/nn'
+import { Conv2d, convNormAct, Dropout, type Layer, Module } from '@convnets/nn'
 import { avgPool2d, cat, checkInteger, checkNumber, checkpoint, relu, type Tensor } from '@convnets/tensor'
 import { batchNorm } from './residual.ts'
 
@@ -61,15 +61,17 @@ export class DenseLayer extends Module {
   /** @param x the maps so far: joined, or as a list that is joined here. */
   forward(x: Tensor | readonly Tensor[]): Tensor {
     const maps = Array.isArray(x) ? (x as readonly Tensor[]) : [x as Tensor]
-    const squeezed = this.memoryEfficient ? checkpoint((...all) => this.#squeeze(all), ...maps) : this.#squeeze(maps)
-    const grown = this.conv2.forward(relu(this.norm2.forward(squeezed)))
+    const squeezed = this.memoryEfficient
+      ? relu(this.norm2.forward(checkpoint((...all) => this.conv1.forward(this.#join(all)), ...maps)))
+      : convNormAct(this.#join(maps), this.conv1, this.norm2, relu)
+    const grown = this.conv2.forward(squeezed)
     return this.dropout.forward(this.attention === undefined ? grown : this.attention.forward(grown))
   }
 
-  #squeeze(maps: readonly Tensor[]): Tensor {
+  #join(maps: readonly Tensor[]): Tensor {
     const [first] = maps
     const joined = maps.length === 1 && first !== undefined ? first : cat([...maps], 1)
-    return this.conv1.forward(relu(this.norm1.forward(joined)))
+    return relu(this.norm1.forward(joined))
   }
 }
 

@@ -1,5 +1,5 @@
 /** Inverted bottlenecks: the block of MobileNetV2, V3, MNASNet and EfficientNet. */
-import { Conv2d, DropPath, type Layer, Module, SiLU } from '@convnets/nn'
+import { Conv2d, convNormAct, DropPath, type Layer, Module, SiLU } from '@convnets/nn'
 import { ArgumentError, add, checkInteger, type Tensor } from '@convnets/tensor'
 import { frugal } from './frugal.ts'
 import { type ConvNorm, type MBConvKeys, mbconvFields } from './mbconv-keys.ts'
@@ -129,12 +129,12 @@ export class MBConv extends Module {
       const wide = expand === undefined ? x : this.#activate(expand, x)
       const mixed = this.#activate(depthwise, wide)
       const gated = attention === undefined ? mixed : attention.forward(mixed)
-      const y = project.bn.forward(project.conv.forward(gated))
+      const y = convNormAct(gated, project.conv, project.bn)
       return this.residual ? add(this.dropPath.forward(y), x) : y
     })
   }
 
   #activate({ conv, bn }: ConvNorm, x: Tensor): Tensor {
-    return frugal(() => this.act.forward(bn.forward(conv.forward(x))))
+    return frugal(() => convNormAct(x, conv, bn, this.act))
   }
 }

@@ -1,5 +1,5 @@
 /** The basic block without its shortcut: what residual learning is compared with. */
-import { Conv2d, type Layer, Module } from '@convnets/nn'
+import { Conv2d, convNormAct, type Layer, Module } from '@convnets/nn'
 import { checkInteger, relu, type Tensor } from '@convnets/tensor'
 import { batchNorm, type NormLayer } from './residual.ts'
 
@@ -48,8 +48,8 @@ export class PlainBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const y = relu(this.bn1.forward(this.conv1.forward(x)))
-    const normal = this.bn2.forward(this.conv2.forward(y))
+    const y = convNormAct(x, this.conv1, this.bn1, relu)
+    const normal = convNormAct(y, this.conv2, this.bn2)
     return relu(this.attention === undefined ? normal : this.attention.forward(normal))
   }
 }

@@ -22,7 +22,17 @@ import {
   padShortcut,
   stage,
 } from '@convnets/blocks'
-import { BatchNorm2d, Conv2d, Dropout, init, type Layer, Linear, type Module, type Sequential } from '@convnets/nn'
+import {
+  BatchNorm2d,
+  Conv2d,
+  convNormAct,
+  Dropout,
+  init,
+  type Layer,
+  Linear,
+  type Module,
+  type Sequential,
+} from '@convnets/nn'
 import { ArgumentError, globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
 import { readOptions } from './options.ts'
 
@@ -134,7 +144,7 @@ export class CifarResNet extends ImageModel {
 
   forwardFeatures(x: Tensor): Tensor {
     checkImages(x, { model: this.config.name, channels: this.conv1.inChannels, smallest: 1 })
-    const y = this.layer1.forward(relu(this.bn1.forward(this.conv1.forward(x))))
+    const y = this.layer1.forward(convNormAct(x, this.conv1, this.bn1, relu))
     return this.layer3.forward(this.layer2.forward(y))
   }
 

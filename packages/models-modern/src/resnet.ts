@@ -27,6 +27,7 @@ import {
   AdaptiveAvgPool2d,
   BatchNorm2d,
   Conv2d,
+  convNormAct,
   Dropout,
   init,
   type Layer,
@@ -259,7 +260,7 @@ export class ResNet extends ImageModel {
 
   forwardFeatures(x: Tensor): Tensor {
     checkImages(x, { model: this.config.name, channels: this.conv1.inChannels, smallest: 1 })
-    let y = this.maxpool.forward(this.relu.forward(this.bn1.forward(this.conv1.forward(x))))
+    let y = this.maxpool.forward(convNormAct(x, this.conv1, this.bn1, this.relu))
     y = this.layer2.forward(this.layer1.forward(y))
     return this.layer4.forward(this.layer3.forward(y))
   }

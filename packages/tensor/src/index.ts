@@ -67,6 +67,7 @@ export {
   conv2d,
   convTranspose2d,
 } from './ops/conv.ts'
+export { type Conv2dBatchNormOptions, conv2dBatchNorm } from './ops/conv-norm.ts'
 export {
   abs,
   add,
@@ -129,6 +130,7 @@ export { linear, matmul } from './ops/matmul.ts'
 export {
   type BatchNormOptions,
   type BatchNormResult,
+  type BatchNormStatistics,
   batchNormInference,
   batchNormTraining,
   groupNorm,

@@ -101,6 +101,11 @@ function commonBackend(op: string, inputs: Inputs): { backend: Backend; first: T
   return { backend: first.backend, first }
 }
 
+/** Whether an op of these inputs is recorded for a gradient. */
+export function records(inputs: Inputs): boolean {
+  return isGradEnabled() && inputs.some((input) => input?.requiresGrad === true)
+}
+
 /** Runs an op. `extra` holds the outputs that carry no gradient, as handles of the caller's. */
 export function run<A>(op: Op<A>, inputs: Inputs, attrs: A): { output: Tensor; extra: Tensor[] } {
   inputs.forEach((input, i) => {
@@ -114,7 +119,7 @@ export function run<A>(op: Op<A>, inputs: Inputs, attrs: A): { output: Tensor; e
   const { output: buffer, extra: extras } = 'output' in result ? result : { output: result, extra: [] }
   const output = first.make(new Storage(backend, buffer), meta.shape, meta.dtype)
   const extra = extras.map((e) => first.make(new Storage(backend, e.buffer), e.shape, e.dtype))
-  if (isGradEnabled() && isFloat(meta.dtype) && inputs.some((input) => input?.requiresGrad === true)) {
+  if (isFloat(meta.dtype) && records(inputs)) {
     record(op, inputs, attrs, output, extra)
   }
   watch?.end?.({ name: op.name, inputs, attrs, output, extra, view: false })

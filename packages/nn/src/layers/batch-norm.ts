@@ -1,6 +1,7 @@
 /** Batch norm with its running statistics. */
 import {
   add,
+  type BatchNormStatistics,
   batchNormInference,
   batchNormTraining,
   checkInteger,
@@ -76,11 +77,17 @@ abstract class BatchNorm extends Module {
   /** @throws ShapeError for another rank or number of channels, or one value per channel in training. */
   abstract override forward(x: Tensor): Tensor
 
-  protected normalize(x: Tensor): Tensor {
+  /** What the next batch is normalised by if not by its own statistics: in evaluation mode, if there are any. */
+  get givenStatistics(): BatchNormStatistics | undefined {
     const { weight, bias, eps, running_mean, running_var } = this
-    if (!this.training && running_mean !== undefined && running_var !== undefined) {
-      return batchNormInference(x, running_mean, running_var, weight, bias, { eps })
-    }
+    if (this.training || running_mean === undefined || running_var === undefined) return undefined
+    return { mean: running_mean, variance: running_var, weight, bias, eps }
+  }
+
+  protected normalize(x: Tensor): Tensor {
+    const { weight, bias, eps } = this
+    const given = this.givenStatistics
+    if (given !== undefined) return batchNormInference(x, given.mean, given.variance, weight, bias, { eps })
     const { output, mean, variance } = batchNormTraining(x, weight, bias, { eps })
     if (this.training && !isRecomputing()) this.#track(mean, variance, x.size / this.numFeatures)
     mean.dispose()

@@ -1,6 +1,10 @@
 /** Modules that hold modules. */
 import { ArgumentError, type Tensor } from '@convnets/tensor'
 import { isModule, type Layer, Module } from '../module.ts'
+import { ReLU } from './activation.ts'
+import { BatchNorm2d } from './batch-norm.ts'
+import { Conv2d } from './conv.ts'
+import { convNormAct } from './conv-norm.ts'
 
 /** A layer that is made when it is known how many channels come out of the one before. */
 export type LayerFrom = (inChannels: number) => Layer
@@ -79,7 +83,16 @@ export class Sequential extends Module implements Iterable<Layer> {
   }
 
   forward(x: Tensor): Tensor {
-    return this.#layers.reduce((y, layer) => layer.forward(y), x)
+    let y = x
+    for (let i = 0; i < this.#layers.length; i++) {
+      const [layer, norm, act] = this.#layers.slice(i, i + 3) as [Layer, Layer?, Layer?]
+      if (layer instanceof Conv2d && norm instanceof BatchNorm2d) {
+        const ends = act instanceof ReLU
+        y = convNormAct(y, layer, norm, ends ? act : undefined)
+        i += ends ? 2 : 1
+      } else y = layer.forward(y)
+    }
+    return y
   }
 }
 

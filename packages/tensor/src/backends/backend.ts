@@ -66,6 +66,15 @@ export interface MatmulSpec {
   readonly offsetsB: readonly number[]
 }
 
+/** (x - mean) / sqrt(variance + eps) weight + bias, by channel. */
+export interface GivenNorm {
+  readonly mean: Buffer
+  readonly variance: Buffer
+  readonly weight: Buffer | null
+  readonly bias: Buffer | null
+  readonly eps: number
+}
+
 /** A 2-D convolution in numbers. `padding` at the bottom and right may be less than what the output needs (cropping). */
 export interface ConvSpec {
   readonly batch: number
@@ -209,6 +218,18 @@ export interface Backend {
   /** C = A B (+ bias of n elements added to every row). */
   matmul(a: Buffer, b: Buffer, bias: Buffer | null, spec: MatmulSpec): Buffer
   conv2d(x: Buffer, weight: Buffer, bias: Buffer | null, spec: ConvSpec): Buffer
+  /**
+   * conv2d, then batch norm by given statistics, then, if asked, max(., 0), in one pass. A backend without it, or one that
+   * gives undefined, has the three called one after the other.
+   */
+  conv2dNormalized?(
+    x: Buffer,
+    weight: Buffer,
+    bias: Buffer | null,
+    norm: GivenNorm,
+    relu: boolean,
+    spec: ConvSpec,
+  ): Buffer | undefined
   /** Gradient by the input, given the gradient `g` of the output; also the forward pass of a transposed convolution. */
   conv2dInputGrad(g: Buffer, weight: Buffer, spec: ConvSpec): Buffer
   conv2dWeightGrad(x: Buffer, g: Buffer, spec: ConvSpec): Buffer

@@ -41,7 +41,7 @@ const others = (_: ConvSpec, [first, second]: readonly boolean[]): { inputs: num
 })
 
 /** Inputs: x, weight, bias or nothing. */
-const convOp: Op<ConvSpec> = {
+export const convOp: Op<ConvSpec> = {
   name: 'conv2d',
   infer([x, weight, bias], spec) {
     const { dtype } = x as Tensor

@@ -7,12 +7,13 @@
  * It is a kernel of its own. Under `createGraph` the gradient is made of simple ops instead, which can be
  * differentiated again.
  */
-import type { NormExtents } from '../backends/backend.ts'
+import type { Backend, Buffer, GivenNorm, NormExtents } from '../backends/backend.ts'
+import type { DType } from '../dtype.ts'
 import { ShapeError } from '../errors.ts'
 import { f } from '../formula.ts'
 import { isGradEnabled } from '../grad-mode.ts'
 import { broadcastWalk } from '../layout.ts'
-import { apply, checkDType, checkFloat, checkTensors, type Op, run } from '../op.ts'
+import { apply, checkDType, checkFloat, checkTensors, type Op, records, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, checkNumber, checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -226,35 +227,73 @@ export function batchNormTraining(
 const scaled = elementwise('batchNorm', (x, mean, scale) => f.mul(f.sub(x, mean), scale))
 const shifted = elementwise('batchNorm', (x, mean, scale, bias) => f.add(f.mul(f.sub(x, mean), scale), bias))
 
-/** Formulas of an operand's statistics: the factor, and the whole. */
 const inverseOf = f.div(1, f.sqrt(f.add(f.input(0), f.param(0))))
 const scaleOf = f.mul(f.input(1), inverseOf)
 const scaledOf = f.mul(f.sub(f.input(0), f.input(1)), f.input(2))
 const shiftedOf = f.add(scaledOf, f.input(3))
+const passes = [
+  [scaledOf, shiftedOf],
+  [f.max(scaledOf, 0), f.max(shiftedOf, 0)],
+] as const
 
-/** The same where no gradient is recorded: one call, as of many small layers the calls take more time than the numbers. */
-const inferenceOp: Op<{ readonly eps: number }> = {
+/** The norm of x of a shape (N, C, ...), then max(., 0) if asked: one pass over x. */
+export function normalizeGiven(
+  backend: Backend,
+  x: Buffer,
+  shape: Shape,
+  { mean, variance, weight, bias, eps }: GivenNorm,
+  relu: boolean,
+): Buffer {
+  const dense = (buffer: Buffer) => ({ buffer, offset: 0, strides: [1] })
+  const [factors, statistics] = weight ? [scaleOf, [variance, weight]] : [inverseOf, [variance]]
+  const scale = backend.map(factors, statistics.map(dense), [eps], [mean.length], x.dtype)
+  try {
+    const buffers = bias ? [x, mean, scale, bias] : [x, mean, scale]
+    const perChannel = [mean.length, ...shape.slice(2).map(() => 1)]
+    const { extents, strides } = broadcastWalk(
+      buffers.map((buffer) => (buffer === x ? shape : perChannel)),
+      shape,
+    )
+    const views = buffers.map((buffer, i) => ({ buffer, offset: 0, strides: strides[i] ?? [] }))
+    return backend.map(passes[relu ? 1 : 0][bias ? 1 : 0], views, [], extents, x.dtype)
+  } finally {
+    backend.free(scale)
+  }
+}
+
+/** Statistics and parameters of a norm, by channel. */
+export interface BatchNormStatistics extends BatchNormOptions {
+  readonly mean: Tensor
+  readonly variance: Tensor
+  readonly weight?: Tensor | undefined
+  readonly bias?: Tensor | undefined
+}
+
+/** The buffers of a norm of `channels` channels, checked. */
+export function givenNorm(op: string, norm: BatchNormStatistics, channels: number, dtype: DType): GivenNorm {
+  const { mean, variance, weight, bias } = norm
+  checkTensors(op, { mean, variance })
+  const eps = checkNumber(op, 'eps', norm.eps ?? 1e-5, 0)
+  checkAffine(op, mean, variance, [channels])
+  checkAffine(op, weight, bias, [channels])
+  for (const [argument, value] of Object.entries({ mean, variance, weight, bias })) {
+    if (value !== undefined) checkDType(op, argument, value, dtype)
+  }
+  const buffer = (t: Tensor | undefined): Buffer | null => t?.storage.buffer ?? null
+  return {
+    mean: mean.storage.buffer,
+    variance: variance.storage.buffer,
+    weight: buffer(weight),
+    bias: buffer(bias),
+    eps,
+  }
+}
+
+/** Inputs: x, mean, variance, weight, bias. Where no gradient is recorded: one call instead of seven. */
+const inferenceOp: Op<GivenNorm> = {
   name: 'batchNorm',
   infer: ([x]) => x as Tensor,
-  forward([x, mean, variance, weight, bias], { eps }, { shape, dtype }, backend) {
-    const channels = [at(shape, 1)]
-    const vector = (t: Tensor | undefined) =>
-      t === undefined ? [] : [{ buffer: t.storage.buffer, offset: 0, strides: [1] }]
-    const factors = weight === undefined ? inverseOf : scaleOf
-    const scale = backend.map(factors, [...vector(variance), ...vector(weight)], [eps], channels, dtype)
-    const perChannel = [...channels, ...shape.slice(2).map(() => 1)]
-    const buffers = [x, mean].map((t) => (t as Tensor).storage.buffer)
-    buffers.push(scale)
-    if (bias !== undefined) buffers.push(bias.storage.buffer)
-    try {
-      const shapes = buffers.map((_, i) => (i === 0 ? shape : perChannel))
-      const { extents, strides } = broadcastWalk(shapes, shape)
-      const views = buffers.map((buffer, i) => ({ buffer, offset: 0, strides: strides[i] ?? [] }))
-      return backend.map(bias === undefined ? scaledOf : shiftedOf, views, [], extents, dtype)
-    } finally {
-      backend.free(scale)
-    }
-  },
+  forward: ([x], norm, { shape }, backend) => normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, false),
 }
 
 /**
@@ -270,19 +309,13 @@ export function batchNormInference(
   options: BatchNormOptions = {},
 ): Tensor {
   return local(() => {
-    checkTensors('batchNorm', { x, mean, variance })
+    checkTensors('batchNorm', { x })
     const { channels } = channelsOf('batchNorm', x, 2)
-    const eps = checkNumber('batchNorm', 'eps', options.eps ?? 1e-5, 0)
     checkFloat('batchNorm', 'x', x)
-    checkAffine('batchNorm', mean, variance, [channels])
-    checkAffine('batchNorm', weight, bias, [channels])
-    const inputs = { x, mean, variance, weight, bias }
-    for (const [argument, value] of Object.entries(inputs)) {
-      if (value !== undefined) checkDType('batchNorm', argument, value, x.dtype)
-    }
-    const all = Object.values(inputs)
-    if (!isGradEnabled() || all.every((t) => t?.requiresGrad !== true)) return apply(inferenceOp, all, { eps })
-    const inverse = rsqrt(add(variance, eps))
+    const norm = givenNorm('batchNorm', { mean, variance, weight, bias, ...options }, channels, x.dtype)
+    const inputs = [x, mean, variance, weight, bias]
+    if (!records(inputs)) return apply(inferenceOp, inputs, norm)
+    const inverse = rsqrt(add(variance, norm.eps))
     const scale = weight === undefined ? inverse : mul(weight, inverse)
     const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])
     const statistics = [perChannel(mean), perChannel(scale)] as const

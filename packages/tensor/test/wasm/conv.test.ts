@@ -152,6 +152,33 @@ function check(
   })
 }
 
+/** The convolution with a norm folded in, with and without ReLU. */
+function checkNormalised(random: Generator, spec: ConvSpec): void {
+  const size = sizes(spec)
+  host.case(() => {
+    const [x, w] = [host.normals(random, size.x), host.normals(random, size.w)]
+    const vector = () => host.normals(random, spec.outChannels)
+    const [mean, variance, weight, bias] = [vector(), vector(), vector(), vector()]
+    const own = random.integer(2) === 0 ? vector() : null
+    const values = host.array(variance)
+    values.forEach((value, i) => {
+      values[i] = 0.5 + Math.abs(value)
+    })
+    const eps = 1e-3
+    const expected = new Float64Array(size.y)
+    convForward(host.array(x), host.array(w), own && host.array(own), spec, expected)
+    for (let i = 0; i < size.y; i++) {
+      const [m, v, s, b] = [mean, variance, weight, bias].map((t) => host.array(t)[i % spec.outChannels] as number)
+      expected[i] =
+        (((expected[i] as number) - (m as number)) / Math.sqrt((v as number) + eps)) * (s as number) + (b as number)
+    }
+    for (const relu of [false, true]) {
+      const got = host.keep(kernels.conv2dNormalized!(x, w, own, { mean, variance, weight, bias, eps }, relu, spec)!)
+      expectClose(got, relu ? expected.map((value) => Math.max(value, 0)) : expected, 5e-5, productSize)
+    }
+  })
+}
+
 // Thousands of float64 convolutions by plain loops: some seconds on an idle machine.
 describe('convolution and its gradients', { timeout: 300_000 }, () => {
   it('equal the reference for every stride, dilation, grouping and padding', () => {
@@ -224,6 +251,40 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
   it('equal the reference where heavy weights are split among the units', () => {
     const spec = { ...square(1, 5, 132, 250, 3), strideHeight: 2, strideWidth: 2, outHeight: 3, outWidth: 3 }
     check(new Generator(9), spec, undefined, new GuardedEngine(160))
+  })
+
+  it('equal the reference with a norm folded in', () => {
+    const kinds = [anySpec, depthwiseSpec, pointwiseSpec, smallMapSpec] as const
+    const winograds = ([2, 4] as const).map((side) => (random: Generator) => winogradSpec(random, side))
+    for (const kind of [...kinds, ...winograds]) forSeeds(40, (random) => checkNormalised(random, kind(random)))
+  })
+
+  it('fold a norm anew when anything that it is made of has changed', () => {
+    host.case(() => {
+      const [random, spec] = [new Generator(3), square(1, 6, 4, 5, 3)]
+      const size = sizes(spec)
+      const [x, w] = [host.normals(random, size.x), host.normals(random, size.w)]
+      const vectors = Array.from({ length: 5 }, () => host.normals(random, spec.outChannels)) as Five<WasmBuffer>
+      const [mean, variance, weight, bias, own] = vectors
+      host.array(variance).fill(2)
+      const norm = { mean, variance, weight, bias, eps: 1e-5 }
+      const run = () => [...host.keep(kernels.conv2dNormalized!(x, w, own, norm, false, spec)!)]
+      const first = run()
+      expect(run()).toEqual(first)
+      let last = first
+      for (const buffer of [w, ...vectors]) {
+        const values = host.array(buffer)
+        values.forEach((value, i) => {
+          values[i] = value + 0.5
+        })
+        buffer.version++
+        const next = run()
+        expect(next).not.toEqual(last)
+        last = next
+      }
+      const other = { ...norm, eps: 1 }
+      expect([...host.keep(kernels.conv2dNormalized!(x, w, own, other, false, spec)!)]).not.toEqual(last)
+    })
   })
 
   it('give zeros for an empty batch', () => {
@@ -395,3 +456,5 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
     }
   })
 })
+
+type Five<T> = [T, T, T, T, T]

@@ -1,6 +1,15 @@
 /** Cases of convolution: every combination of stride, padding, dilation, groups and channel counts that has code of its own. */
-import { type Conv2dOptions, type ConvTranspose2dOptions, conv2d, convTranspose2d, type Shape } from '@convnets/tensor'
+import {
+  type Conv2dBatchNormOptions,
+  type Conv2dOptions,
+  type ConvTranspose2dOptions,
+  conv2d,
+  conv2dBatchNorm,
+  convTranspose2d,
+  type Shape,
+} from '@convnets/tensor'
 import { type Cases, type OpCase, row } from './case.ts'
+import { scale } from './norm.ts'
 
 function conv(x: Shape, weight: Shape, options: Conv2dOptions = {}, bias = false): OpCase {
   const id = `(${x.join(', ')}) by (${weight.join(', ')})${bias ? ' + bias' : ''} ${JSON.stringify(options)}`
@@ -16,8 +25,22 @@ function transpose(x: Shape, weight: Shape, options: ConvTranspose2dOptions = {}
   )
 }
 
+/** By statistics of its own, one of them without a scale and a shift. */
+function normalised(x: Shape, weight: Shape, options: Conv2dBatchNormOptions = {}, affine = true): OpCase {
+  const id = `(${x.join(', ')}) by (${weight.join(', ')}) ${JSON.stringify(options)}`
+  const channels = [weight[0] ?? 0]
+  const [mean, variance] = [channels, scale(weight[0] ?? 0)]
+  return affine
+    ? row(id, [x, weight, channels, mean, variance, variance, channels], (image, kernel, bias, m, v, w, b) =>
+        conv2dBatchNorm(image, kernel, bias, { mean: m, variance: v, weight: w, bias: b }, options),
+      )
+    : row(id, [x, weight, mean, variance], (image, kernel, m, v) =>
+        conv2dBatchNorm(image, kernel, undefined, { mean: m, variance: v, eps: 1e-3 }, options),
+      )
+}
+
 /** Cases by op. */
-export const convolutionCases: Cases<'conv2d' | 'convTranspose2d'> = {
+export const convolutionCases: Cases<'conv2d' | 'conv2dBatchNorm' | 'convTranspose2d'> = {
   conv2d: [
     conv([1, 1, 1, 1], [1, 1, 1, 1], {}, true),
     conv([2, 3, 4, 5], [2, 3, 2, 3], {}, true),
@@ -52,6 +75,23 @@ export const convolutionCases: Cases<'conv2d' | 'convTranspose2d'> = {
     conv([1, 20, 12, 12], [20, 1, 3, 3], { groups: 20, padding: 2, dilation: 2 }, true),
     conv([1, 6, 13, 17], [10, 6, 3, 3], { padding: 4, dilation: 4 }),
     conv([5, 7, 4, 4], [9, 7, 4, 4], {}, true),
+  ],
+  conv2dBatchNorm: [
+    normalised([1, 2, 4, 3], [3, 2, 2, 2]),
+    normalised([1, 2, 3, 3], [2, 2, 2, 2], { relu: true }, false),
+    normalised([1, 3, 9, 7], [5, 3, 3, 3], { padding: 1 }),
+    normalised([1, 3, 9, 7], [5, 3, 3, 3], { padding: 1, stride: 2, relu: true }, false),
+    normalised([2, 8, 5, 6], [12, 8, 1, 1], { relu: true }),
+    normalised([1, 40, 3, 3], [7, 40, 1, 1], { stride: 2 }),
+    // Longer than the products of a block.
+    normalised([1, 520, 3, 3], [6, 520, 1, 1], { relu: true }),
+    normalised([1, 6, 7, 6], [6, 1, 3, 3], { groups: 6, padding: 1, relu: true }),
+    normalised([1, 8, 6, 6], [12, 4, 3, 3], { groups: 2, padding: 1, relu: true }),
+    // Winograd's, with tiles of 2 x 2 and of 4 x 4.
+    normalised([1, 16, 7, 7], [20, 16, 3, 3], { padding: 1, relu: true }),
+    normalised([2, 16, 11, 10], [20, 16, 3, 3], { padding: 1, relu: true }),
+    // Many images with few pixels.
+    normalised([9, 16, 4, 4], [16, 16, 3, 3], { padding: 1, stride: 2, relu: true }),
   ],
   convTranspose2d: [
     transpose([1, 1, 1, 1], [1, 1, 1, 1], {}, true),

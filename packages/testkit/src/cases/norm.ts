@@ -1,6 +1,6 @@
 /** Cases of normalisation, softmax, losses and dropout. */
 import * as t from '@convnets/tensor'
-import { type Cases, like, type OpCase, row } from './case.ts'
+import { type Cases, type InputSpec, like, type OpCase, row } from './case.ts'
 
 const rows: readonly (readonly [t.Shape, number])[] = [
   [[5], 0],
@@ -29,7 +29,8 @@ const images: readonly t.Shape[] = [
   [2, 64, 3, 3],
 ]
 
-const scale = (channels: number) => ({ shape: [channels], scale: 0.5, shift: 1 })
+/** Inputs around 1, as scales and variances are. */
+export const scale = (channels: number): InputSpec => ({ shape: [channels], scale: 0.5, shift: 1 })
 
 /** Every shape with weight and bias, and one with neither. */
 function normalised(

@@ -15,7 +15,7 @@ export type Kernels = Omit<Backend, 'name'>
 
 /** Methods that may leave a call to the plain loops by giving undefined. */
 type Attempts<K extends keyof Kernels> = {
-  [N in K]: (...args: Parameters<Kernels[N]>) => ReturnType<Kernels[N]> | undefined
+  [N in K]: (...args: Parameters<NonNullable<Kernels[N]>>) => ReturnType<NonNullable<Kernels[N]>> | undefined
 }
 
 /** Methods for float32 operands that are not empty; what they do not take runs the loops of `plain`. */
@@ -30,6 +30,13 @@ export function forFloat32<K extends keyof Kernels>(plain: Pick<Kernels, K>, met
   return Object.fromEntries(calls) as Pick<Kernels, K>
 }
 
+interface Source {
+  readonly buffer: Buffer
+  readonly version: number
+}
+
+const isSame = (a: Source, b: Source | undefined): boolean => a.buffer === b?.buffer && a.version === b.version
+
 /** What was computed from the contents of a buffer. */
 interface Derived {
   readonly owner: WasmBuffer
@@ -37,6 +44,8 @@ interface Derived {
   readonly block: Block
   /** Of the contents that it was computed from. */
   version: number
+  /** Other buffers that it was computed from, and their versions. */
+  sources: readonly Source[]
   /** The backend call that asked for it last. */
   call: number
 }
@@ -204,20 +213,30 @@ export class Engine {
   /**
    * What `fill` writes to `bytes` bytes of memory, computed from the contents of `buffer` and kept until they change, the
    * buffer is freed, or memory runs out: packed and transformed weights. Good until the running backend call ends.
+   * `others` are what it is computed from as well.
    */
-  derived(buffer: Buffer, key: string, bytes: number, fill: (ptr: number) => void): number {
+  derived(
+    buffer: Buffer,
+    key: string,
+    bytes: number,
+    fill: (ptr: number) => void,
+    others: readonly Buffer[] = [],
+  ): number {
     const own = this.own(buffer)
     own.derived ??= new Map()
     let entry = own.derived.get(key)
     if (entry === undefined) {
-      entry = { owner: own, key, block: this.heap.alloc(bytes), version: -1, call: this.#call }
+      entry = { owner: own, key, block: this.heap.alloc(bytes), version: -1, sources: [], call: this.#call }
       own.derived.set(key, entry)
       this.#derived += entry.block.size
     }
     this.#kept.delete(entry)
     this.#kept.add(entry)
     entry.call = this.#call
-    if (entry.version === own.version) return entry.block.ptr
+    const sources = others.map((other) => ({ buffer: other, version: other.version }))
+    if (entry.version === own.version && sources.every((source, i) => isSame(source, entry?.sources[i]))) {
+      return entry.block.ptr
+    }
     try {
       fill(entry.block.ptr)
     } catch (error) {
@@ -226,6 +245,7 @@ export class Engine {
       throw error
     }
     entry.version = own.version
+    entry.sources = sources
     return entry.block.ptr
   }
 

@@ -9,6 +9,7 @@ import { type PackSource, pack, packedBytes } from './pack.ts'
 import { pixelwise, pixelwiseWeightGradient, suitsPixelwise, suitsPixelwiseWeightGradient } from './small-maps.ts'
 import { type TileShape, tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
+import { foldedWeights, plainWeights, type Weights } from './weights.ts'
 import { winograd, winogradSide } from './winograd.ts'
 import { winogradWeightGradient } from './winograd-grad.ts'
 import { transformWeights } from './winograd-weights.ts'
@@ -61,26 +62,34 @@ interface GroupSource extends PackSource {
 }
 
 /** The packed weights of all groups, kept as long as the weights do not change. */
-function packGroups(engine: Engine, weight: Buffer, groups: number, columns: number, source: GroupSource): number {
+function packGroups(engine: Engine, weights: Weights, groups: number, columns: number, source: GroupSource): number {
   const { start, groupStride, n, columnStride, depths, strides } = source
   const bytes = packedBytes(source, columns)
   const key = `pack ${columns} ${groups} ${start} ${groupStride} ${n} ${columnStride} ${depths} ${strides}`
-  return engine.derived(weight, key, bytes * groups, (to) => {
+  return weights.derived(key, bytes * groups, (from, to) => {
     for (let group = 0; group < groups; group++) {
-      pack(engine, engine.ptr(weight, start + group * groupStride), to + group * bytes, source, columns)
+      pack(engine, from + 4 * (start + group * groupStride), to + group * bytes, source, columns)
     }
   })
 }
 
-function forward(engine: Engine, x: Buffer, weight: Buffer, bias: number, out: Buffer, spec: ConvSpec): void {
+function forward(
+  engine: Engine,
+  x: Buffer,
+  weights: Weights,
+  bias: number,
+  out: Buffer,
+  spec: ConvSpec,
+  relu = false,
+): void {
   const { groups, kernelHeight, kernelWidth, outChannels } = spec
   const groupIn = spec.inChannels / groups
   const groupOut = outChannels / groups
   const depth = kernelHeight * kernelWidth * groupIn
   const side = winogradSide(engine, spec)
   if (side) {
-    const transformed = transformWeights(engine, weight, spec, side, false)
-    winograd(engine, engine.ptr(x), transformed, bias, engine.ptr(out), { ...spec, side })
+    const transformed = transformWeights(engine, weights, spec, side, false)
+    winograd(engine, engine.ptr(x), transformed, bias, engine.ptr(out), { ...spec, side, relu })
     return
   }
   const source: GroupSource = {
@@ -93,18 +102,19 @@ function forward(engine: Engine, x: Buffer, weight: Buffer, bias: number, out: B
   }
   const outColumn = outChannels * 4
   const outRow = spec.outWidth * outColumn
-  const placed = { ...spec, groupOut, outColumn, outRow, outImage: spec.outHeight * outRow }
+  const placed = { ...spec, groupOut, outColumn, outRow, outImage: spec.outHeight * outRow, relu }
   if (isDepthwise(spec)) {
-    const packed = packGroups(engine, weight, 1, 4, { ...source, n: groups })
+    const packed = packGroups(engine, weights, 1, 4, { ...source, n: groups })
     depthwise(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed)
     return
   }
   const sampling = isSampling(spec)
   const shape = sampling ? tileShape(engine) : tileFor(engine, groupOut)
-  const packed = packGroups(engine, weight, groups, shape.columns, source)
+  const packed = packGroups(engine, weights, groups, shape.columns, source)
   if (sampling) {
     const pixels = spec.batch * spec.outHeight * spec.outWidth
-    gemm(engine, sampled(engine, engine.ptr(x), spec), packed, bias, engine.ptr(out), pixels, outChannels, groupIn)
+    const rows = sampled(engine, engine.ptr(x), spec)
+    gemm(engine, rows, packed, bias, engine.ptr(out), pixels, outChannels, groupIn, { relu })
     return
   }
   dense(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed, shape)
@@ -170,6 +180,7 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   const { groups, kernelHeight, kernelWidth, inHeight, inWidth, inChannels, outChannels } = spec
   const groupIn = inChannels / groups
   const groupOut = outChannels / groups
+  const weights = plainWeights(engine, weight)
   const side = winogradSide(engine, spec)
   if (side) {
     const transposed = {
@@ -184,7 +195,7 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
       padTop: 2 - spec.padTop,
       padLeft: 2 - spec.padLeft,
     }
-    winograd(engine, engine.ptr(g), transformWeights(engine, weight, spec, side, true), 0, engine.ptr(out), transposed)
+    winograd(engine, engine.ptr(g), transformWeights(engine, weights, spec, side, true), 0, engine.ptr(out), transposed)
     return
   }
   const channelwise = isDepthwise(spec)
@@ -201,8 +212,8 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
       strides: [-y.step * kernelWidth * groupIn, -x.step * groupIn, taps * groupIn],
     } as const
     return channelwise
-      ? packGroups(engine, weight, 1, 4, { ...source, n: groups, columnStride: taps })
-      : packGroups(engine, weight, groups, shape.columns, source)
+      ? packGroups(engine, weights, 1, 4, { ...source, n: groups, columnStride: taps })
+      : packGroups(engine, weights, groups, shape.columns, source)
   }
   const vertical = phases(inHeight, kernelHeight, spec.strideHeight, spec.dilationHeight, spec.padTop)
   const horizontal = phases(inWidth, kernelWidth, spec.strideWidth, spec.dilationWidth, spec.padLeft)
@@ -268,12 +279,21 @@ function weightGradientFor(engine: Engine, spec: ConvSpec): typeof weightGradien
 type Convolutions = Pick<Kernels, 'conv2d' | 'conv2dInputGrad' | 'conv2dWeightGrad'>
 
 /** The convolutions of the wasm backend; `plain` serves dtypes other than float32. */
-export function convKernels(engine: Engine, plain: Convolutions): Convolutions {
+export function convKernels(engine: Engine, plain: Convolutions): Convolutions & Pick<Kernels, 'conv2dNormalized'> {
   return {
     conv2d(x, weight, bias, spec) {
       if (x.dtype !== 'float32') return plain.conv2d(x, weight, bias, spec)
       const out = engine.alloc('float32', spec.batch * spec.outHeight * spec.outWidth * spec.outChannels)
-      if (out.length > 0) forward(engine, x, weight, bias ? engine.ptr(bias) : 0, out, spec)
+      if (out.length > 0) forward(engine, x, plainWeights(engine, weight), bias ? engine.ptr(bias) : 0, out, spec)
+      return out
+    },
+    conv2dNormalized(x, weight, bias, norm, relu, spec) {
+      // Strict precision rounds as the layers do, one after the other.
+      if (x.dtype !== 'float32' || engine.precision !== 'fast') return undefined
+      const out = engine.alloc('float32', spec.batch * spec.outHeight * spec.outWidth * spec.outChannels)
+      if (out.length === 0) return out
+      const folded = foldedWeights(engine, weight, bias, norm)
+      forward(engine, x, folded, folded.bias, out, spec, relu)
       return out
     },
     conv2dInputGrad(g, weight, spec) {

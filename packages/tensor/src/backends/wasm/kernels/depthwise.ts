@@ -62,7 +62,7 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
   const pixelTap = (pixel: number, kx: number) => pixel * strideWidth + kx * dilationWidth
   let pixels = 4
   while (pixels > 1 && pixels + loads(pixels) + kernelWidth > registers(fma)) pixels--
-  const key = `depthwise ${inChannels} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0}`
+  const key = `depthwise ${inChannels} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${spec.relu === true}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
@@ -90,6 +90,7 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
         const accs = Array.from({ length: pixels }, () => b.local('v128'))
         const start = (acc: Local<'v128'>, offset: Local<'i32'>) =>
           b.set(acc, bias ? v128.load(i32.add(bias_, offset)) : f32x4.const(0))
+        const finished = (acc: Local<'v128'>) => (spec.relu ? b.let(f32x4.pmax(acc, f32x4.const(0))) : acc)
         eachUnit(b, from, to, (unit) => {
           const image = b.let(i32.divU(unit, outHeight))
           const oy = b.let(i32.remU(unit, outHeight))
@@ -142,7 +143,7 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
                     })
                     const out = b.let(i32.add(outAt, offset))
                     for (const acc of accs) {
-                      storeFloats(b, out, acc, 0, valid)
+                      storeFloats(b, out, finished(acc), 0, valid)
                       b.add(out, outColumn)
                     }
                   })
@@ -164,7 +165,7 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
                         b.add(at, dilationWidth * column)
                       })
                     })
-                    storeFloats(b, b.let(i32.add(outAt, offset)), acc, 0, valid)
+                    storeFloats(b, b.let(i32.add(outAt, offset)), finished(acc), 0, valid)
                   })
                   b.add(ox, 1)
                   b.add(outAt, outColumn)

@@ -18,6 +18,8 @@ export interface DirectSpec extends Windows {
   readonly outImage: number
   readonly outRow: number
   readonly outColumn: number
+  /** Whether the result is max(., 0); under fast precision alone. */
+  readonly relu?: boolean
 }
 
 /** Bytes of a strip: a share of a small second-level cache. */
@@ -74,7 +76,7 @@ export function direct(
   const wanted = heavy ? Math.ceil(enoughUnits / (spec.batch * plan.bands)) : 1
   const panelBlock = Math.ceil(panels / Math.min(panels, wanted))
   const parts = Math.ceil(panels / panelBlock)
-  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied} ${sums} ${parts}`
+  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied} ${sums} ${parts} ${spec.relu === true}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
@@ -160,6 +162,7 @@ export function direct(
                   })
                 if (kernelHeight > 1) for (const pointer of rowsA) b.add(pointer, nextRow)
               })
+              if (spec.relu) tile.relu()
               if (sums === 0) tile.store(out, valid)
             })
           }

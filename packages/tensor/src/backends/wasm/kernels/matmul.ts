@@ -20,7 +20,7 @@ export const grainWork = 500_000
 
 /**
  * C (m, n) = A (m, k) B + bias, B packed in panels of `columns`; all pointers are byte offsets. With `more`, the product is
- * added to what lies in C, and there must be no bias.
+ * added to what lies in C, and there must be no bias. With `relu`, the result is max(., 0).
  */
 export function gemm(
   engine: Engine,
@@ -31,12 +31,12 @@ export function gemm(
   m: number,
   n: number,
   k: number,
-  more = false,
+  { more = false, relu = false }: { readonly more?: boolean; readonly relu?: boolean } = {},
 ): void {
   const shape = tileShape(engine)
   const { rows, columns } = shape
   const tail = n % columns
-  const kernel = engine.kernel(`gemm ${rows} ${columns} ${tail} ${bias !== 0} ${more}`, (module) => {
+  const kernel = engine.kernel(`gemm ${rows} ${columns} ${tail} ${bias !== 0} ${more} ${relu}`, (module) => {
     module.func('run', ints(12), (b, a, packed, bias_, c, m, n, k, rowBlock, panelBlock, depthBlock, from, to) => {
       const tile = new Tile(b, engine.fma, shape)
       const panels = b.let(i32.divU(i32.add(n, columns - 1), columns))
@@ -79,6 +79,7 @@ export function gemm(
                 tile.multiply(rowsA, panelAt, steps)
                 if (more) tile.addFrom(out, valid)
                 else b.if(depth, () => tile.addFrom(out, valid))
+                if (relu) b.if(i32.geU(i32.add(depth, steps), k), () => tile.relu())
                 tile.store(out, valid)
               })
             }
@@ -274,7 +275,7 @@ export function outerProducts(engine: Engine, a: number, b: number, c: number, m
     const rows = Math.min(part, k - from)
     transposeMatrix(engine, a + from * m * 4, left, rows, m)
     pack(engine, b + from * n * 4, right, source(rows), columns)
-    gemm(engine, left, right, 0, c, m, n, rows, from > 0)
+    gemm(engine, left, right, 0, c, m, n, rows, { more: from > 0 })
   }
 }
 

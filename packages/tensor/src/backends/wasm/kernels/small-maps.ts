@@ -49,7 +49,7 @@ export function pixelwise(
   const panels = Math.ceil(groupOut / columns)
   const tail = groupOut % columns
   const oneRun = dilationWidth === 1 || kernelWidth === 1
-  const key = `pixelwise ${rows} ${columns} ${inChannels} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0}`
+  const key = `pixelwise ${rows} ${columns} ${inChannels} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${spec.relu === true}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
@@ -131,6 +131,7 @@ export function pixelwise(
                     b.add(panelAt, nextWeights)
                   })
                 })
+                if (spec.relu) tile.relu()
                 tile.store((i) => [rowsC[i]!, 0], valid)
               })
             })

@@ -91,6 +91,11 @@ export class Tile {
     })
   }
 
+  /** max(., 0) */
+  relu(): void {
+    for (const acc of this.acc.flat()) this.b.set(acc, f32x4.pmax(acc, f32x4.const(0)))
+  }
+
   load(address: RowAddress, valid: number = this.columns): void {
     this.each(address, valid, (acc, pointer, offset, count) => this.b.set(acc, loadFloats(pointer, offset, count)))
   }

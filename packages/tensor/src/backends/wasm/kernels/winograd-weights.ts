@@ -1,10 +1,11 @@
 /** The weights of a 3 x 3 convolution as the planes that Winograd's products take: 36 for F(4x4, 3x3), 16 for F(2x2, 3x3). */
-import type { Buffer, ConvSpec } from '../../backend.ts'
+import type { ConvSpec } from '../../backend.ts'
 import { i32, ints, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { transpose4 } from './pack.ts'
 import { eachUnit, tileShape } from './tile.ts'
+import type { Weights } from './weights.ts'
 import { emitLine, emitLines, planeBytes, planesOf, type TileSide, transforms } from './winograd-transforms.ts'
 
 /** Bytes from plane to plane of the transformed weights. */
@@ -18,7 +19,7 @@ export function weightPlane(inner: number, outer: number, columns: number): numb
  */
 export function transformWeights(
   engine: Engine,
-  weight: Buffer,
+  weights: Weights,
   spec: ConvSpec,
   side: TileSide,
   flipped: boolean,
@@ -31,7 +32,7 @@ export function transformWeights(
   const planes = planesOf(side)
   const perThread = 512 + planes * columns * 16
   const key = `winograd ${side} ${columns} ${flipped} ${inChannels} ${outChannels}`
-  return engine.derived(weight, key, planes * plane, (to) => {
+  return weights.derived(key, planes * plane, (origin, to) => {
     const kernel = engine.kernel(`${key} weights`, (module) => {
       module.func('run', ints(6), (b, weight, to, scratches, from, end, thread) => {
         const { weight: line } = transforms(side, engine.fma)
@@ -117,7 +118,7 @@ export function transformWeights(
     const scratch = engine.workspace(perThread * engine.pool.threads)
     const panels = Math.ceil(outer / columns)
     const grain = Math.ceil(grainWork / (400 * columns * inner))
-    engine.parallel(kernel, [engine.ptr(weight), to, scratch], panels, grain)
+    engine.parallel(kernel, [origin, to, scratch], panels, grain)
     engine.heap.release(mark)
   })
 }

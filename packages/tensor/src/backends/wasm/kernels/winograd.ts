@@ -147,6 +147,8 @@ export interface WinogradSpec extends Windows {
   /** Of the tiles, as in the weights' transform. */
   readonly side: TileSide
   readonly outChannels: number
+  /** Whether the result is max(., 0). */
+  readonly relu?: boolean
 }
 
 /** y = x * weights + bias; `transformed` is what `transformWeights` gave. All are byte offsets. */
@@ -158,7 +160,7 @@ export function winograd(
   y: number,
   spec: WinogradSpec,
 ): void {
-  const { side, inChannels, outChannels } = spec
+  const { side, inChannels, outChannels, relu = false } = spec
   const planeCount = planesOf(side)
   const shape = tileShape(engine)
   const { rows, columns } = shape
@@ -184,7 +186,7 @@ export function winograd(
   const capacity = roundUp(blockCapacity(wide ? acrossBlock : blockBands * bandTiles), rows)
   const inPlane = planeBytes(capacity, inChannels)
   const outPlane = planeBytes(capacity, panelBlock * columns)
-  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo}`
+  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${relu}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
@@ -247,7 +249,7 @@ export function winograd(
                 emitOutputTransform(
                   b,
                   engine,
-                  { side, channels, outChannels, outPlane, width },
+                  { side, channels, outChannels, outPlane, width, relu },
                   planes,
                   own,
                   bias ? b.let(i32.add(bias_, i32.shl(firstChannel, 2))) : null,
@@ -371,13 +373,14 @@ interface Outputs {
   readonly outChannels: number
   readonly outPlane: number
   readonly width: Local<'i32'>
+  readonly relu: boolean
 }
 
 /** The outputs of a tile, as far as they lie inside, from its products. */
 function emitOutputTransform(
   b: FunctionBuilder,
   { fma, turbo }: Engine,
-  { side, channels, outChannels, outPlane, width }: Outputs,
+  { side, channels, outChannels, outPlane, width, relu }: Outputs,
   planes: Local<'i32'>,
   scratch: Local<'i32'>,
   bias: Local<'i32'> | null,
@@ -419,7 +422,8 @@ function emitOutputTransform(
         (i) => [at, i * 16 * vectors],
         (i, value, shift) => {
           pixel.push(() => {
-            const result = plus ? f32x4.add(value, plus[shift / 16]!) : value
+            const sum = plus ? f32x4.add(value, plus[shift / 16]!) : value
+            const result = relu ? f32x4.pmax(b.let(sum), f32x4.const(0)) : sum
             b.emit(v128.store(out, result, i * outChannels * 4 + shift))
           })
           if (pixel.length < vectors) return
