@@ -1,9 +1,8 @@
 /** What every network for images can do. */
 import { type Layer, Linear, type LoadReport, Module, StateDictError } from '@convnets/nn'
-import { ArgumentError, ShapeError, seeded, Tensor } from '@convnets/tensor'
+import { ArgumentError, nearest, ShapeError, seeded, Tensor } from '@convnets/tensor'
 import { lavish } from './frugal.ts'
 import type { ImageOutput } from './heads.ts'
-import { nearest } from './nearest.ts'
 
 /** One level of a feature pyramid. */
 export interface FeatureInfo {

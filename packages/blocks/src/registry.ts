@@ -1,9 +1,8 @@
 /** Models by name, without a global list: whoever asks says which lists to look in, so that bundlers drop the rest. */
 import { deferInit } from '@convnets/nn'
-import { ArgumentError, seeded, type Tensor } from '@convnets/tensor'
+import { ArgumentError, checkOptionsObject, nearest, seeded, type Tensor } from '@convnets/tensor'
 import type { ImageOutput } from './heads.ts'
 import type { ImageModel } from './model.ts'
-import { nearest } from './nearest.ts'
 
 /** Options that every model takes. */
 export interface ModelOptions {
@@ -88,10 +87,12 @@ export function defineModel<Options extends ModelOptions, Model extends ImageMod
   facts: ModelFacts,
   build: (options: Options) => Model,
 ): ModelEntry<Options, Model> {
-  const create = (options: Options = {} as Options): Model =>
-    options.seed === undefined
-      ? deferInit(() => build(options))
-      : seeded(options.seed, () => deferInit(() => build(options)))
+  const create = (options: Options = {} as Options): Model => {
+    // Spread over options that an entry has beforehand, a number would be no option at all.
+    checkOptionsObject(facts.name, options)
+    const deferred = (): Model => deferInit(() => build(options))
+    return options.seed === undefined ? deferred() : seeded(options.seed, deferred)
+  }
   // A function's name cannot be assigned to, only defined.
   const properties = Object.entries(facts).map(([key, value]) => [key, { value, enumerable: true }] as const)
   return Object.defineProperties(create, Object.fromEntries(properties)) as unknown as ModelEntry<Options, Model>

@@ -21,6 +21,7 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
   stage,
 } from '@convnets/blocks'
 import {
@@ -37,7 +38,6 @@ import {
   type Sequential,
 } from '@convnets/nn'
 import { ArgumentError, flatten, type Tensor } from '@convnets/tensor'
-import { readOptions } from './options.ts'
 
 /** What tells one ResNet from another. */
 export interface ResNetConfig {
@@ -209,9 +209,10 @@ export class ResNet extends ImageModel {
 
   constructor(config: ResNetConfig, options: ResNetOptions = {}) {
     super()
-    const { zeroInitResidual = false, attention, strideIn = 'conv2' } = options
     const { name, block, depths, groups = 1, widthPerGroup = 64, attentionKey } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options)
+    const defaults = { zeroInitResidual: false, attention: undefined, strideIn: 'conv2' } as const
+    const read = readModelOptions(name, options, defaults)
+    const { numClasses, inChannels, dropout, dropPath, zeroInitResidual, attention, strideIn } = read
     if (block === 'basic' && strideIn !== 'conv2') {
       throw new ArgumentError(`${name}: strideIn expects a network of bottlenecks, which this one is not`)
     }

@@ -60,6 +60,7 @@ export {
 } from './errors.ts'
 export { derive, type Expr, f, formulaKey, inputsOf } from './formula.ts'
 export { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts'
+export { nearest } from './nearest.ts'
 export { expand } from './ops/broadcast.ts'
 export {
   type Conv2dOptions,
@@ -175,6 +176,7 @@ export { flatten, fromPixelRows, permute, pixelRows, reshape, squeeze, transpose
 export { cat, chunk, flip, narrow, pad, type Range, select, slice, split, stack } from './ops/slice.ts'
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts'
 export { update } from './ops/update.ts'
+export { checkOptionNames, checkOptionsObject, readOptions, type WithDefaults } from './options.ts'
 export { checkPrecision, type Precision, withPrecision } from './precision.ts'
 export { defaultGenerator, Generator, type GeneratorState, manualSeed, seeded } from './random.ts'
 export { tidy } from './scope.ts'
