@@ -4,9 +4,10 @@ import { liveTensors, Storage } from './core.ts'
 import { defaultBackend } from './default-backend.ts'
 import { type DType, dtypes, isDType, isFloat, type TypedArray } from './dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts'
+import { toMemory } from './layout.ts'
 import { defaultGenerator, Generator } from './random.ts'
 import { checkShape, type Shape, show, sizeOf } from './shape.ts'
-import { type NestedArray, Tensor, toMemory } from './tensor.ts'
+import { type NestedArray, Tensor } from './tensor.ts'
 
 export interface TensorOptions {
   /** Default: float32, or what the values say (typed arrays, booleans). */
@@ -128,7 +129,7 @@ export function tensor(
     throw new ShapeError(`tensor: shape ${show(shape)} expects ${sizeOf(shape)} values, got ${data.length}`)
   }
   const typed = dtype === inferred && isTypedArray(data) ? toPlain(data) : convert(data, dtype)
-  return finish('tensor', (backend) => fromMemory(toMemory(typed, shape), shape, dtype, backend), options)
+  return finish('tensor', (backend) => fromMemory(toMemory(typed, shape, dtype), shape, dtype, backend), options)
 }
 
 function toPlain(data: TypedArray): TypedArray {

@@ -4,6 +4,7 @@
  * extents and strides that backends take.
  */
 import type { Buffer, Rows, View } from './backends/backend.ts'
+import { type DType, type TypedArray, zeroArray } from './dtype.ts'
 import { mergeLoops, type Walk } from './loops.ts'
 import { at, type Shape, sameShape, sizeOf, stridesOf } from './shape.ts'
 
@@ -82,6 +83,38 @@ export function rowMajorInMemory(shape: Shape): boolean {
   if (shape.length !== 4) return true
   const [, channels, height, width] = shape as [number, number, number, number]
   return channels === 1 || height * width === 1 || sizeOf(shape) === 0
+}
+
+/** Columns of a matrix that are transposed together: the lines of its rows stay in the first-level cache. */
+const tile = 16
+
+/** Matrices (rows, columns) that follow each other, each transposed. */
+function transposed(data: TypedArray, dtype: DType, rows: number, columns: number): TypedArray {
+  const out = zeroArray(dtype, data.length)
+  for (let start = 0; start < data.length; start += rows * columns) {
+    for (let begin = 0; begin < columns; begin += tile) {
+      const end = Math.min(columns, begin + tile)
+      let to = start + begin * rows
+      for (let column = start + begin; column < start + end; column++) {
+        for (let from = column, last = to + rows; to < last; from += columns) out[to++] = data[from] as number
+      }
+    }
+  }
+  return out
+}
+
+/** Elements in logical order as memory order, or the array itself where they agree. */
+export function toMemory(data: TypedArray, shape: Shape, dtype: DType): TypedArray {
+  if (rowMajorInMemory(shape)) return data
+  const [, channels, height, width] = shape as [number, number, number, number]
+  return transposed(data, dtype, channels, height * width)
+}
+
+/** Elements in memory order as logical order, or the array itself where they agree. */
+export function toLogical(data: TypedArray, shape: Shape, dtype: DType): TypedArray {
+  if (rowMajorInMemory(shape)) return data
+  const [, channels, height, width] = shape as [number, number, number, number]
+  return transposed(data, dtype, height * width, channels)
 }
 
 /** A buffer read in the logical order of `shape`, whatever its place in memory. */
