@@ -1,5 +1,4 @@
 /** Models by name, without a global list: whoever asks says which lists to look in, so that bundlers drop the rest. */
-import { deferInit } from '@convnets/nn'
 import { ArgumentError, checkOptionsObject, nearest, seeded, type Tensor } from '@convnets/tensor'
 import type { ImageOutput } from './heads.ts'
 import type { ImageModel } from './model.ts'
@@ -79,10 +78,7 @@ export interface ModelEntry<
   (options?: Options): Model
 }
 
-/**
- * Makes an entry of a model's facts and of how it is built. `seed` is seen to here, and so it is that weights which `build`
- * initialises are not drawn twice (`deferInit`).
- */
+/** Makes an entry of a model's facts and of how it is built. `seed` is seen to here. */
 export function defineModel<Options extends ModelOptions, Model extends ImageModel<ImageOutput>>(
   facts: ModelFacts,
   build: (options: Options) => Model,
@@ -90,8 +86,7 @@ export function defineModel<Options extends ModelOptions, Model extends ImageMod
   const create = (options: Options = {} as Options): Model => {
     // Spread over options that an entry has beforehand, a number would be no option at all.
     checkOptionsObject(facts.name, options)
-    const deferred = (): Model => deferInit(() => build(options))
-    return options.seed === undefined ? deferred() : seeded(options.seed, deferred)
+    return options.seed === undefined ? build(options) : seeded(options.seed, () => build(options))
   }
   // A function's name cannot be assigned to, only defined.
   const properties = Object.entries(facts).map(([key, value]) => [key, { value, enumerable: true }] as const)

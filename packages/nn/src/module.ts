@@ -17,7 +17,6 @@ import {
   Tensor,
   tidy,
 } from '@convnets/tensor'
-import { drawReserved } from './default-init.ts'
 import { succeed } from './parameter.ts'
 import { children, type FoundModule, type FoundTensor, walk } from './walk.ts'
 
@@ -102,8 +101,6 @@ export abstract class Module {
   }
 
   #tensors(): FoundTensor[] {
-    // Whoever looks at weights sees them, also while a model is built whose layers draw theirs late.
-    drawReserved()
     return this.#found().filter((found) => 'tensor' in found)
   }
 

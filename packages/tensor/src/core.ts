@@ -13,12 +13,35 @@ import type { Tensor } from './tensor.ts'
 /** A buffer and the number of handles that share it. */
 export class Storage {
   readonly backend: Backend
-  readonly buffer: Buffer
+  readonly #buffer: Buffer
+  /** What is still to be written to the buffer. */
+  #pending: ((buffer: Buffer) => void) | undefined
   #handles = 0
 
   constructor(backend: Backend, buffer: Buffer) {
     this.backend = backend
-    this.buffer = buffer
+    this.#buffer = buffer
+  }
+
+  get buffer(): Buffer {
+    if (this.#pending !== undefined) this.#settle(this.#pending)
+    return this.#buffer
+  }
+
+  /** The buffer for somebody who overwrites all of it: what was still to be written never is. */
+  get overwritten(): Buffer {
+    this.#pending = undefined
+    return this.#buffer
+  }
+
+  /** Leaves it to `write` to overwrite all of the buffer, as soon as somebody looks at it and unless somebody overwrites it. */
+  overwriteLater(write: (buffer: Buffer) => void): void {
+    this.#pending = write
+  }
+
+  #settle(write: (buffer: Buffer) => void): void {
+    write(this.#buffer)
+    this.#pending = undefined
   }
 
   get shared(): boolean {
@@ -30,7 +53,7 @@ export class Storage {
   }
 
   release(): void {
-    if (--this.#handles === 0) this.backend.free(this.buffer)
+    if (--this.#handles === 0) this.backend.free(this.#buffer)
   }
 }
 

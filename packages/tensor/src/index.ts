@@ -68,6 +68,7 @@ export {
   conv2d,
   convTranspose2d,
 } from './ops/conv.ts'
+export { draw } from './ops/draw.ts'
 export {
   abs,
   add,

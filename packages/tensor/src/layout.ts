@@ -3,7 +3,7 @@
  * memory: rank-4 tensors are channels-last, all others row-major. It turns logical shapes and strides into the loop
  * extents and strides that backends take.
  */
-import type { Buffer, Rows, View } from './backends/backend.ts'
+import type { Arrange, Buffer, Rows, View } from './backends/backend.ts'
 import { type DType, type TypedArray, zeroArray } from './dtype.ts'
 import { mergeLoops, type Walk } from './loops.ts'
 import { at, type Shape, sameShape, sizeOf, stridesOf } from './shape.ts'
@@ -79,7 +79,7 @@ export function reshapesFreely(from: Shape, to: Shape): boolean {
 }
 
 /** Whether memory order and logical order of the elements agree. */
-export function rowMajorInMemory(shape: Shape): boolean {
+function rowMajorInMemory(shape: Shape): boolean {
   if (shape.length !== 4) return true
   const [, channels, height, width] = shape as [number, number, number, number]
   return channels === 1 || height * width === 1 || sizeOf(shape) === 0
@@ -88,9 +88,8 @@ export function rowMajorInMemory(shape: Shape): boolean {
 /** Columns of a matrix that are transposed together: the lines of its rows stay in the first-level cache. */
 const tile = 16
 
-/** Matrices (rows, columns) that follow each other, each transposed. */
-function transposed(data: TypedArray, dtype: DType, rows: number, columns: number): TypedArray {
-  const out = zeroArray(dtype, data.length)
+/** Transposes matrices (rows, columns) that follow each other. */
+function transpose(data: TypedArray, out: TypedArray, rows: number, columns: number): void {
   for (let start = 0; start < data.length; start += rows * columns) {
     for (let begin = 0; begin < columns; begin += tile) {
       const end = Math.min(columns, begin + tile)
@@ -100,21 +99,22 @@ function transposed(data: TypedArray, dtype: DType, rows: number, columns: numbe
       }
     }
   }
-  return out
 }
 
-/** Elements in logical order as memory order, or the array itself where they agree. */
-export function toMemory(data: TypedArray, shape: Shape, dtype: DType): TypedArray {
-  if (rowMajorInMemory(shape)) return data
+/** What brings elements of a dense tensor from logical order into memory order; undefined where the two agree. */
+export function toMemory(shape: Shape): Arrange | undefined {
+  if (rowMajorInMemory(shape)) return undefined
   const [, channels, height, width] = shape as [number, number, number, number]
-  return transposed(data, dtype, channels, height * width)
+  return (data, memory) => transpose(data, memory, channels, height * width)
 }
 
 /** Elements in memory order as logical order, or the array itself where they agree. */
 export function toLogical(data: TypedArray, shape: Shape, dtype: DType): TypedArray {
   if (rowMajorInMemory(shape)) return data
   const [, channels, height, width] = shape as [number, number, number, number]
-  return transposed(data, dtype, height * width, channels)
+  const out = zeroArray(dtype, data.length)
+  transpose(data, out, height * width, channels)
+  return out
 }
 
 /** A buffer read in the logical order of `shape`, whatever its place in memory. */

@@ -94,17 +94,23 @@ export class Tensor extends TensorCore {
       if (source.dtype !== this.dtype)
         throw new DTypeError(`assign_: source expects ${this.dtype}, got ${source.dtype}`)
       if (source.backend === this.backend) {
-        const view = (t: Tensor) => viewOf(t.storage.buffer, t.shape)
-        if (source.storage !== this.storage) copyCells(this.backend, this.shape, view(source), view(this))
+        if (source.storage !== this.storage) {
+          const from = viewOf(source.storage.buffer, this.shape)
+          copyCells(this.backend, this.shape, from, viewOf(this.storage.overwritten, this.shape))
+        }
         this.storage.buffer.version++
-      } else this.backend.write(this.storage.buffer, source.backend.readSync(source.storage.buffer))
+      } else {
+        const values = source.backend.readSync(source.storage.buffer)
+        this.backend.write(this.storage.overwritten, values)
+      }
       return this
     }
     if (source.length !== this.size)
       throw new ShapeError(`assign_: source expects ${this.size} elements, got ${source.length}`)
-    const values =
-      this.dtype === 'bool' ? Uint8Array.from(source, (v) => (v === 0 ? 0 : 1)) : new dtypes[this.dtype].array(source)
-    this.backend.write(this.storage.buffer, toMemory(values, this.shape, this.dtype))
+    const { array } = dtypes[this.dtype]
+    const truth = (): TypedArray => Uint8Array.from(source, (v) => (v === 0 ? 0 : 1))
+    const values = this.dtype === 'bool' ? truth() : source instanceof array ? source : new array(source)
+    this.backend.write(this.storage.overwritten, values, toMemory(this.shape))
     return this
   }
 
