@@ -1,6 +1,7 @@
 /** The block of ResNet-18 and 34, and of the ResNets for CIFAR-10. */
 import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
 import { checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { frugal } from './frugal.ts'
 import {
   batchNorm,
   makeShortcut,
@@ -60,7 +61,9 @@ export class BasicBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const y = relu(this.bn1.forward(this.conv1.forward(x)))
-    return meet(x, this.bn2.forward(this.conv2.forward(y)), this)
+    return frugal(() => {
+      const y = relu(this.bn1.forward(this.conv1.forward(x)))
+      return meet(x, this.bn2.forward(this.conv2.forward(y)), this)
+    })
   }
 }

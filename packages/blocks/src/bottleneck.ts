@@ -1,6 +1,7 @@
 /** The block of ResNet-50, 101 and 152 and, with more width or groups, of wide ResNets and ResNeXt. */
 import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
 import { ArgumentError, checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { frugal } from './frugal.ts'
 import {
   batchNorm,
   makeShortcut,
@@ -86,8 +87,10 @@ export class Bottleneck extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    let y = relu(this.bn1.forward(this.conv1.forward(x)))
-    y = relu(this.bn2.forward(this.conv2.forward(y)))
-    return meet(x, this.bn3.forward(this.conv3.forward(y)), this)
+    return frugal(() => {
+      let y = relu(this.bn1.forward(this.conv1.forward(x)))
+      y = relu(this.bn2.forward(this.conv2.forward(y)))
+      return meet(x, this.bn3.forward(this.conv3.forward(y)), this)
+    })
   }
 }

@@ -16,6 +16,7 @@ import {
   dropPathRates,
   type FeatureInfo,
   freshClassifier,
+  frugal,
   ImageModel,
   type ModelEntry,
   type ModelOptions,
@@ -260,7 +261,7 @@ export class ResNet extends ImageModel {
 
   forwardFeatures(x: Tensor): Tensor {
     checkImages(x, { model: this.config.name, channels: this.conv1.inChannels, smallest: 1 })
-    let y = this.maxpool.forward(this.relu.forward(this.bn1.forward(this.conv1.forward(x))))
+    let y = frugal(() => this.maxpool.forward(this.relu.forward(this.bn1.forward(this.conv1.forward(x)))))
     y = this.layer2.forward(this.layer1.forward(y))
     return this.layer4.forward(this.layer3.forward(y))
   }
