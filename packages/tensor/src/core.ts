@@ -121,6 +121,8 @@ export abstract class TensorCore implements ScopeMember {
   readonly #storage: Storage
   #disposed = false
   #kept = false
+  /** Whether the finalizer frees it. Handles in a scope cannot be lost, and most of them never leave it. */
+  #watched = false
   #requiresGrad = false
   #leaf: Tensor | undefined
   /** The graph step that made this tensor. */
@@ -134,7 +136,6 @@ export abstract class TensorCore implements ScopeMember {
     this.#storage = storage
     storage.retain()
     liveHandles++
-    finalizer.register(this, storage, this)
     enter(this)
   }
 
@@ -243,8 +244,15 @@ export abstract class TensorCore implements ScopeMember {
     if (this.#kept) return this
     this.#kept = true
     leave(this)
+    this.outlive()
     this.holds((member) => (member as TensorCore).keep())
     return this
+  }
+
+  outlive(): void {
+    if (this.#watched || this.#disposed) return
+    this.#watched = true
+    finalizer.register(this, this.#storage, this)
   }
 
   holds(visit: (member: ScopeMember) => void): void {
@@ -266,7 +274,7 @@ export abstract class TensorCore implements ScopeMember {
     if (this.#disposed) return
     this.#disposed = true
     liveHandles--
-    finalizer.unregister(this)
+    if (this.#watched) finalizer.unregister(this)
     leave(this)
     this.node = undefined
     this.#grad?.dispose()

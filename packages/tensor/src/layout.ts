@@ -131,9 +131,10 @@ export function rowsAround(shape: Shape, axis: number): Rows {
 
 /**
  * Splits the reduction of several axes into steps of the form [outer, size, inner]. Neighbouring axes in memory go in
- * one step, the outermost run first; every step leaves a dense buffer.
+ * one step, the outermost run first; every step leaves a dense buffer. Where there is nothing to reduce, it is one step of
+ * single elements.
  */
-export function reductionSteps(shape: Shape, axes: readonly number[]): Rows[] {
+export function reductionSteps(shape: Shape, axes: readonly number[]): readonly [Rows, ...Rows[]] {
   const order = memoryOrder(shape.length)
   const runs: { extent: number; reduced: boolean }[] = []
   for (const axis of order) {
@@ -152,5 +153,6 @@ export function reductionSteps(shape: Shape, axes: readonly number[]): Rows[] {
     const inner = sizeOf(runs.slice(i + 1).map((r) => (r.reduced ? 1 : r.extent)))
     steps.push([outer, run.extent, inner])
   }
-  return steps
+  const [first = [1, 1, sizeOf(shape)], ...more] = steps
+  return [first, ...more]
 }
