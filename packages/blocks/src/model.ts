@@ -1,5 +1,5 @@
 /** What every network for images can do. */
-import { type Layer, Linear, type LoadReport, Module, StateDictError } from '@convnets/nn'
+import { type Layer, Linear, type LoadOptions, type LoadReport, Module, StateDictError } from '@convnets/nn'
 import { ArgumentError, nearest, ShapeError, seeded, Tensor } from '@convnets/tensor'
 import { lavish } from './frugal.ts'
 import type { ImageOutput } from './heads.ts'
@@ -67,7 +67,7 @@ export abstract class ImageModel<Output extends ImageOutput = Tensor> extends Mo
    * @throws StateDictError that names this network, the one that the dict is of (where a network gave it), and the first key
    * that differs.
    */
-  override loadStateDict(dict: ReadonlyMap<string, Tensor>, options: { readonly strict?: boolean } = {}): LoadReport {
+  override loadStateDict(dict: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): LoadReport {
     try {
       return super.loadStateDict(dict, options)
     } catch (error) {

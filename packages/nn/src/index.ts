@@ -38,6 +38,7 @@ export { Flatten, Identity, Upsample, type UpsampleOptions } from './layers/shap
 export {
   type ForwardHook,
   type Layer,
+  type LoadOptions,
   type LoadReport,
   type Mismatch,
   Module,
