@@ -39,7 +39,7 @@ const { noGrad, resnet18, setThreads, tensor, zeros } = await import('./library.
 setThreads(Number(process.argv[2]))
 const imported = performance.now() - start
 const model = resnet18().eval()
-model.loadStateDict(new Map(arrays.map(([name, shape, data]) => [name, tensor(data, { shape })])))
+model.loadStateDict(new Map(arrays.map(([name, shape, data]) => [name, tensor(data, { shape })])), { assign: true })
 const loaded = performance.now() - start
 const x = zeros([1, 3, 224, 224])
 const run = () => noGrad(() => model.forward(x).dataSync())

@@ -1,6 +1,7 @@
 /** The block of ResNet-18 and 34, and of the ResNets for CIFAR-10. */
 import { Conv2d, convNormAct, DropPath, type Layer, Module } from '@convnets/nn'
 import { checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { frugal } from './frugal.ts'
 import {
   batchNorm,
   makeShortcut,
@@ -60,7 +61,9 @@ export class BasicBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const y = convNormAct(x, this.conv1, this.bn1, relu)
-    return meet(x, convNormAct(y, this.conv2, this.bn2), this)
+    return frugal(() => {
+      const y = convNormAct(x, this.conv1, this.bn1, relu)
+      return meet(x, convNormAct(y, this.conv2, this.bn2), this)
+    })
   }
 }

@@ -1,6 +1,7 @@
 /** The block of ResNet-50, 101 and 152 and, with more width or groups, of wide ResNets and ResNeXt. */
 import { Conv2d, convNormAct, DropPath, type Layer, Module } from '@convnets/nn'
 import { ArgumentError, checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { frugal } from './frugal.ts'
 import {
   batchNorm,
   makeShortcut,
@@ -86,8 +87,10 @@ export class Bottleneck extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    let y = convNormAct(x, this.conv1, this.bn1, relu)
-    y = convNormAct(y, this.conv2, this.bn2, relu)
-    return meet(x, convNormAct(y, this.conv3, this.bn3), this)
+    return frugal(() => {
+      let y = convNormAct(x, this.conv1, this.bn1, relu)
+      y = convNormAct(y, this.conv2, this.bn2, relu)
+      return meet(x, convNormAct(y, this.conv3, this.bn3), this)
+    })
   }
 }

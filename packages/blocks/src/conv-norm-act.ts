@@ -33,15 +33,16 @@ export class ConvNormAct extends Module {
 
   constructor(inChannels: number, outChannels: number, options: ConvNormActOptions = {}) {
     super()
-    const { kernel = 3, dilation = 1, norm = batchNorm, act = () => new ReLU() } = options
+    const { kernel = 3, dilation = 1, norm = batchNorm, act = () => new ReLU(), ...others } = options
     const [height, width] = pair('ConvNormAct', 'kernel', kernel, 1)
     const [rows, columns] = pair('ConvNormAct', 'dilation', dilation, 1)
     const half = (extent: number, step: number): number => Math.floor(((extent - 1) * step) / 2)
     this.conv = new Conv2d(inChannels, outChannels, {
       padding: [half(height, rows), half(width, columns)],
       bias: norm === null,
-      ...options,
+      ...others,
       kernel,
+      dilation,
     })
     this.inChannels = inChannels
     this.outChannels = outChannels

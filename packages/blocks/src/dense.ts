@@ -1,6 +1,6 @@
 /** Blocks of DenseNet: every layer sees the outputs of all layers before it. */
 import { Conv2d, convNormAct, Dropout, type Layer, Module } from '@convnets/nn'
-import { avgPool2d, cat, checkInteger, checkNumber, checkpoint, relu, type Tensor } from '@convnets/tensor'
+import { avgPool2d, cat, checkInteger, checkNumber, checkpoint, readOptions, relu, type Tensor } from '@convnets/tensor'
 import { batchNorm } from './residual.ts'
 
 /** Options of a dense layer, and of all layers of a dense block. */
@@ -45,7 +45,13 @@ export class DenseLayer extends Module {
 
   constructor(inChannels: number, growth: number, options: DenseLayerOptions = {}) {
     super()
-    const { bottleneck = 4, dropout = 0, memoryEfficient = false, norm = batchNorm, attention } = options
+    const { bottleneck, dropout, memoryEfficient, norm, attention } = readOptions('DenseLayer', options, {
+      bottleneck: 4,
+      dropout: 0,
+      memoryEfficient: false,
+      norm: batchNorm,
+      attention: undefined,
+    })
     this.inChannels = checkInteger('DenseLayer', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('DenseLayer', 'growth', growth, 1)
     const inner = checkInteger('DenseLayer', 'bottleneck', bottleneck, 1) * growth
@@ -140,7 +146,7 @@ export class Transition extends Module {
 
   constructor(inChannels: number, options: TransitionOptions = {}) {
     super()
-    const { compression = 0.5, norm = batchNorm } = options
+    const { compression, norm } = readOptions('Transition', options, { compression: 0.5, norm: batchNorm })
     this.inChannels = checkInteger('Transition', 'inChannels', inChannels, 1)
     checkNumber('Transition', 'compression', compression, 0, 1)
     this.outChannels = checkInteger('Transition', 'compression * inChannels', Math.floor(inChannels * compression), 1)

@@ -1,5 +1,5 @@
 /** What networks with auxiliary classifiers give in training, and the loss over all their heads. */
-import type { LoadReport } from '@convnets/nn'
+import type { LoadOptions, LoadReport } from '@convnets/nn'
 import { ArgumentError, checkNumber, Tensor } from '@convnets/tensor'
 import { ImageModel, noteOrigin } from './model.ts'
 
@@ -67,7 +67,7 @@ export abstract class AuxImageModel extends ImageModel<ImageOutput> {
    * lacks keep their values and are reported as missing, and heads that this network was built without are left out and
    * reported as unexpected.
    */
-  override loadStateDict(dict: ReadonlyMap<string, Tensor>, options: { readonly strict?: boolean } = {}): LoadReport {
+  override loadStateDict(dict: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): LoadReport {
     if (!(dict instanceof Map)) return super.loadStateDict(dict, options)
     const own = this.stateDict()
     const under = (keys: Iterable<string>, head: string): string[] =>

@@ -1,4 +1,5 @@
 /** The wiring that papers share, each block a module of its own, and what all models have in common. */
+export { nearest } from '@convnets/tensor'
 export { addRelu } from './add-relu.ts'
 export { BasicBlock } from './basic-block.ts'
 export { Bottleneck, type BottleneckOptions } from './bottleneck.ts'
@@ -63,7 +64,7 @@ export {
 export { type InvertedOptions, MBConv, type MBConvOptions } from './mbconv.ts'
 export type { ConvNorm, MBConvKeys } from './mbconv-keys.ts'
 export { checkImages, type FeatureInfo, freshClassifier, freshLayer, ImageModel, type InputRules } from './model.ts'
-export { nearest } from './nearest.ts'
+export { readModelOptions } from './options.ts'
 export { PlainBlock, type PlainBlockOptions } from './plain-block.ts'
 export {
   type CadeneRow,

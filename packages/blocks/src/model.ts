@@ -1,9 +1,8 @@
 /** What every network for images can do. */
-import { type Layer, Linear, type LoadReport, Module, StateDictError } from '@convnets/nn'
-import { ArgumentError, ShapeError, seeded, Tensor } from '@convnets/tensor'
+import { type Layer, Linear, type LoadOptions, type LoadReport, Module, StateDictError } from '@convnets/nn'
+import { ArgumentError, nearest, ShapeError, seeded, Tensor } from '@convnets/tensor'
 import { lavish } from './frugal.ts'
 import type { ImageOutput } from './heads.ts'
-import { nearest } from './nearest.ts'
 
 /** One level of a feature pyramid. */
 export interface FeatureInfo {
@@ -68,7 +67,7 @@ export abstract class ImageModel<Output extends ImageOutput = Tensor> extends Mo
    * @throws StateDictError that names this network, the one that the dict is of (where a network gave it), and the first key
    * that differs.
    */
-  override loadStateDict(dict: ReadonlyMap<string, Tensor>, options: { readonly strict?: boolean } = {}): LoadReport {
+  override loadStateDict(dict: ReadonlyMap<string, Tensor>, options: LoadOptions = {}): LoadReport {
     try {
       return super.loadStateDict(dict, options)
     } catch (error) {

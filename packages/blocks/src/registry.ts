@@ -1,9 +1,7 @@
 /** Models by name, without a global list: whoever asks says which lists to look in, so that bundlers drop the rest. */
-import { deferInit } from '@convnets/nn'
-import { ArgumentError, seeded, type Tensor } from '@convnets/tensor'
+import { ArgumentError, checkOptionsObject, nearest, seeded, type Tensor } from '@convnets/tensor'
 import type { ImageOutput } from './heads.ts'
 import type { ImageModel } from './model.ts'
-import { nearest } from './nearest.ts'
 
 /** Options that every model takes. */
 export interface ModelOptions {
@@ -80,18 +78,16 @@ export interface ModelEntry<
   (options?: Options): Model
 }
 
-/**
- * Makes an entry of a model's facts and of how it is built. `seed` is seen to here, and so it is that weights which `build`
- * initialises are not drawn twice (`deferInit`).
- */
+/** Makes an entry of a model's facts and of how it is built. `seed` is seen to here. */
 export function defineModel<Options extends ModelOptions, Model extends ImageModel<ImageOutput>>(
   facts: ModelFacts,
   build: (options: Options) => Model,
 ): ModelEntry<Options, Model> {
-  const create = (options: Options = {} as Options): Model =>
-    options.seed === undefined
-      ? deferInit(() => build(options))
-      : seeded(options.seed, () => deferInit(() => build(options)))
+  const create = (options: Options = {} as Options): Model => {
+    // Spread over options that an entry has beforehand, a number would be no option at all.
+    checkOptionsObject(facts.name, options)
+    return options.seed === undefined ? build(options) : seeded(options.seed, () => build(options))
+  }
   // A function's name cannot be assigned to, only defined.
   const properties = Object.entries(facts).map(([key, value]) => [key, { value, enumerable: true }] as const)
   return Object.defineProperties(create, Object.fromEntries(properties)) as unknown as ModelEntry<Options, Model>

@@ -1,6 +1,6 @@
 /** Squeeze-and-excitation: channels weighted by what the whole image shows. */
 import { Conv2d, type Layer, Module, ReLU, Sigmoid } from '@convnets/nn'
-import { adaptiveAvgPool2d, checkInteger, type Tensor } from '@convnets/tensor'
+import { adaptiveAvgPool2d, checkInteger, readOptions, type Tensor } from '@convnets/tensor'
 
 export interface SqueezeExcitationOptions {
   /** Channels in the middle. Default: a `reduction`-th of the channels, rounded down, at least 1. */
@@ -39,11 +39,17 @@ export class SqueezeExcitation extends Module {
 
   constructor(channels: number, options: SqueezeExcitationOptions = {}) {
     super()
-    const { reduction = 16, act = () => new ReLU(), gate = () => new Sigmoid(), keys = ['fc1', 'fc2'] } = options
+    const { squeeze, reduction, act, gate, keys } = readOptions('SqueezeExcitation', options, {
+      squeeze: undefined,
+      reduction: 16,
+      act: () => new ReLU(),
+      gate: () => new Sigmoid(),
+      keys: ['fc1', 'fc2'],
+    })
     this.inChannels = checkInteger('SqueezeExcitation', 'channels', channels, 1)
     this.outChannels = channels
     checkInteger('SqueezeExcitation', 'reduction', reduction, 1)
-    const middle = options.squeeze ?? Math.max(1, Math.floor(channels / reduction))
+    const middle = squeeze ?? Math.max(1, Math.floor(channels / reduction))
     checkInteger('SqueezeExcitation', 'squeeze', middle, 1)
     this.fc1 = new Conv2d(channels, middle, { kernel: 1 })
     this.act = act()

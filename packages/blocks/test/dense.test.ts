@@ -122,6 +122,11 @@ test.each<[() => unknown, string]>([
   [() => new DenseBlock(4, 2, 0), 'DenseBlock: depth expects an integer of at least 1, got 0'],
   [() => new DenseBlock(4, 2, 1, { bottleneck: 0 }), 'DenseLayer: bottleneck expects an integer of at least 1, got 0'],
   [() => new Transition(4, { compression: 1.5 }), 'Transition: compression expects a number from 0 to 1, got 1.5'],
+  [() => new Transition(4, { theta: 1 } as object), 'Transition: options expects one of compression, norm, got theta'],
+  [
+    () => new DenseBlock(4, 2, 1, { memory_efficient: true } as object),
+    'got memory_efficient (did you mean memoryEfficient?)',
+  ],
   [() => new Transition(1), 'Transition: compression * inChannels expects an integer of at least 1, got 0'],
 ])('bad arguments, case %#', (call, message) => {
   expect(call).toThrow(message)

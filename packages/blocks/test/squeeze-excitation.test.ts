@@ -197,6 +197,10 @@ test.each<[() => unknown, string]>([
     () => new SqueezeExcitation(8, { squeeze: 1.5 }),
     'SqueezeExcitation: squeeze expects an integer of at least 1, got 1.5',
   ],
+  [
+    () => new SqueezeExcitation(8, { reducton: 4 } as object),
+    'SqueezeExcitation: options expects one of squeeze, reduction, act, gate, keys, got reducton (did you mean reduction?)',
+  ],
   [() => new Bottleneck(8, 8, { reduced: 0 }), 'Bottleneck: reduced expects an integer of at least 1, got 0'],
 ])('bad arguments, case %#', (call, message) => {
   expect(call).toThrow(message)

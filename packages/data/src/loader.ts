@@ -1,5 +1,5 @@
 /** Batches from datasets, in an order and with augmentations that are a function of seed, epoch and sample alone. */
-import { ArgumentError, Generator } from '@convnets/tensor'
+import { ArgumentError, Generator, readOptions } from '@convnets/tensor'
 import { type Batch, type Collate, collateImages, collateMade, samplesOf } from './collate.ts'
 import type { Dataset, Sample } from './dataset.ts'
 import { Epoch } from './epoch.ts'
@@ -87,8 +87,21 @@ export class DataLoader<Label = number, Made = Batch> {
    * import it.
    */
   constructor(dataset: Dataset<Sample<Label>> | SampleSource<Label>, options: DataLoaderOptions<Label, Made> = {}) {
-    const { batchSize = 1, shuffle = false, dropLast = false, seed = 0, sampler, transform, collate } = options
-    const { workers = 0, prefetch = 2, timeout = 0, batchTransform } = options
+    const read = readOptions('DataLoader', options, {
+      batchSize: 1,
+      shuffle: false,
+      sampler: undefined,
+      dropLast: false,
+      seed: 0,
+      transform: undefined,
+      collate: undefined,
+      batchTransform: undefined,
+      workers: 0,
+      prefetch: 2,
+      timeout: 0,
+    })
+    const { batchSize, shuffle, sampler, dropLast, seed, transform, collate, batchTransform } = read
+    const { workers, prefetch, timeout } = read
     const isSource = dataset instanceof SampleSource
     checkCount('batchSize', batchSize, 1)
     checkCount('workers', workers, 0)

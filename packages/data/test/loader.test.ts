@@ -210,6 +210,12 @@ describe('promised samples', () => {
     expect(await readLater(new DataLoader(promised(data), options).epoch(1, { from: 2 }))).toEqual(expected.slice(2))
   })
 
+  test('refuses options that it does not have', () => {
+    expect(() => new DataLoader(pictures(2), { batch_size: 2 } as object)).toThrow(
+      'DataLoader: options expects one of batchSize, shuffle, sampler, dropLast, seed, transform, collate, batchTransform, workers, prefetch, timeout, got batch_size (did you mean batchSize?)',
+    )
+  })
+
   test('cannot be walked with a plain for', () => {
     const loader = new DataLoader(promised(pictures(2)))
     expect(() => readAll(loader.epoch(0))).toThrow(ArgumentError)

@@ -17,6 +17,7 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
 } from '@convnets/blocks'
 import {
   AdaptiveAvgPool2d,
@@ -34,7 +35,6 @@ import {
 import { flatten, type Tensor } from '@convnets/tensor'
 import { withFreshLast } from './classifier.ts'
 import { withFeatures } from './fields.ts'
-import { readOptions } from './options.ts'
 import { caffe } from './weights.ts'
 
 /** A convolution with ReLU, and what follows it: `norm` and then max pooling over 3x3 cells with stride 2. */
@@ -141,9 +141,10 @@ export class AlexNet extends ImageModel {
   constructor(config: AlexNetConfig, options: AlexNetOptions = {}) {
     super()
     const { name, layers } = config
-    const { numClasses, inChannels, dropout } = readOptions(name, options, { dropout: 0.5 })
+    const defaults = { dropout: 0.5, lrn: {} }
+    const { numClasses, inChannels, dropout, lrn } = readModelOptions(name, options, defaults, { shortcuts: false })
     this.config = config
-    const { body, info } = convolutions(layers, inChannels, { alpha: 5e-4, k: 2, ...options.lrn })
+    const { body, info } = convolutions(layers, inChannels, { alpha: 5e-4, k: 2, ...lrn })
     this.body = body
     this.featureInfo = info
     this.avgpool = new AdaptiveAvgPool2d(6)

@@ -26,6 +26,7 @@ import {
   type ModelEntry,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
 } from '@convnets/blocks'
 import {
   AdaptiveAvgPool2d,
@@ -38,7 +39,7 @@ import {
   type Module,
 } from '@convnets/nn'
 import { flatten, type Tensor } from '@convnets/tensor'
-import { type AuxModelOptions, readAuxOptions, readOptions } from './options.ts'
+import { type AuxModelOptions, auxDefaults, checkAuxOptions } from './options.ts'
 import { fromImagenetStatistics } from './transform-input.ts'
 import { caffe } from './weights.ts'
 
@@ -159,12 +160,12 @@ export class GoogLeNet extends AuxImageModel {
   constructor(config: GoogLeNetConfig, options: GoogLeNetOptions = {}) {
     super()
     const { name, batchNorm, wide, lastPool, auxPool } = config
-    const { numClasses, inChannels, dropout } = readOptions(name, options, { dropout: config.dropout })
-    const { auxLogits, transformInput } = readAuxOptions(name, options, inChannels)
+    const read = readModelOptions(name, options, { ...auxDefaults, dropout: config.dropout }, { shortcuts: false })
+    const { numClasses, inChannels, dropout, attention, auxLogits, transformInput } = read
+    checkAuxOptions(name, read)
     this.config = config
     this.transformInput = transformInput
     const unit = batchNorm ? {} : { norm: null }
-    const { attention } = options
     const inside: InceptionV1Options = { ...unit, wide, ...(attention && { attention }) }
     const pool = (window: 2 | 3): MaxPool2d => new MaxPool2d(window, { stride: 2, ceilMode: true })
     const lrn = (): LocalResponseNorm | undefined => (batchNorm ? undefined : new LocalResponseNorm(5))

@@ -27,10 +27,11 @@ import {
   type PublishedWeights,
   publishedWeights,
   ReductionA,
+  readModelOptions,
 } from '@convnets/blocks'
 import { AdaptiveAvgPool2d, BatchNorm1d, Dropout, Linear, MaxPool2d, Sequential } from '@convnets/nn'
 import { ArgumentError, flatten, l2Normalize, type Tensor } from '@convnets/tensor'
-import { type InceptionModelOptions, readOptions } from './options.ts'
+import type { InceptionModelOptions } from './options.ts'
 import { facenet } from './weights.ts'
 
 /** What tells one Inception-ResNet v1 from another. */
@@ -120,11 +121,8 @@ export class InceptionResNetV1 extends ImageModel {
   constructor(config: InceptionResNetV1Config, options: InceptionResNetV1Options = {}) {
     super()
     const { name, depths, embedding } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, {
-      dropout: config.dropout,
-      shortcuts: true,
-    })
-    const { attention } = options
+    const defaults = { dropout: config.dropout, attention: undefined }
+    const { numClasses, inChannels, dropout, dropPath, attention } = readModelOptions(name, options, defaults)
     const inside = attention === undefined ? {} : { attention }
     const rates = dropPathRates(dropPath, [...depths, 1])
     const repeat = <B extends InceptionResNetA | InceptionResNetB | InceptionResNetC>(

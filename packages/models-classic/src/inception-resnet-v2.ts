@@ -27,10 +27,11 @@ import {
   type PublishedWeights,
   publishedWeights,
   ReductionA,
+  readModelOptions,
 } from '@convnets/blocks'
 import { Dropout, GlobalAvgPool2d, Linear, MaxPool2d, Sequential } from '@convnets/nn'
 import type { Tensor } from '@convnets/tensor'
-import { type InceptionModelOptions, readOptions, squeezeExcitation } from './options.ts'
+import { type InceptionModelOptions, squeezeExcitation } from './options.ts'
 
 /** What tells one Inception-ResNet v2 from another. */
 export interface InceptionResNetV2Config {
@@ -114,8 +115,8 @@ export class InceptionResNetV2 extends ImageModel {
   constructor(config: InceptionResNetV2Config, options: InceptionResNetV2Options = {}) {
     super()
     const { name, depths } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, { dropout: 0.2, shortcuts: true })
-    const { attention } = options
+    const defaults = { dropout: 0.2, attention: undefined }
+    const { numClasses, inChannels, dropout, dropPath, attention } = readModelOptions(name, options, defaults)
     const inside = attention === undefined ? {} : { attention }
     const rates = dropPathRates(dropPath, [...depths, 1])
     const repeat = <B extends InceptionResNetA | InceptionResNetB | InceptionResNetC>(

@@ -22,11 +22,12 @@ import {
   type ModelEntry,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
   ConvNormAct as Unit,
 } from '@convnets/blocks'
 import { BatchNorm2d, Dropout, Linear, MaxPool2d, type Module } from '@convnets/nn'
 import { globalAvgPool2d, type Tensor } from '@convnets/tensor'
-import { type InceptionModelOptions, readOptions } from './options.ts'
+import type { InceptionModelOptions } from './options.ts'
 import { inBytes } from './weights.ts'
 
 /** What tells one BN-Inception from another. */
@@ -93,7 +94,8 @@ export class BNInception extends ImageModel {
   constructor(config: BNInceptionConfig, options: BNInceptionOptions = {}) {
     super()
     const { name, pool4, bias } = config
-    const { numClasses, inChannels, dropout } = readOptions(name, options, { dropout: 0 })
+    const read = readModelOptions(name, options, { attention: undefined }, { shortcuts: false })
+    const { numClasses, inChannels, dropout, attention } = read
     this.config = config
     const norm = (channels: number): BatchNorm2d => new BatchNorm2d(channels)
     this.#stem = [
@@ -103,7 +105,6 @@ export class BNInception extends ImageModel {
     ]
     const pool = (): MaxPool2d => new MaxPool2d(3, { stride: 2, ceilMode: true })
     this.#pools = [pool(), pool()]
-    const { attention } = options
     const modules: Map<string, InceptionV2> = new Map()
     let channels = 192
     for (const [row, { stride, pooling, ...widths }] of Object.entries(rows(pool4))) {

@@ -27,10 +27,11 @@ import {
   type ModelEntry,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
 } from '@convnets/blocks'
 import { AdaptiveAvgPool2d, Conv2d, Dropout, init, Linear, MaxPool2d } from '@convnets/nn'
 import { flatten, type Tensor } from '@convnets/tensor'
-import { type AuxModelOptions, readAuxOptions, readOptions, squeezeExcitation } from './options.ts'
+import { type AuxModelOptions, auxDefaults, checkAuxOptions, squeezeExcitation } from './options.ts'
 import { fromImagenetStatistics } from './transform-input.ts'
 
 /** What tells one Inception v3 from another. */
@@ -153,9 +154,9 @@ export class InceptionV3 extends AuxImageModel {
   constructor(config: InceptionV3Config, options: InceptionV3Options = {}) {
     super()
     const { name, widths } = config
-    const { numClasses, inChannels, dropout } = readOptions(name, options, { dropout: 0.5 })
-    const { auxLogits, transformInput } = readAuxOptions(name, options, inChannels)
-    const { attention } = options
+    const read = readModelOptions(name, options, { ...auxDefaults, dropout: 0.5 }, { shortcuts: false })
+    const { numClasses, inChannels, dropout, attention, auxLogits, transformInput } = read
+    checkAuxOptions(name, read)
     const inside = attention === undefined ? {} : { attention }
     this.config = config
     this.transformInput = transformInput

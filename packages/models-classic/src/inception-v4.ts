@@ -23,11 +23,12 @@ import {
   publishedWeights,
   ReductionA,
   type ReductionAWidths,
+  readModelOptions,
 } from '@convnets/blocks'
 import { Dropout, GlobalAvgPool2d, type Layer, Linear, Sequential } from '@convnets/nn'
 import type { Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
-import { type InceptionModelOptions, readOptions } from './options.ts'
+import type { InceptionModelOptions } from './options.ts'
 
 /** What tells one Inception v4 from another. */
 export interface InceptionV4Config {
@@ -82,8 +83,8 @@ export class InceptionV4 extends ImageModel {
   constructor(config: InceptionV4Config, options: InceptionV4Options = {}) {
     super()
     const { name, depths, reduction } = config
-    const { numClasses, inChannels, dropout } = readOptions(name, options, { dropout: 0.2 })
-    const { attention } = options
+    const read = readModelOptions(name, options, { dropout: 0.2, attention: undefined }, { shortcuts: false })
+    const { numClasses, inChannels, dropout, attention } = read
     const inside = attention === undefined ? {} : { attention }
     const times = <L>(depth: number, make: () => L): L[] => Array.from({ length: depth }, make)
     const [a, b, c] = depths

@@ -1,6 +1,6 @@
-/** Options that all networks of this package check and read alike. */
+/** Options that several networks of this package have. */
 import { type InceptionOptions, type ModelOptions, SqueezeExcitation } from '@convnets/blocks'
-import { ArgumentError, checkInteger, checkNumber } from '@convnets/tensor'
+import { ArgumentError } from '@convnets/tensor'
 
 /** Options of networks of the Inception line. */
 export interface InceptionModelOptions extends ModelOptions {
@@ -24,37 +24,14 @@ export interface AuxModelOptions extends InceptionModelOptions {
   readonly transformInput?: boolean
 }
 
-interface Common {
-  readonly numClasses: number
-  readonly inChannels: number
-  readonly dropout: number
-}
+/** What networks with auxiliary classifiers take where their options say nothing. */
+export const auxDefaults = { attention: undefined, auxLogits: true, transformInput: false } as const
 
-/** The options that every network has, checked. `dropPath` asks for shortcuts to skip along. */
-export function readOptions(
+/** Checks `auxLogits` and `transformInput`. */
+export function checkAuxOptions(
   name: string,
-  options: ModelOptions,
-  defaults: { readonly dropout: number; readonly shortcuts?: boolean },
-): Common & { readonly dropPath: number } {
-  const { numClasses = 1000, inChannels = 3, dropout = defaults.dropout, dropPath = 0 } = options
-  checkInteger(name, 'numClasses', numClasses, 1)
-  checkInteger(name, 'inChannels', inChannels, 1)
-  checkNumber(name, 'dropout', dropout, 0, 1)
-  checkNumber(name, 'dropPath', dropPath, 0, 1)
-  if (dropPath > 0 && defaults.shortcuts !== true) {
-    throw new ArgumentError(
-      `${name}: dropPath expects 0, since without shortcuts no block can be left out, got ${dropPath}`,
-    )
-  }
-  return { numClasses, inChannels, dropout, dropPath }
-}
-
-/** `auxLogits` and `transformInput`, checked. */
-export function readAuxOptions(
-  name: string,
-  { auxLogits = true, transformInput = false }: AuxModelOptions,
-  inChannels: number,
-): { readonly auxLogits: boolean; readonly transformInput: boolean } {
+  { auxLogits, transformInput, inChannels }: Pick<AuxModelOptions, 'auxLogits' | 'transformInput' | 'inChannels'>,
+): void {
   for (const [option, value] of Object.entries({ auxLogits, transformInput })) {
     if (typeof value !== 'boolean') {
       throw new ArgumentError(`${name}: ${option} expects true or false, got ${String(value)}`)
@@ -63,5 +40,4 @@ export function readAuxOptions(
   if (transformInput && inChannels !== 3) {
     throw new ArgumentError(`${name}: transformInput expects images of 3 channels, got inChannels ${inChannels}`)
   }
-  return { auxLogits, transformInput }
 }

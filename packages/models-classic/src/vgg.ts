@@ -16,6 +16,7 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
 } from '@convnets/blocks'
 import {
   AdaptiveAvgPool2d,
@@ -33,7 +34,6 @@ import {
 import { flatten, type Tensor } from '@convnets/tensor'
 import { withFreshLast } from './classifier.ts'
 import { withFeatures } from './fields.ts'
-import { readOptions } from './options.ts'
 
 /** What tells one VGG from another. */
 export interface VGGConfig {
@@ -156,7 +156,8 @@ export class VGG extends ImageModel {
 
   constructor(config: VGGConfig, options: VGGOptions = {}) {
     super()
-    const { numClasses, inChannels, dropout } = readOptions(config.name, options, { dropout: 0.5 })
+    const read = readModelOptions(config.name, options, { dropout: 0.5 }, { shortcuts: false })
+    const { numClasses, inChannels, dropout } = read
     this.config = config
     const { body, info } = convolutions(config, inChannels)
     this.body = body

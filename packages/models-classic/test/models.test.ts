@@ -1,5 +1,5 @@
 /** What every model of the package promises, read off its entry and checked on a built network. */
-import type { ImageModel, ImageOutput } from '@convnets/blocks'
+import type { ImageModel, ImageOutput, ModelOptions } from '@convnets/blocks'
 import {
   alexnet,
   alexnet_2012,
@@ -23,7 +23,7 @@ import {
   vgg11_bn,
 } from '@convnets/models-classic'
 import { BatchNorm2d, Conv2d, crossEntropy, Dropout, DropPath, GlobalAvgPool2d, Linear, Module } from '@convnets/nn'
-import { noGrad, randn, seeded, setDefaultBackend, type Tensor, tensor, tidy, wasm } from '@convnets/tensor'
+import { memory, noGrad, randn, seeded, setDefaultBackend, type Tensor, tensor, tidy, wasm } from '@convnets/tensor'
 import { hollow } from '@convnets/testkit'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
@@ -485,4 +485,18 @@ describe('models by name', () => {
       }
     }
   })
+})
+
+describe('options that do not exist', () => {
+  test.each(classic.map((entry) => [entry.name, entry] as const))(
+    '%s refuses them, and nothing is left',
+    (name, entry) => {
+      const before = memory()
+      expect(() => entry({ numclasses: 10 } as ModelOptions)).toThrow(
+        new RegExp(`^${name}: options expects one of .*, got numclasses \\(did you mean numClasses\\?\\)$`),
+      )
+      expect(() => entry(10 as ModelOptions)).toThrow(`${name}: options expects an object, got 10`)
+      expect(memory()).toMatchObject({ tensors: before.tensors, bytes: before.bytes })
+    },
+  )
 })

@@ -19,11 +19,11 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
 } from '@convnets/blocks'
 import { AdaptiveAvgPool2d, Conv2d, Dropout, init, type Layer, Linear, Module, Sequential } from '@convnets/nn'
 import { flatten, type Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
-import { readOptions } from './options.ts'
 
 /** What tells one ConvNeXt from another. */
 export interface ConvNeXtConfig {
@@ -80,9 +80,9 @@ export class ConvNeXt extends ImageModel {
   constructor(config: ConvNeXtConfig, options: ConvNeXtOptions = {}) {
     super()
     const { name, depths, widths } = config
-    const defaults = { dropPath: config.dropPath }
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, defaults)
-    const { attention, layerScale } = options
+    const defaults = { dropPath: config.dropPath, attention: undefined, layerScale: undefined }
+    const read = readModelOptions(name, options, defaults)
+    const { numClasses, inChannels, dropout, dropPath, attention, layerScale } = read
     const inside = { ...(attention && { attention }), ...(layerScale !== undefined && { layerScale }) }
     const rates = dropPathRates(dropPath, depths)
     const layers = widths.flatMap((width, i) => {

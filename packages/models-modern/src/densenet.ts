@@ -18,12 +18,12 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
   Transition,
 } from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, init, Linear, MaxPool2d, Module, ReLU } from '@convnets/nn'
 import { globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
-import { readOptions } from './options.ts'
 
 /** What tells one DenseNet from another. */
 export interface DenseNetConfig {
@@ -50,6 +50,8 @@ export interface DenseNetOptions extends ModelOptions {
   readonly memoryEfficient?: boolean
 }
 
+type LayerOptions = Required<Pick<DenseNetOptions, 'layerDropout' | 'memoryEfficient'>>
+
 /** The convolutions, as a module of their own in checkpoints. */
 class DenseFeatures extends Module {
   readonly inChannels: number
@@ -58,10 +60,9 @@ class DenseFeatures extends Module {
   readonly levels: readonly (readonly [name: string, channels: number])[]
   readonly #layers: ReadonlyMap<string, Module & { forward(x: Tensor): Tensor }>
 
-  constructor(config: DenseNetConfig, inChannels: number, options: DenseNetOptions) {
+  constructor(config: DenseNetConfig, inChannels: number, { layerDropout, memoryEfficient }: LayerOptions) {
     super()
     const { growth, depths, stem = 2 * growth, input = 'imagenet', bottleneck = 4, compression = 0.5 } = config
-    const { layerDropout = 0, memoryEfficient = false } = options
     const layers: Map<string, Module & { forward(x: Tensor): Tensor }> = new Map()
     const levels: (readonly [string, number])[] = []
     if (input === 'imagenet') {
@@ -114,10 +115,11 @@ export class DenseNet extends ImageModel {
   constructor(config: DenseNetConfig, options: DenseNetOptions = {}) {
     super()
     const small = config.input === 'cifar'
-    const defaults = { numClasses: small ? 10 : 1000, shortcuts: false }
-    const { numClasses, inChannels, dropout } = readOptions(config.name, options, defaults)
+    const defaults = { numClasses: small ? 10 : 1000, layerDropout: 0, memoryEfficient: false }
+    const read = readModelOptions(config.name, options, defaults, { shortcuts: false })
+    const { numClasses, inChannels, dropout } = read
     this.config = config
-    this.body = new DenseFeatures(config, inChannels, options)
+    this.body = new DenseFeatures(config, inChannels, read)
     this.dropout = new Dropout(dropout)
     this.classifier = new Linear(this.body.outChannels, numClasses)
     this.apply(initialize)

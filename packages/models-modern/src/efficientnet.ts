@@ -14,11 +14,11 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
 } from '@convnets/blocks'
 import { Conv2d, Dropout, init, Linear, type Module, Sequential, SiLU } from '@convnets/nn'
 import { checkShape, type EfficientNetShape, efficientNetScales, efficientNetShape } from './efficientnet-scaling.ts'
 import { buildStages } from './efficientnet-stages.ts'
-import { readOptions } from './options.ts'
 import { batchNormOf, ConvUnit, lastOfStrides, RowModel } from './row-model.ts'
 
 /** What tells one EfficientNet from another. */
@@ -46,7 +46,7 @@ export class EfficientNet extends RowModel {
   constructor(config: EfficientNetConfig, options: EfficientNetOptions = {}) {
     const { name, stem, head, dropout: rate = 0.2, dropPath: depthRate = 0.2, eps = 1e-5, momentum = 0.1 } = config
     const defaults = { dropout: rate, dropPath: depthRate }
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, defaults)
+    const { numClasses, inChannels, dropout, dropPath } = readModelOptions(name, options, defaults)
     checkShape(name, config)
     const norm = batchNormOf({ eps, momentum })
     const act = (): SiLU => new SiLU()

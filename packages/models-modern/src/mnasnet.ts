@@ -13,11 +13,11 @@ import {
   type ModelEntry,
   type ModelOptions,
   publishedWeights,
+  readModelOptions,
   roundChannels,
 } from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, init, Linear, type Module, ReLU, Sequential } from '@convnets/nn'
 import { checkNumber } from '@convnets/tensor'
-import { readOptions } from './options.ts'
 import { dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
 
 /** What tells one MnasNet from another. */
@@ -51,7 +51,7 @@ export class MnasNet extends RowModel {
 
   constructor(config: MnasNetConfig, options: MnasNetOptions = {}) {
     const { name, width = 1 } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, { dropout: 0.2 })
+    const { numClasses, inChannels, dropout, dropPath } = readModelOptions(name, options, { dropout: 0.2 })
     checkNumber(name, 'width', width, Number.MIN_VALUE)
     // TensorFlow's 0.9997 is the weight of the past.
     const norm = (channels: number): BatchNorm2d => new BatchNorm2d(channels, { momentum: 1 - 0.9997 })

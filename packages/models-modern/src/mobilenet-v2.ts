@@ -13,11 +13,11 @@ import {
   type ModelEntry,
   type ModelOptions,
   publishedWeights,
+  readModelOptions,
   roundChannels,
 } from '@convnets/blocks'
 import { Conv2d, Dropout, init, Linear, type Module, ReLU6, Sequential } from '@convnets/nn'
 import { checkNumber } from '@convnets/tensor'
-import { readOptions } from './options.ts'
 import { batchNormOf, ConvUnit, dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
 
 /** What tells one MobileNetV2 from another. */
@@ -49,7 +49,7 @@ export class MobileNetV2 extends RowModel {
 
   constructor(config: MobileNetV2Config, options: MobileNetV2Options = {}) {
     const { name, width = 1 } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, { dropout: 0.2 })
+    const { numClasses, inChannels, dropout, dropPath } = readModelOptions(name, options, { dropout: 0.2 })
     checkNumber(name, 'width', width, Number.MIN_VALUE)
     const unit = { norm: batchNormOf({}), act: () => new ReLU6() }
     const stem = new ConvUnit(inChannels, roundChannels(32 * width), { ...unit, kernel: 3, stride: 2 })

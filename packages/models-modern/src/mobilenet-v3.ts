@@ -14,13 +14,13 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
   roundChannels,
   SqueezeExcitation,
 } from '@convnets/blocks'
 import { Dropout, Hardsigmoid, Hardswish, type Layer, Linear, ReLU, Sequential } from '@convnets/nn'
 import { checkInteger } from '@convnets/tensor'
 import { initializeMobile } from './mobilenet-v2.ts'
-import { readOptions } from './options.ts'
 import { batchNormOf, ConvUnit, dropConnectRates, lastOfStrides, RowModel } from './row-model.ts'
 
 /** A block: window, channels inside, channels out, whether it has gates, its activation, its step. */
@@ -63,7 +63,7 @@ export class MobileNetV3 extends RowModel {
 
   constructor(config: MobileNetV3Config, options: MobileNetV3Options = {}) {
     const { name, rows, hidden } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, { dropout: 0.2 })
+    const { numClasses, inChannels, dropout, dropPath } = readModelOptions(name, options, { dropout: 0.2 })
     checkInteger(name, 'number of rows', rows.length, 1)
     const norm = batchNormOf({ eps: 1e-3, momentum: 0.01 })
     const hardswish = (): Layer => new Hardswish()

@@ -18,6 +18,7 @@ import {
   type PublishedWeights,
   publishedWeights,
   RegNetBlock,
+  readModelOptions,
   SqueezeExcitation,
 } from '@convnets/blocks'
 import {
@@ -33,7 +34,6 @@ import {
   Sequential,
 } from '@convnets/nn'
 import { ArgumentError, checkInteger, checkNumber, flatten, type Tensor } from '@convnets/tensor'
-import { readOptions } from './options.ts'
 
 /** What tells one RegNet from another. */
 export interface RegNetConfig {
@@ -124,7 +124,7 @@ export class RegNet extends ImageModel {
   constructor(config: RegNetConfig, options: RegNetOptions = {}) {
     super()
     const { name, groupWidth, squeeze } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options)
+    const { numClasses, inChannels, dropout, dropPath } = readModelOptions(name, options, {})
     const stages = regnetStages(config)
     const rates = dropPathRates(
       dropPath,

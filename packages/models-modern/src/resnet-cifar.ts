@@ -20,6 +20,7 @@ import {
   PlainBlock,
   type PretrainedWeights,
   padShortcut,
+  readModelOptions,
   stage,
 } from '@convnets/blocks'
 import {
@@ -34,7 +35,6 @@ import {
   type Sequential,
 } from '@convnets/nn'
 import { ArgumentError, globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
-import { readOptions } from './options.ts'
 
 /** What tells one of these networks from another. */
 export interface CifarResNetConfig {
@@ -112,9 +112,9 @@ export class CifarResNet extends ImageModel {
   constructor(config: CifarResNetConfig, options: CifarResNetOptions = {}) {
     super()
     const { name, depth, block } = config
-    const defaults = { numClasses: 10, shortcuts: block !== 'plain' }
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, defaults)
-    const { zeroInitResidual = false, attention } = options
+    const defaults = { numClasses: 10, zeroInitResidual: false, attention: undefined }
+    const read = readModelOptions(name, options, defaults, { shortcuts: block !== 'plain' })
+    const { numClasses, inChannels, dropout, dropPath, zeroInitResidual, attention } = read
     if (zeroInitResidual && block === 'plain') {
       throw new ArgumentError(`${name}: zeroInitResidual expects shortcuts, without which nothing would be left`)
     }

@@ -16,11 +16,13 @@ import {
   dropPathRates,
   type FeatureInfo,
   freshClassifier,
+  frugal,
   ImageModel,
   type ModelEntry,
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
   stage,
 } from '@convnets/blocks'
 import {
@@ -38,7 +40,6 @@ import {
   type Sequential,
 } from '@convnets/nn'
 import { ArgumentError, flatten, type Tensor } from '@convnets/tensor'
-import { readOptions } from './options.ts'
 
 /** What tells one ResNet from another. */
 export interface ResNetConfig {
@@ -210,9 +211,10 @@ export class ResNet extends ImageModel {
 
   constructor(config: ResNetConfig, options: ResNetOptions = {}) {
     super()
-    const { zeroInitResidual = false, attention, strideIn = 'conv2' } = options
     const { name, block, depths, groups = 1, widthPerGroup = 64, attentionKey } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options)
+    const defaults = { zeroInitResidual: false, attention: undefined, strideIn: 'conv2' } as const
+    const read = readModelOptions(name, options, defaults)
+    const { numClasses, inChannels, dropout, dropPath, zeroInitResidual, attention, strideIn } = read
     if (block === 'basic' && strideIn !== 'conv2') {
       throw new ArgumentError(`${name}: strideIn expects a network of bottlenecks, which this one is not`)
     }
@@ -260,7 +262,7 @@ export class ResNet extends ImageModel {
 
   forwardFeatures(x: Tensor): Tensor {
     checkImages(x, { model: this.config.name, channels: this.conv1.inChannels, smallest: 1 })
-    let y = this.maxpool.forward(convNormAct(x, this.conv1, this.bn1, this.relu))
+    let y = frugal(() => this.maxpool.forward(convNormAct(x, this.conv1, this.bn1, this.relu)))
     y = this.layer2.forward(this.layer1.forward(y))
     return this.layer4.forward(this.layer3.forward(y))
   }

@@ -23,6 +23,7 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
   SqueezeExcitation,
   stage,
   wideProjectionShortcut,
@@ -40,7 +41,6 @@ import {
   type Sequential,
 } from '@convnets/nn'
 import { relu, type Tensor } from '@convnets/tensor'
-import { readOptions } from './options.ts'
 import { ResNet, type ResNetOptions } from './resnet.ts'
 
 /** What tells one SENet from another. */
@@ -122,7 +122,9 @@ export class SENet extends ImageModel {
   constructor(config: SENetConfig, options: SENetOptions = {}) {
     super()
     const { name, block, depths } = config
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, { dropout: config.dropout ?? 0 })
+    const { numClasses, inChannels, dropout, dropPath } = readModelOptions(name, options, {
+      dropout: config.dropout ?? 0,
+    })
     this.config = config
     this.layer0 = new SEStem(inChannels, block === 'senet')
     this.pool0 = new MaxPool2d(3, { stride: 2, ceilMode: true })

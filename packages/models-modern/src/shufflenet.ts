@@ -17,13 +17,13 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
   ShuffleUnit,
   type ShuffleUnitOptions,
   stage,
 } from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, type Layer, Linear, MaxPool2d, ReLU, Sequential } from '@convnets/nn'
 import { globalAvgPool2d, type Tensor } from '@convnets/tensor'
-import { readOptions } from './options.ts'
 
 /** What tells one ShuffleNet v2 from another. */
 export interface ShuffleNetV2Config {
@@ -71,8 +71,8 @@ export class ShuffleNetV2 extends ImageModel {
   constructor(config: ShuffleNetV2Config, options: ShuffleNetV2Options = {}) {
     super()
     const { name, depths, widths, lastWidth } = config
-    const { numClasses, inChannels, dropout } = readOptions(name, options, { shortcuts: false })
-    const { attention } = options
+    const read = readModelOptions(name, options, { attention: undefined }, { shortcuts: false })
+    const { numClasses, inChannels, dropout, attention } = read
     const units = (i: 0 | 1 | 2, inChannels: number): Sequential =>
       stage<ShuffleUnitOptions>(ShuffleUnit, {
         inChannels,

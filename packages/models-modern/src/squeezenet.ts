@@ -19,6 +19,7 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
 } from '@convnets/blocks'
 import {
   AdaptiveAvgPool2d,
@@ -33,7 +34,6 @@ import {
 } from '@convnets/nn'
 import { flatten, type Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
-import { readOptions } from './options.ts'
 
 /** What tells one SqueezeNet from another. */
 export interface SqueezeNetConfig {
@@ -71,8 +71,8 @@ export class SqueezeNet extends ImageModel {
   constructor(config: SqueezeNetConfig, options: SqueezeNetOptions = {}) {
     super()
     const { name, stem, fires } = config
-    const { numClasses, inChannels, dropout } = readOptions(name, options, { dropout: 0.5, shortcuts: false })
-    const { attention } = options
+    const read = readModelOptions(name, options, { dropout: 0.5, attention: undefined }, { shortcuts: false })
+    const { numClasses, inChannels, dropout, attention } = read
     const layers: Layer[] = [new Conv2d(inChannels, stem.channels, { kernel: stem.kernel, stride: 2 }), new ReLU()]
     const levels: FeatureInfo[] = []
     let channels = stem.channels

@@ -19,13 +19,13 @@ import {
   type ModelOptions,
   type PublishedWeights,
   publishedWeights,
+  readModelOptions,
 } from '@convnets/blocks'
 import { BatchNorm2d, Conv2d, Dropout, GlobalAvgPool2d, init, Linear, type Module, Sequential } from '@convnets/nn'
 import { silu, type Tensor } from '@convnets/tensor'
 import { type EfficientNetConfig, uniformByOutputs } from './efficientnet.ts'
 import { checkShape, efficientNetScales, efficientNetShape } from './efficientnet-scaling.ts'
 import { buildStages } from './efficientnet-stages.ts'
-import { readOptions } from './options.ts'
 import { batchNormOf, lastOfStrides } from './row-model.ts'
 
 /** What tells one network from another. */
@@ -62,7 +62,7 @@ export class TimmEfficientNet extends ImageModel {
     super()
     const { name, stem, head, padding = 'symmetric', eps = 1e-5, momentum = 0.1 } = config
     const defaults = { dropout: config.dropout ?? 0.2, dropPath: config.dropPath ?? 0.2 }
-    const { numClasses, inChannels, dropout, dropPath } = readOptions(name, options, defaults)
+    const { numClasses, inChannels, dropout, dropPath } = readModelOptions(name, options, defaults)
     checkShape(name, config)
     const numbers = { eps, momentum }
     const shared = { padding, norm: batchNormOf(numbers), dropPath, keys: 'timm' } as const

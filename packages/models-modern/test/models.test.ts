@@ -1,5 +1,5 @@
 /** What every model of the package promises, read off its entry and checked on a built network. */
-import { type ImageModel, type ModelEntry, SqueezeExcitation } from '@convnets/blocks'
+import { type ImageModel, type ModelEntry, type ModelOptions, SqueezeExcitation } from '@convnets/blocks'
 import {
   convnext_tiny,
   createModel,
@@ -481,4 +481,18 @@ test('features names what it does not know, and what lies off the way', () => {
     ['layer2.1.conv1', [1, 32, 4, 4]],
     ['conv1', [1, 16, 8, 8]],
   ])
+})
+
+describe('options that do not exist', () => {
+  test.each(modern.map((entry) => [entry.name, entry] as const))(
+    '%s refuses them, and nothing is left',
+    (name, entry) => {
+      const before = memory()
+      expect(() => entry({ numclasses: 10 } as ModelOptions)).toThrow(
+        new RegExp(`^${name}: options expects one of .*, got numclasses \\(did you mean numClasses\\?\\)$`),
+      )
+      expect(() => entry(10 as ModelOptions)).toThrow(`${name}: options expects an object, got 10`)
+      expect(memory()).toMatchObject({ tensors: before.tensors, bytes: before.bytes })
+    },
+  )
 })

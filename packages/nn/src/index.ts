@@ -1,6 +1,5 @@
 /** Modules, layers, losses and initialisers with PyTorch's meaning, defaults and checkpoint keys. */
 export { crossEntropy, globalAvgPool2d, mseLoss } from '@convnets/tensor'
-export { deferInit } from './default-init.ts'
 export { exchange } from './exchange.ts'
 export type { KaimingInit, Nonlinearity, RandomInit, TruncatedNormal, XavierInit } from './init.ts'
 export * as init from './init.ts'
@@ -40,6 +39,7 @@ export { Flatten, Identity, Upsample, type UpsampleOptions } from './layers/shap
 export {
   type ForwardHook,
   type Layer,
+  type LoadOptions,
   type LoadReport,
   type Mismatch,
   Module,

@@ -1,5 +1,6 @@
 /**
- * Initialisers. They overwrite a tensor in place and give it back; none is recorded for a gradient.
+ * Initialisers. They overwrite a tensor in place and give it back; none is recorded for a gradient. Random numbers are only
+ * drawn when somebody looks at the tensor, so that weights which a checkpoint overwrites cost nothing.
  *
  * Random numbers come from `generator`, or from the default generator: `seeded(7, () => new Linear(3, 4))` gives the same
  * layer every time. Elements are drawn in memory order (rank 4: O, kh, kw, I), so the numbers of a seed differ from
@@ -9,16 +10,14 @@ import {
   ArgumentError,
   checkNumber,
   defaultGenerator,
+  draw,
   type Expr,
   f,
   full,
   type Generator,
-  rand,
-  randn,
   ShapeError,
   type Tensor,
   tidy,
-  update,
 } from '@convnets/tensor'
 
 export interface RandomInit {
@@ -27,10 +26,14 @@ export interface RandomInit {
 }
 
 /** Overwrites `t` by a formula of fresh random numbers (operand 1). */
-function draw(t: Tensor, kind: typeof rand, formula: Expr, params: readonly number[], options: RandomInit): Tensor {
-  const { dtype, backend, shape } = t
-  const generator = options.generator ?? defaultGenerator()
-  tidy(() => update([formula], [t], [kind(shape, { dtype, backend, generator })], params))
+function redraw(
+  t: Tensor,
+  kind: 'uniform' | 'normal',
+  formula: Expr,
+  params: readonly number[],
+  options: RandomInit,
+): Tensor {
+  draw(t, kind, formula, params, options.generator ?? defaultGenerator())
   return t
 }
 
@@ -46,14 +49,14 @@ export function constant_(t: Tensor, value: number): Tensor {
 export function uniform_(t: Tensor, low = 0, high = 1, options: RandomInit = {}): Tensor {
   checkNumber('init.uniform_', 'low', low, -Infinity)
   checkNumber('init.uniform_', 'high', high, low)
-  return draw(t, rand, f.add(p0, f.mul(p1, x)), [low, high - low], options)
+  return redraw(t, 'uniform', f.add(p0, f.mul(p1, x)), [low, high - low], options)
 }
 
 /** Normal with the given mean (0) and standard deviation (1). */
 export function normal_(t: Tensor, mean = 0, std = 1, options: RandomInit = {}): Tensor {
   checkNumber('init.normal_', 'mean', mean, -Infinity)
   checkNumber('init.normal_', 'std', std, 0)
-  return draw(t, randn, f.add(p0, f.mul(p1, x)), [mean, std], options)
+  return redraw(t, 'normal', f.add(p0, f.mul(p1, x)), [mean, std], options)
 }
 
 /**
@@ -118,7 +121,7 @@ export function truncatedNormal_(t: Tensor, options: TruncatedNormal = {}): Tens
   const to = 2 * normalCdf((high - mean) / std) - 1
   const z = f.mul(Math.SQRT2, erfinv(f.add(f.param(4), f.mul(f.param(5), x))))
   const value = f.min(f.max(f.add(p0, f.mul(p1, z)), p2), p3)
-  return draw(t, rand, value, [mean, std, low, high, from, to - from], options)
+  return redraw(t, 'uniform', value, [mean, std, low, high, from, to - from], options)
 }
 
 /** Inputs and outputs per cell of a weight (out, in, ...): what the variance of a layer's output depends on. */

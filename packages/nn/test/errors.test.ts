@@ -10,6 +10,33 @@ describe('constructors', () => {
     [() => new nn.Linear(0, 3), 'Linear: inFeatures expects an integer of at least 1, got 0'],
     [() => new nn.Linear(3, 1.5), 'Linear: outFeatures expects an integer of at least 1, got 1.5'],
     [() => new nn.Linear(3, 1, { bias: bad(1) }), 'Linear: bias expects true or false, got 1'],
+    [() => new nn.Linear(3, 1, bad({ biased: false })), 'Linear: options expects one of bias, got biased'],
+    [
+      () => new nn.Conv2d(3, 3, bad({ kernel: 3, dilations: 2 })),
+      'Conv2d: options expects one of kernel, stride, padding, dilation, groups, precision, bias, got dilations (did you mean dilation?)',
+    ],
+    [
+      () => new nn.ConvTranspose2d(3, 3, bad({ kernel: 3, output_padding: 1 })),
+      'got output_padding (did you mean outputPadding?)',
+    ],
+    [
+      () => new nn.MaxPool2d(2, bad({ strides: 1 })),
+      'MaxPool2d: options expects one of stride, padding, ceilMode, got',
+    ],
+    [() => new nn.AvgPool2d(2, bad({ count: 1 })), 'padding, ceilMode, countIncludePad, got count'],
+    [() => new nn.BatchNorm2d(3, bad({ epsilon: 1 })), 'affine, trackRunningStats, got epsilon'],
+    [() => new nn.LayerNorm(3, bad({ epsilon: 1 })), 'LayerNorm: options expects one of eps, affine, got epsilon'],
+    [() => new nn.GroupNorm(1, 3, bad({ epsilon: 1 })), 'GroupNorm: options expects one of eps, affine, got epsilon'],
+    [() => new nn.InstanceNorm2d(3, bad({ epsilon: 1 })), 'InstanceNorm2d: options expects one of eps, affine, got'],
+    [
+      () => new nn.LocalResponseNorm(5, bad({ size: 3 })),
+      'LocalResponseNorm: options expects one of alpha, beta, k, got',
+    ],
+    [() => new nn.Dropout(0.5, bad({ seed: 1 })), 'Dropout: options expects one of generator, got seed'],
+    [
+      () => new nn.Upsample(bad({ factor: 2 })),
+      'Upsample: options expects one of size, scale, mode, alignCorners, got',
+    ],
     [() => new nn.Conv2d(0, 3, { kernel: 3 }), 'Conv2d: inChannels expects an integer of at least 1, got 0'],
     [
       () => new nn.Conv2d(3, Number.NaN, { kernel: 3 }),

@@ -162,7 +162,7 @@ describe('initialisers', () => {
       () => init.xavierNormal_(ones([3, 3]), { gain: -1 }),
       'init.xavierNormal_: gain expects a number of at least 0, got -1',
     ],
-    [() => init.normal_(tensor(Int32Array.of(1))), 'randn: dtype expects float32 or float64, got int32'],
+    [() => init.normal_(tensor(Int32Array.of(1))), 'draw: target expects float32 or float64, got int32'],
   ])('refuse bad arguments, case %#', (call, message) => {
     expect(call).toThrow(message)
   })

@@ -251,6 +251,49 @@ describe('loadStateDict', () => {
     expect(() => module.loadStateDict(bad)).toThrow(message)
   })
 
+  test('assign takes the tensors of the dict over, as they are and frozen as the module was', () => {
+    const [from, to] = [seeded(1, () => new Small()), seeded(2, () => new Small())]
+    to.freeze('fc')
+    const dict = from.stateDict()
+    const former = [...to.stateDict().values()]
+    expect(to.loadStateDict(dict, { assign: true })).toEqual({ missing: [], unexpected: [], mismatched: [] })
+    expect(former.every((t) => t.disposed)).toBe(true)
+    expect([...to.stateDict().values()].map((t) => t.storage)).toEqual([...dict.values()].map((t) => t.storage))
+    expect([...to.stateDict().keys()]).toEqual(smallKeys)
+    expect(to.fc.weight).not.toBe(from.fc.weight)
+    expect([to.fc.weight.requiresGrad, to.conv1.weight.requiresGrad]).toEqual([false, true])
+    from.fc.bias?.assign_([1, 2, 3])
+    expect(values(to.fc.bias as Tensor)).toEqual([1, 2, 3])
+    from.dispose()
+    expect(values(to.forward(ones([1, 1, 4, 4])))).toHaveLength(3)
+    to.dispose()
+  })
+
+  test('assign converts what has another dtype, keeps ties, and changes nothing where a key does not fit', () => {
+    const shared = parameter(tensor([[1, 2]]))
+    class Tied extends Fields {
+      a = shared
+      b = [shared]
+    }
+    const tied = new Tied()
+    const dict = new Map([
+      ['a', tensor([[3, 4]], { dtype: 'float64' })],
+      ['b.0', tensor([[3, 4]], { dtype: 'float64' })],
+    ])
+    const bad = new Map([...dict, ['b.0', tensor([[3, 4, 5]])]])
+    expect(() => tied.loadStateDict(bad, { assign: true })).toThrow(StateDictError)
+    expect([tied.parameters()[0], shared.disposed]).toEqual([shared, false])
+    tied.loadStateDict(dict, { assign: true })
+    const [only, ...more] = tied.parameters() as [Tensor]
+    expect([values(only), only.dtype, more, shared.disposed]).toEqual([[3, 4], 'float32', [], true])
+  })
+
+  test('refuses options that it does not have', () => {
+    const module = new Small()
+    const options = { asign: true } as object
+    expect(() => module.loadStateDict(module.stateDict(), options)).toThrow('got asign (did you mean assign?)')
+  })
+
   test('a freed tensor is an error before anything is changed', () => {
     const module = new Small()
     const before = values(module.conv1.weight)

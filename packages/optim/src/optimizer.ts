@@ -1,5 +1,5 @@
 /** Parameters, groups and state: what all optimizers share. */
-import { full, isFloat, type Tensor, update } from '@convnets/tensor'
+import { checkOptionNames, full, isFloat, type Tensor, update } from '@convnets/tensor'
 import { checkCounts, checkLike, checkNumbers, demand } from './check.ts'
 import type { Hyperparameters, Method, Rule } from './rule.ts'
 import type { Schedule } from './schedules.ts'
@@ -57,7 +57,7 @@ export class Optimizer<H extends Hyperparameters> {
       const named = [...source].map((item) => (Array.isArray(item) ? item : [undefined, item]) as [string?, Tensor?])
       demand(named.length > 0, who, `group ${g}`, 'parameters', named)
       const chosen = { ...options, ...own }
-      for (const key in chosen) demand(key in defaults, who, 'options', Object.keys(defaults).join(), key)
+      checkOptionNames(who, chosen, Object.keys(defaults))
       const h = { ...defaults, ...chosen } as H
       this.#check(h)
       const group = { ...h, baseLr: h.lr, parameters: named.map(([, parameter]) => parameter as Tensor) }

@@ -91,7 +91,7 @@ describe('hyperparameters', () => {
   refuses(
     'an unknown option',
     () => new SGD([p()], wrong({ weight_decay: 1 })),
-    "SGD: options expects lr,momentum,dampening,weightDecay,nesterov, got 'weight_decay'",
+    'SGD: options expects one of lr, momentum, dampening, weightDecay, nesterov, got weight_decay (did you mean weightDecay?)',
   )
   refuses('in a group', () => new SGD([{ parameters: [p()], lr: -2 }]), `SGD: lr ${atLeast0} -2`)
 })

@@ -13,12 +13,35 @@ import type { Tensor } from './tensor.ts'
 /** A buffer and the number of handles that share it. */
 export class Storage {
   readonly backend: Backend
-  readonly buffer: Buffer
+  readonly #buffer: Buffer
+  /** What is still to be written to the buffer. */
+  #pending: ((buffer: Buffer) => void) | undefined
   #handles = 0
 
   constructor(backend: Backend, buffer: Buffer) {
     this.backend = backend
-    this.buffer = buffer
+    this.#buffer = buffer
+  }
+
+  get buffer(): Buffer {
+    if (this.#pending !== undefined) this.#settle(this.#pending)
+    return this.#buffer
+  }
+
+  /** The buffer for somebody who overwrites all of it: what was still to be written never is. */
+  get overwritten(): Buffer {
+    this.#pending = undefined
+    return this.#buffer
+  }
+
+  /** Leaves it to `write` to overwrite all of the buffer, as soon as somebody looks at it and unless somebody overwrites it. */
+  overwriteLater(write: (buffer: Buffer) => void): void {
+    this.#pending = write
+  }
+
+  #settle(write: (buffer: Buffer) => void): void {
+    write(this.#buffer)
+    this.#pending = undefined
   }
 
   get shared(): boolean {
@@ -30,7 +53,7 @@ export class Storage {
   }
 
   release(): void {
-    if (--this.#handles === 0) this.backend.free(this.buffer)
+    if (--this.#handles === 0) this.backend.free(this.#buffer)
   }
 }
 
@@ -98,6 +121,8 @@ export abstract class TensorCore implements ScopeMember {
   readonly #storage: Storage
   #disposed = false
   #kept = false
+  /** Whether the finalizer frees it. Handles in a scope cannot be lost, and most of them never leave it. */
+  #watched = false
   #requiresGrad = false
   #leaf: Tensor | undefined
   /** The graph step that made this tensor. */
@@ -111,7 +136,6 @@ export abstract class TensorCore implements ScopeMember {
     this.#storage = storage
     storage.retain()
     liveHandles++
-    finalizer.register(this, storage, this)
     enter(this)
   }
 
@@ -220,8 +244,15 @@ export abstract class TensorCore implements ScopeMember {
     if (this.#kept) return this
     this.#kept = true
     leave(this)
+    this.outlive()
     this.holds((member) => (member as TensorCore).keep())
     return this
+  }
+
+  outlive(): void {
+    if (this.#watched || this.#disposed) return
+    this.#watched = true
+    finalizer.register(this, this.#storage, this)
   }
 
   holds(visit: (member: ScopeMember) => void): void {
@@ -243,7 +274,7 @@ export abstract class TensorCore implements ScopeMember {
     if (this.#disposed) return
     this.#disposed = true
     liveHandles--
-    finalizer.unregister(this)
+    if (this.#watched) finalizer.unregister(this)
     leave(this)
     this.node = undefined
     this.#grad?.dispose()

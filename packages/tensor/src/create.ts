@@ -1,12 +1,13 @@
 /** Making tensors: from numbers, arrays and images, or filled. */
-import type { Backend } from './backends/backend.ts'
+import type { Arrange, Backend } from './backends/backend.ts'
 import { liveTensors, Storage } from './core.ts'
 import { defaultBackend } from './default-backend.ts'
 import { type DType, dtypes, isDType, isFloat, type TypedArray } from './dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts'
+import { toMemory } from './layout.ts'
 import { defaultGenerator, Generator } from './random.ts'
 import { checkShape, type Shape, show, sizeOf } from './shape.ts'
-import { type NestedArray, Tensor, toMemory } from './tensor.ts'
+import { type NestedArray, Tensor } from './tensor.ts'
 
 export interface TensorOptions {
   /** Default: float32, or what the values say (typed arrays, booleans). */
@@ -23,6 +24,11 @@ function checkDTypeName(op: string, dtype: DType): DType {
   return dtype
 }
 
+/** The tensor on a buffer of `data`, which is in memory order or brought there by `arrange`. */
+function fromMemory(data: TypedArray, shape: Shape, dtype: DType, backend: Backend, arrange?: Arrange): Tensor {
+  return new Tensor(new Storage(backend, backend.upload(dtype, data, arrange)), shape, dtype)
+}
+
 function finish(op: string, make: (backend: Backend) => Tensor, options: TensorOptions): Tensor {
   const result = make(options.backend ?? defaultBackend())
   if (options.requiresGrad !== true) return result
@@ -33,11 +39,6 @@ function finish(op: string, make: (backend: Backend) => Tensor, options: TensorO
   }
   result.requiresGrad = true
   return result
-}
-
-/** The tensor class on a buffer of `data`, which is in memory order. */
-function fromMemory(data: TypedArray, shape: Shape, dtype: DType, backend: Backend): Tensor {
-  return new Tensor(new Storage(backend, backend.upload(dtype, data)), shape, dtype)
 }
 
 function shapeOf(values: NestedArray): number[] {
@@ -128,7 +129,7 @@ export function tensor(
     throw new ShapeError(`tensor: shape ${show(shape)} expects ${sizeOf(shape)} values, got ${data.length}`)
   }
   const typed = dtype === inferred && isTypedArray(data) ? toPlain(data) : convert(data, dtype)
-  return finish('tensor', (backend) => fromMemory(toMemory(typed, shape), shape, dtype, backend), options)
+  return finish('tensor', (backend) => fromMemory(typed, shape, dtype, backend, toMemory(shape)), options)
 }
 
 function toPlain(data: TypedArray): TypedArray {

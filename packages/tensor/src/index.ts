@@ -60,6 +60,7 @@ export {
 } from './errors.ts'
 export { derive, type Expr, f, formulaKey, inputsOf } from './formula.ts'
 export { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts'
+export { nearest } from './nearest.ts'
 export { expand } from './ops/broadcast.ts'
 export {
   type Conv2dOptions,
@@ -68,6 +69,7 @@ export {
   convTranspose2d,
 } from './ops/conv.ts'
 export { type Conv2dBatchNormOptions, conv2dBatchNorm } from './ops/conv-norm.ts'
+export { draw } from './ops/draw.ts'
 export {
   abs,
   add,
@@ -177,6 +179,7 @@ export { flatten, fromPixelRows, permute, pixelRows, reshape, squeeze, transpose
 export { cat, chunk, flip, narrow, pad, type Range, select, slice, split, stack } from './ops/slice.ts'
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts'
 export { update } from './ops/update.ts'
+export { checkOptionNames, checkOptionsObject, readOptions, type WithDefaults } from './options.ts'
 export { checkPrecision, type Precision, withPrecision } from './precision.ts'
 export { defaultGenerator, Generator, type GeneratorState, manualSeed, seeded } from './random.ts'
 export { tidy } from './scope.ts'

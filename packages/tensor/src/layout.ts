@@ -3,7 +3,8 @@
  * memory: rank-4 tensors are channels-last, all others row-major. It turns logical shapes and strides into the loop
  * extents and strides that backends take.
  */
-import type { Buffer, Rows, View } from './backends/backend.ts'
+import type { Arrange, Buffer, Rows, View } from './backends/backend.ts'
+import { type DType, type TypedArray, zeroArray } from './dtype.ts'
 import { mergeLoops, type Walk } from './loops.ts'
 import { at, type Shape, sameShape, sizeOf, stridesOf } from './shape.ts'
 
@@ -78,10 +79,42 @@ export function reshapesFreely(from: Shape, to: Shape): boolean {
 }
 
 /** Whether memory order and logical order of the elements agree. */
-export function rowMajorInMemory(shape: Shape): boolean {
+function rowMajorInMemory(shape: Shape): boolean {
   if (shape.length !== 4) return true
   const [, channels, height, width] = shape as [number, number, number, number]
   return channels === 1 || height * width === 1 || sizeOf(shape) === 0
+}
+
+/** Columns of a matrix that are transposed together: the lines of its rows stay in the first-level cache. */
+const tile = 16
+
+/** Transposes matrices (rows, columns) that follow each other. */
+function transpose(data: TypedArray, out: TypedArray, rows: number, columns: number): void {
+  for (let start = 0; start < data.length; start += rows * columns) {
+    for (let begin = 0; begin < columns; begin += tile) {
+      const end = Math.min(columns, begin + tile)
+      let to = start + begin * rows
+      for (let column = start + begin; column < start + end; column++) {
+        for (let from = column, last = to + rows; to < last; from += columns) out[to++] = data[from] as number
+      }
+    }
+  }
+}
+
+/** What brings elements of a dense tensor from logical order into memory order; undefined where the two agree. */
+export function toMemory(shape: Shape): Arrange | undefined {
+  if (rowMajorInMemory(shape)) return undefined
+  const [, channels, height, width] = shape as [number, number, number, number]
+  return (data, memory) => transpose(data, memory, channels, height * width)
+}
+
+/** Elements in memory order as logical order, or the array itself where they agree. */
+export function toLogical(data: TypedArray, shape: Shape, dtype: DType): TypedArray {
+  if (rowMajorInMemory(shape)) return data
+  const [, channels, height, width] = shape as [number, number, number, number]
+  const out = zeroArray(dtype, data.length)
+  transpose(data, out, height * width, channels)
+  return out
 }
 
 /** A buffer read in the logical order of `shape`, whatever its place in memory. */
@@ -98,9 +131,10 @@ export function rowsAround(shape: Shape, axis: number): Rows {
 
 /**
  * Splits the reduction of several axes into steps of the form [outer, size, inner]. Neighbouring axes in memory go in
- * one step, the outermost run first; every step leaves a dense buffer.
+ * one step, the outermost run first; every step leaves a dense buffer. Where there is nothing to reduce, it is one step of
+ * single elements.
  */
-export function reductionSteps(shape: Shape, axes: readonly number[]): Rows[] {
+export function reductionSteps(shape: Shape, axes: readonly number[]): readonly [Rows, ...Rows[]] {
   const order = memoryOrder(shape.length)
   const runs: { extent: number; reduced: boolean }[] = []
   for (const axis of order) {
@@ -119,5 +153,6 @@ export function reductionSteps(shape: Shape, axes: readonly number[]): Rows[] {
     const inner = sizeOf(runs.slice(i + 1).map((r) => (r.reduced ? 1 : r.extent)))
     steps.push([outer, run.extent, inner])
   }
-  return steps
+  const [first = [1, 1, sizeOf(shape)], ...more] = steps
+  return [first, ...more]
 }

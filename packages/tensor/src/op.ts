@@ -30,7 +30,7 @@ interface Forward {
 }
 
 /** What the gradient reads besides shapes; everything else is freed as soon as its user lets go of it. */
-interface Saves {
+export interface Saves {
   /** Positions of inputs. */
   readonly inputs?: readonly number[]
   readonly output?: boolean
@@ -164,8 +164,8 @@ class OpNode<A> implements GradNode {
   readonly #op: Op<A>
   readonly #attrs: A
   readonly #metas: readonly (Meta | undefined)[]
-  readonly #present: readonly boolean[]
-  readonly #inputs: Map<number, SavedTensor> = new Map()
+  /** By position. */
+  #inputs: (SavedTensor | undefined)[] = []
   #output: SavedTensor | undefined
   #extra: SavedTensor[] = []
   released = false
@@ -176,7 +176,6 @@ class OpNode<A> implements GradNode {
     this.#op = op
     this.#attrs = attrs
     this.#metas = inputs.map((input) => input && { shape: input.shape, dtype: input.dtype })
-    this.#present = inputs.map((input) => input !== undefined)
   }
 
   get name(): string {
@@ -186,16 +185,14 @@ class OpNode<A> implements GradNode {
   save(inputs: Inputs, what: Saves, output: Tensor, extra: readonly Tensor[]): void {
     for (const i of what.inputs ?? []) {
       const input = inputs[i]
-      if (input !== undefined) this.#inputs.set(i, new SavedTensor(input))
+      if (input !== undefined) this.#inputs[i] = new SavedTensor(input)
     }
     if (what.output === true) this.#output = new SavedTensor(output)
-    this.#extra = extra.map((tensor) => new SavedTensor(tensor))
+    for (const tensor of extra) this.#extra.push(new SavedTensor(tensor))
   }
 
   get saved(): TensorCore[] {
-    const all = [...this.#inputs.values(), ...this.#extra]
-    if (this.#output !== undefined) all.push(this.#output)
-    return all.map((s) => s.tensor)
+    return [...this.#inputs, ...this.#extra, this.#output].flatMap((s) => s?.tensor ?? [])
   }
 
   backward(g: Tensor, wanted: readonly boolean[], walk: WalkContext): readonly (Tensor | undefined)[] {
@@ -217,8 +214,8 @@ class OpNode<A> implements GradNode {
       attrs: this.#attrs,
       metas: this.#metas,
       needs: wanted,
-      input: (i) => get(this.#inputs.get(i), `input ${i}`),
-      optionalInput: (i) => (this.#present[i] === true ? get(this.#inputs.get(i), `input ${i}`) : undefined),
+      input: (i) => get(this.#inputs[i], `input ${i}`),
+      optionalInput: (i) => (this.#metas[i] === undefined ? undefined : get(this.#inputs[i], `input ${i}`)),
       extra: (i) => get(this.#extra[i], `extra output ${i}`),
       output: this.#output === undefined ? (undefined as unknown as Tensor) : this.#output.read(name, 'output'),
     })
@@ -227,7 +224,7 @@ class OpNode<A> implements GradNode {
   release(): void {
     this.released = true
     for (const tensor of this.saved) tensor.dispose()
-    this.#inputs.clear()
+    this.#inputs = []
     this.#output = undefined
     this.#extra = []
   }

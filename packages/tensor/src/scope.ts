@@ -13,6 +13,8 @@ interface Disposable {
 export interface ScopeMember extends Disposable {
   /** Kept by `keep`: belongs to no scope. */
   readonly kept: boolean
+  /** From here on no scope is responsible: garbage collection has to be. */
+  outlive(): void
   /** Other members that must live as long as this one (what its gradient needs). */
   holds(visit: (member: ScopeMember) => void): void
 }
@@ -27,7 +29,9 @@ const scopes: Scope[] = []
 
 /** Makes the innermost scope responsible for `member`. */
 export function enter(member: ScopeMember): void {
-  scopes[scopes.length - 1]?.members.add(member)
+  const scope = scopes[scopes.length - 1]
+  if (scope === undefined) member.outlive()
+  else scope.members.add(member)
 }
 
 /** Takes `member` out of every scope that is responsible for it. */
@@ -41,12 +45,9 @@ export function leave(member: ScopeMember): void {
 export function lift(member: ScopeMember): void {
   if (scopes[scopes.length - 1]?.local !== true) return
   leave(member)
-  for (let i = scopes.length - 1; i >= 0; i--) {
-    const scope = scopes[i]
-    if (scope?.local !== false) continue
-    scope.members.add(member)
-    return
-  }
+  const scope = scopes.findLast(({ local }) => !local)
+  if (scope === undefined) member.outlive()
+  else scope.members.add(member)
 }
 
 function isMember(value: object): value is ScopeMember {
@@ -82,15 +83,14 @@ function collectMember(member: ScopeMember, found: Set<ScopeMember>): void {
  * `fn` must be synchronous: a promise as the result is an `ArgumentError`, since its tensors would be freed under it.
  */
 export function tidy<T>(fn: () => T): T {
-  return inScope(false, () => {
-    const result = fn()
+  return inScope(false, fn, (result) => {
     if (result instanceof Promise) {
       result.catch(() => undefined)
       throw new ArgumentError('tidy: fn expects a synchronous function, got one that returns a promise')
     }
     const kept: Set<ScopeMember> = new Set()
     collect(result, kept, new Set())
-    return { result, kept }
+    return kept
   })
 }
 
@@ -100,31 +100,23 @@ export function tidy<T>(fn: () => T): T {
  * its own (see `lift`), so that it costs next to nothing.
  */
 export function local<T>(fn: () => T): T {
-  return inScope(true, () => {
-    const result = fn()
-    const kept: Set<ScopeMember> = new Set()
-    if (typeof result === 'object' && result !== null) {
-      for (const value of isMember(result) ? [result] : Object.values(result)) {
-        if (typeof value === 'object' && value !== null && isMember(value)) kept.add(value)
-      }
-    }
-    return { result, kept }
-  })
+  return inScope(true, fn, (result) =>
+    typeof result !== 'object' || result === null ? [] : isMember(result) ? [result] : Object.values(result),
+  )
 }
 
-function inScope<T>(local: boolean, fn: () => { result: T; kept: ReadonlySet<ScopeMember> }): T {
-  const scope: Scope = { members: new Set(), local }
-  scopes.push(scope)
-  let kept: ReadonlySet<ScopeMember> = new Set()
+/** Runs `fn` and frees what it made; if it returns, except for the members that `keep` finds in its result. */
+function inScope<T>(local: boolean, fn: () => T, keep: (result: T) => Iterable<unknown>): T {
+  const members: Set<ScopeMember> = new Set()
+  let kept: Iterable<unknown> = []
+  scopes.push({ members, local })
   try {
-    const done = fn()
-    kept = done.kept
-    return done.result
+    const result = fn()
+    kept = keep(result)
+    return result
   } finally {
     scopes.pop()
-    for (const member of scope.members) {
-      if (kept.has(member)) enter(member)
-      else member.dispose()
-    }
+    for (const value of kept as Iterable<ScopeMember>) if (members.delete(value)) enter(value)
+    for (const member of members) member.dispose()
   }
 }

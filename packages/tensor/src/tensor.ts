@@ -4,7 +4,7 @@ import type { Backend } from './backends/backend.ts'
 import { Storage, TensorCore } from './core.ts'
 import { type DType, dtypes, isDType, type TypedArray } from './dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts'
-import { logicalStrides, rowMajorInMemory, viewOf } from './layout.ts'
+import { toLogical, toMemory, viewOf } from './layout.ts'
 import { expand } from './ops/broadcast.ts'
 import { copyCells } from './ops/copy.ts'
 import * as e from './ops/elementwise.ts'
@@ -14,47 +14,10 @@ import * as r from './ops/reduce.ts'
 import * as s from './ops/reshape.ts'
 import * as c from './ops/slice.ts'
 import { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts'
-import { at, type Shape, show, sizeOf, stridesOf } from './shape.ts'
+import { at, type Shape, show, sizeOf } from './shape.ts'
 
 /** Numbers nested as deeply as the tensor has axes. */
 export type NestedArray = number | boolean | readonly NestedArray[]
-
-/**
- * Copies elements between two orders of the same logical shape: with strides `from` in the source, `to` in the target.
- */
-function reorder(
-  source: TypedArray,
-  from: readonly number[],
-  target: TypedArray,
-  to: readonly number[],
-  shape: Shape,
-): void {
-  const inner = shape.length - 1
-  const length = at(shape, inner)
-  const [stepFrom, stepTo] = [at(from, inner), at(to, inner)]
-  const index = shape.map(() => 0)
-  const rows = sizeOf(shape.slice(0, inner))
-  for (let row = 0; row < rows; row++) {
-    let [a, b] = [0, 0]
-    for (let axis = 0; axis < inner; axis++) {
-      a += at(index, axis) * at(from, axis)
-      b += at(index, axis) * at(to, axis)
-    }
-    for (let i = 0; i < length; i++, a += stepFrom, b += stepTo) target[b] = source[a] as number
-    for (let axis = inner - 1; axis >= 0; axis--) {
-      if (++(index as number[])[axis]! < at(shape, axis)) break
-      index[axis] = 0
-    }
-  }
-}
-
-/** Elements in memory order as logical order, or the array itself where they agree. */
-function toLogical(data: TypedArray, shape: Shape): TypedArray {
-  if (rowMajorInMemory(shape)) return data
-  const out = data.slice()
-  reorder(data, logicalStrides(shape), out, stridesOf(shape), shape)
-  return out
-}
 
 /** A tensor on a backend. Made by `tensor`, `zeros` and the like, and by ops; never by `new`. */
 export class Tensor extends TensorCore {
@@ -62,12 +25,12 @@ export class Tensor extends TensorCore {
 
   /** The elements in logical (row-major) order, in an array of the caller's. */
   async data(): Promise<TypedArray> {
-    return toLogical(await this.backend.read(this.storage.buffer), this.shape)
+    return toLogical(await this.backend.read(this.storage.buffer), this.shape, this.dtype)
   }
 
   /** As `data`, at once. @throws BackendError where the backend's memory is not the host's. */
   dataSync(): TypedArray {
-    return toLogical(this.backend.readSync(this.storage.buffer), this.shape)
+    return toLogical(this.backend.readSync(this.storage.buffer), this.shape, this.dtype)
   }
 
   /** The only element. @throws ShapeError for tensors with more or fewer. */
@@ -131,17 +94,23 @@ export class Tensor extends TensorCore {
       if (source.dtype !== this.dtype)
         throw new DTypeError(`assign_: source expects ${this.dtype}, got ${source.dtype}`)
       if (source.backend === this.backend) {
-        const view = (t: Tensor) => viewOf(t.storage.buffer, t.shape)
-        if (source.storage !== this.storage) copyCells(this.backend, this.shape, view(source), view(this))
+        if (source.storage !== this.storage) {
+          const from = viewOf(source.storage.buffer, this.shape)
+          copyCells(this.backend, this.shape, from, viewOf(this.storage.overwritten, this.shape))
+        }
         this.storage.buffer.version++
-      } else this.backend.write(this.storage.buffer, source.backend.readSync(source.storage.buffer))
+      } else {
+        const values = source.backend.readSync(source.storage.buffer)
+        this.backend.write(this.storage.overwritten, values)
+      }
       return this
     }
     if (source.length !== this.size)
       throw new ShapeError(`assign_: source expects ${this.size} elements, got ${source.length}`)
-    const values =
-      this.dtype === 'bool' ? Uint8Array.from(source, (v) => (v === 0 ? 0 : 1)) : new dtypes[this.dtype].array(source)
-    this.backend.write(this.storage.buffer, toMemory(values, this.shape))
+    const { array } = dtypes[this.dtype]
+    const truth = (): TypedArray => Uint8Array.from(source, (v) => (v === 0 ? 0 : 1))
+    const values = this.dtype === 'bool' ? truth() : source instanceof array ? source : new array(source)
+    this.backend.write(this.storage.overwritten, values, toMemory(this.shape))
     return this
   }
 
@@ -345,12 +314,4 @@ function nest(data: TypedArray, shape: Shape): NestedArray {
     level = next
   }
   return level[0] as NestedArray
-}
-
-/** Elements in logical order as memory order, or the array itself where they agree. */
-export function toMemory(data: TypedArray, shape: Shape): TypedArray {
-  if (rowMajorInMemory(shape)) return data
-  const out = data.slice()
-  reorder(data, stridesOf(shape), out, logicalStrides(shape), shape)
-  return out
 }

@@ -388,9 +388,16 @@ describe('training', () => {
 
 it('what nobody holds any more is freed by the finalizer', () => {
   const script = `
-    import { memory, tensor, sum } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)}
+    import { memory, tensor, sum, tidy } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)}
     const start = memory().tensors
-    const make = () => { for (let i = 0; i < 100; i++) { const x = tensor([1, 2, 3], { requiresGrad: true }); sum(x.exp()) } }
+    const make = () => {
+      for (let i = 0; i < 100; i++) {
+        const x = tensor([1, 2, 3], { requiresGrad: true })
+        sum(x.exp())
+        tidy(() => [tidy(() => sum(x.exp())), x.mul(2)])
+        tidy(() => void x.mul(3).keep())
+      }
+    }
     make()
     const made = memory().tensors - start
     for (let i = 0; i < 20 && memory().tensors > start; i++) { globalThis.gc(); await new Promise((r) => setTimeout(r, 10)) }

@@ -1,6 +1,6 @@
 /** What `fit` takes and gives. */
 import { EMA, type Hyperparameters, Optimizer, type Schedule } from '@convnets/optim'
-import { ArgumentError } from '@convnets/tensor'
+import { ArgumentError, checkOptionNames } from '@convnets/tensor'
 import { checkLoader, type Judgement, type Loader, type TrainingBatch } from './data.ts'
 import type { RunFolder } from './folder.ts'
 import type { Best, EarlyStopping, EpochRecord, Monitor } from './history.ts'
@@ -105,8 +105,36 @@ function expectBound(name: string, value: number | undefined): void {
   }
 }
 
+/** The names of all options. */
+const names = {
+  train: true,
+  test: true,
+  optimizer: true,
+  epochs: true,
+  loss: true,
+  logits: true,
+  schedule: true,
+  clipGradNorm: true,
+  clipGradValue: true,
+  ema: true,
+  evaluateEma: true,
+  topK: true,
+  monitor: true,
+  earlyStopping: true,
+  seed: true,
+  out: true,
+  resume: true,
+  checkpointEvery: true,
+  signal: true,
+  onBatch: true,
+  onEpoch: true,
+  onProgress: true,
+  onCheckpoint: true,
+} as const satisfies Readonly<Record<keyof FitOptions<unknown, TrainingBatch>, true>>
+
 /** @throws ArgumentError for options that cannot be followed. */
 export function checkOptions<Output, B extends TrainingBatch>(options: FitOptions<Output, B>): void {
+  checkOptionNames('fit', options, Object.keys(names))
   const { train, test, optimizer, epochs, ema, monitor, earlyStopping, out, resume } = options
   checkLoader('fit', 'train', train)
   if (test !== undefined) checkLoader('fit', 'test', test)

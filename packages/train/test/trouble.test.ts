@@ -323,6 +323,11 @@ describe('options', () => {
       'fit: checkpointEvery expects an output folder (out) for checkpoints, got none',
     ],
     [
+      'one that does not exist',
+      wrong({ clip_gradnorm: 1 }),
+      'fit: options expects one of train, test, optimizer, epochs, loss, logits, schedule, clipGradNorm, clipGradValue, ema, evaluateEma, topK, monitor, earlyStopping, seed, out, resume, checkpointEvery, signal, onBatch, onEpoch, onProgress, onCheckpoint, got clip_gradnorm (did you mean clipGradNorm?)',
+    ],
+    [
       'a loss per sample',
       { loss: (logits) => logits.mean({ dim: 1 }) },
       'fit: loss expects to give one number, such as a mean over the batch, got (6)',

@@ -9,6 +9,7 @@ import {
   f,
   isRecomputing,
   ones,
+  readOptions,
   type Tensor,
   update,
   zeros,
@@ -55,10 +56,12 @@ abstract class BatchNorm extends Module {
   constructor(layer: string, numFeatures: number, options: BatchNormOptions) {
     super()
     this.numFeatures = checkInteger(layer, 'numFeatures', numFeatures, 1)
-    this.eps = checkNumber(layer, 'eps', options.eps ?? 1e-5, 0)
-    this.momentum = options.momentum === null ? null : checkNumber(layer, 'momentum', options.momentum ?? 0.1, 0, 1)
-    const affine = checkFlag(layer, 'affine', options.affine ?? true)
-    const tracks = checkFlag(layer, 'trackRunningStats', options.trackRunningStats ?? true)
+    const defaults = { eps: 1e-5, momentum: 0.1, affine: true, trackRunningStats: true }
+    const { eps, momentum, affine, trackRunningStats: tracks } = readOptions(layer, options, defaults)
+    this.eps = checkNumber(layer, 'eps', eps, 0)
+    this.momentum = momentum === null ? null : checkNumber(layer, 'momentum', momentum, 0, 1)
+    checkFlag(layer, 'affine', affine)
+    checkFlag(layer, 'trackRunningStats', tracks)
     this.weight = affine ? parameter(ones([numFeatures])) : undefined
     this.bias = affine ? parameter(zeros([numFeatures])) : undefined
     this.running_mean = tracks ? buffer(zeros([numFeatures])) : undefined

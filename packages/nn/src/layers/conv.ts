@@ -10,6 +10,7 @@ import {
   type Pair,
   type Precision,
   pair,
+  readOptions,
   type Tensor,
   zeros,
 } from '@convnets/tensor'
@@ -51,13 +52,22 @@ export class Conv2d extends Module {
     super()
     this.inChannels = checkInteger('Conv2d', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('Conv2d', 'outChannels', outChannels, 1)
-    this.kernel = pair('Conv2d', 'kernel', requireKernel('Conv2d', options?.kernel), 1)
-    this.stride = pair('Conv2d', 'stride', options.stride ?? 1, 1)
-    this.padding = checkPadding('Conv2d', options.padding ?? 0)
-    this.dilation = pair('Conv2d', 'dilation', options.dilation ?? 1, 1)
-    this.groups = checkGroups('Conv2d', options.groups ?? 1, inChannels, outChannels)
-    this.precision = options.precision && checkPrecision('Conv2d', options.precision)
-    const bias = checkFlag('Conv2d', 'bias', options.bias ?? true)
+    const { kernel, stride, padding, dilation, groups, precision, bias } = readOptions('Conv2d', options ?? {}, {
+      kernel: undefined,
+      stride: 1,
+      padding: 0,
+      dilation: 1,
+      groups: 1,
+      precision: undefined,
+      bias: true,
+    })
+    this.kernel = pair('Conv2d', 'kernel', requireKernel('Conv2d', kernel), 1)
+    this.stride = pair('Conv2d', 'stride', stride, 1)
+    this.padding = checkPadding('Conv2d', padding)
+    this.dilation = pair('Conv2d', 'dilation', dilation, 1)
+    this.groups = checkGroups('Conv2d', groups, inChannels, outChannels)
+    this.precision = precision && checkPrecision('Conv2d', precision)
+    checkFlag('Conv2d', 'bias', bias)
     this.weight = parameter(zeros([outChannels, inChannels / this.groups, ...this.kernel]))
     this.bias = bias ? parameter(zeros([outChannels])) : undefined
     defaultInit(this.weight, this.bias)
@@ -117,12 +127,21 @@ export class ConvTranspose2d extends Module {
     const layer = 'ConvTranspose2d'
     this.inChannels = checkInteger(layer, 'inChannels', inChannels, 1)
     this.outChannels = checkInteger(layer, 'outChannels', outChannels, 1)
-    this.kernel = pair(layer, 'kernel', requireKernel(layer, options?.kernel), 1)
-    this.stride = pair(layer, 'stride', options.stride ?? 1, 1)
-    this.padding = pair(layer, 'padding', options.padding ?? 0, 0)
-    this.outputPadding = pair(layer, 'outputPadding', options.outputPadding ?? 0, 0)
-    this.dilation = pair(layer, 'dilation', options.dilation ?? 1, 1)
-    this.groups = checkGroups(layer, options.groups ?? 1, inChannels, outChannels)
+    const { kernel, stride, padding, outputPadding, dilation, groups, bias } = readOptions(layer, options ?? {}, {
+      kernel: undefined,
+      stride: 1,
+      padding: 0,
+      outputPadding: 0,
+      dilation: 1,
+      groups: 1,
+      bias: true,
+    })
+    this.kernel = pair(layer, 'kernel', requireKernel(layer, kernel), 1)
+    this.stride = pair(layer, 'stride', stride, 1)
+    this.padding = pair(layer, 'padding', padding, 0)
+    this.outputPadding = pair(layer, 'outputPadding', outputPadding, 0)
+    this.dilation = pair(layer, 'dilation', dilation, 1)
+    this.groups = checkGroups(layer, groups, inChannels, outChannels)
     for (const axis of [0, 1] as const) {
       const limit = Math.max(this.stride[axis], this.dilation[axis])
       if (this.outputPadding[axis] >= limit) {
@@ -131,7 +150,7 @@ export class ConvTranspose2d extends Module {
         )
       }
     }
-    const bias = checkFlag(layer, 'bias', options.bias ?? true)
+    checkFlag(layer, 'bias', bias)
     this.weight = parameter(zeros([inChannels, outChannels / this.groups, ...this.kernel]))
     this.bias = bias ? parameter(zeros([outChannels])) : undefined
     defaultInit(this.weight, this.bias)

@@ -1,5 +1,5 @@
 /** Layers that drop something at random in training mode and pass their input on in evaluation mode. */
-import { checkNumber, dropout, dropout2d, dropPath, type Generator, type Tensor } from '@convnets/tensor'
+import { checkNumber, dropout, dropout2d, dropPath, type Generator, readOptions, type Tensor } from '@convnets/tensor'
 import { Module } from '../module.ts'
 
 export interface DropOptions {
@@ -16,7 +16,7 @@ abstract class Drop extends Module {
   constructor(layer: string, p: number, options: DropOptions) {
     super()
     this.p = checkNumber(layer, 'p', p, 0, 1)
-    this.#generator = options.generator
+    this.#generator = readOptions(layer, options, { generator: undefined }).generator
   }
 
   abstract override forward(x: Tensor): Tensor

@@ -1,5 +1,5 @@
 /** Fully connected layer. */
-import { checkInteger, linear, type Tensor, zeros } from '@convnets/tensor'
+import { checkInteger, linear, readOptions, type Tensor, zeros } from '@convnets/tensor'
 import { defaultInit } from '../default-init.ts'
 import { Module } from '../module.ts'
 import { parameter } from '../parameter.ts'
@@ -23,7 +23,8 @@ export class Linear extends Module {
     super()
     this.inFeatures = checkInteger('Linear', 'inFeatures', inFeatures, 1)
     this.outFeatures = checkInteger('Linear', 'outFeatures', outFeatures, 1)
-    const bias = checkFlag('Linear', 'bias', options.bias ?? true)
+    const { bias } = readOptions('Linear', options, { bias: true })
+    checkFlag('Linear', 'bias', bias)
     this.weight = parameter(zeros([outFeatures, inFeatures]))
     this.bias = bias ? parameter(zeros([outFeatures])) : undefined
     defaultInit(this.weight, this.bias)

@@ -9,6 +9,7 @@ import {
   layerNorm,
   localResponseNorm,
   ones,
+  readOptions,
   type Shape,
   type Tensor,
   zeros,
@@ -42,8 +43,9 @@ export class LayerNorm extends Module {
       throw new ArgumentError('LayerNorm: normalizedShape expects at least one axis, got none')
     }
     for (const extent of this.normalizedShape) checkInteger('LayerNorm', 'normalizedShape', extent, 1)
-    this.eps = checkNumber('LayerNorm', 'eps', options.eps ?? 1e-5, 0)
-    const affine = checkFlag('LayerNorm', 'affine', options.affine ?? true)
+    const { eps, affine } = readOptions('LayerNorm', options, { eps: 1e-5, affine: true })
+    this.eps = checkNumber('LayerNorm', 'eps', eps, 0)
+    checkFlag('LayerNorm', 'affine', affine)
     ;[this.weight, this.bias] = affinePair(affine, this.normalizedShape)
   }
 
@@ -70,8 +72,9 @@ export class GroupNorm extends Module {
     super()
     this.numChannels = checkInteger('GroupNorm', 'numChannels', numChannels, 1)
     this.groups = checkGroups('GroupNorm', groups, numChannels)
-    this.eps = checkNumber('GroupNorm', 'eps', options.eps ?? 1e-5, 0)
-    const affine = checkFlag('GroupNorm', 'affine', options.affine ?? true)
+    const { eps, affine } = readOptions('GroupNorm', options, { eps: 1e-5, affine: true })
+    this.eps = checkNumber('GroupNorm', 'eps', eps, 0)
+    checkFlag('GroupNorm', 'affine', affine)
     ;[this.weight, this.bias] = affinePair(affine, [numChannels])
   }
 
@@ -104,8 +107,9 @@ export class InstanceNorm2d extends Module {
   constructor(numFeatures: number, options: NormOptions = {}) {
     super()
     this.numFeatures = checkInteger('InstanceNorm2d', 'numFeatures', numFeatures, 1)
-    this.eps = checkNumber('InstanceNorm2d', 'eps', options.eps ?? 1e-5, 0)
-    const affine = checkFlag('InstanceNorm2d', 'affine', options.affine ?? false)
+    const { eps, affine } = readOptions('InstanceNorm2d', options, { eps: 1e-5, affine: false })
+    this.eps = checkNumber('InstanceNorm2d', 'eps', eps, 0)
+    checkFlag('InstanceNorm2d', 'affine', affine)
     ;[this.weight, this.bias] = affinePair(affine, [numFeatures])
   }
 
@@ -143,9 +147,10 @@ export class LocalResponseNorm extends Module {
     super()
     const layer = 'LocalResponseNorm'
     this.size = checkInteger(layer, 'size', size, 1)
-    this.alpha = checkNumber(layer, 'alpha', options.alpha ?? 1e-4, -Infinity)
-    this.beta = checkNumber(layer, 'beta', options.beta ?? 0.75, -Infinity)
-    this.k = checkNumber(layer, 'k', options.k ?? 1, -Infinity)
+    const { alpha, beta, k } = readOptions(layer, options, { alpha: 1e-4, beta: 0.75, k: 1 })
+    this.alpha = checkNumber(layer, 'alpha', alpha, -Infinity)
+    this.beta = checkNumber(layer, 'beta', beta, -Infinity)
+    this.k = checkNumber(layer, 'k', k, -Infinity)
   }
 
   forward(x: Tensor): Tensor {

@@ -10,6 +10,7 @@ import {
   type Pair,
   type Pool2dOptions,
   pair,
+  readOptions,
   type Tensor,
 } from '@convnets/tensor'
 import { Module } from '../module.ts'
@@ -35,10 +36,12 @@ export class MaxPool2d extends Module {
   constructor(kernel: Pair, options: Pool2dOptions = {}) {
     super()
     this.kernel = pair('MaxPool2d', 'kernel', kernel, 1)
-    this.stride = pair('MaxPool2d', 'stride', options.stride ?? kernel, 1)
-    this.padding = pair('MaxPool2d', 'padding', options.padding ?? 0, 0)
+    const defaults = { stride: kernel, padding: 0, ceilMode: false }
+    const { stride, padding, ceilMode } = readOptions('MaxPool2d', options, defaults)
+    this.stride = pair('MaxPool2d', 'stride', stride, 1)
+    this.padding = pair('MaxPool2d', 'padding', padding, 0)
     checkHalf('MaxPool2d', this.padding, this.kernel)
-    this.ceilMode = checkFlag('MaxPool2d', 'ceilMode', options.ceilMode ?? false)
+    this.ceilMode = checkFlag('MaxPool2d', 'ceilMode', ceilMode)
   }
 
   forward(x: Tensor): Tensor {
@@ -62,11 +65,13 @@ export class AvgPool2d extends Module {
   constructor(kernel: Pair, options: AvgPool2dOptions = {}) {
     super()
     this.kernel = pair('AvgPool2d', 'kernel', kernel, 1)
-    this.stride = pair('AvgPool2d', 'stride', options.stride ?? kernel, 1)
-    this.padding = pair('AvgPool2d', 'padding', options.padding ?? 0, 0)
+    const defaults = { stride: kernel, padding: 0, ceilMode: false, countIncludePad: true }
+    const { stride, padding, ceilMode, countIncludePad } = readOptions('AvgPool2d', options, defaults)
+    this.stride = pair('AvgPool2d', 'stride', stride, 1)
+    this.padding = pair('AvgPool2d', 'padding', padding, 0)
     checkHalf('AvgPool2d', this.padding, this.kernel)
-    this.ceilMode = checkFlag('AvgPool2d', 'ceilMode', options.ceilMode ?? false)
-    this.countIncludePad = checkFlag('AvgPool2d', 'countIncludePad', options.countIncludePad ?? true)
+    this.ceilMode = checkFlag('AvgPool2d', 'ceilMode', ceilMode)
+    this.countIncludePad = checkFlag('AvgPool2d', 'countIncludePad', countIncludePad)
   }
 
   forward(x: Tensor): Tensor {

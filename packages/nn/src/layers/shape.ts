@@ -6,6 +6,7 @@ import {
   interpolate,
   type Pair,
   pair,
+  readOptions,
   ShapeError,
   type Tensor,
 } from '@convnets/tensor'
@@ -65,8 +66,9 @@ export class Upsample extends Module {
 
   constructor(options: UpsampleOptions) {
     super()
-    const { scale, mode = 'nearest', alignCorners = false } = options
-    if ((options.size === undefined) === (scale === undefined)) {
+    const defaults = { size: undefined, scale: undefined, mode: 'nearest', alignCorners: false } as const
+    const { size, scale, mode, alignCorners } = readOptions('Upsample', options, defaults)
+    if ((size === undefined) === (scale === undefined)) {
       throw new ArgumentError(`Upsample: expects size or scale, got ${scale === undefined ? 'neither' : 'both'}`)
     }
     if (mode !== 'nearest' && mode !== 'bilinear') {
@@ -75,7 +77,7 @@ export class Upsample extends Module {
     if (checkFlag('Upsample', 'alignCorners', alignCorners) && mode === 'nearest') {
       throw new ArgumentError('Upsample: alignCorners expects mode bilinear, got nearest')
     }
-    this.size = options.size === undefined ? undefined : pair('Upsample', 'size', options.size, 1)
+    this.size = size === undefined ? undefined : pair('Upsample', 'size', size, 1)
     const factors = typeof scale === 'number' ? ([scale, scale] as const) : scale
     for (const factor of factors ?? []) checkNumber('Upsample', 'scale', factor, Number.MIN_VALUE)
     this.scale = factors

@@ -20,6 +20,9 @@ export interface Buffer {
   version: number
 }
 
+/** Writes all of `data` to `memory`, which is as long, in another order: saves a copy on the way into a backend. */
+export type Arrange = (data: TypedArray, memory: TypedArray) => void
+
 /** A strided way through a buffer; stride 0 repeats an element (broadcasting). Strides count elements. */
 export interface View {
   readonly buffer: Buffer
@@ -153,13 +156,13 @@ export interface Backend {
   /** A buffer of `length` elements, all `value`. */
   fill(dtype: DType, length: number, value: number): Buffer
   /** A buffer holding a copy of `data`, whose array type must be that of `dtype`. */
-  upload(dtype: DType, data: TypedArray): Buffer
+  upload(dtype: DType, data: TypedArray, arrange?: Arrange): Buffer
   /** A copy of the contents, in memory of its own. */
   read(buffer: Buffer): Promise<TypedArray>
   /** As `read`, at once; a backend whose memory is not the host's throws a `BackendError`. */
   readSync(buffer: Buffer): TypedArray
   /** Overwrites the contents in place and raises `version`. */
-  write(buffer: Buffer, data: TypedArray): void
+  write(buffer: Buffer, data: TypedArray, arrange?: Arrange): void
   free(buffer: Buffer): void
   memory(): BackendMemory
   resetPeak(): void

@@ -1,5 +1,4 @@
 /** Repeating axes and its transpose, summing over them: what broadcasting does, forward and in the gradient. */
-import type { Buffer } from '../backends/backend.ts'
 import { DTypeError, ShapeError } from '../errors.ts'
 import { broadcastStrides, reductionSteps } from '../layout.ts'
 import { apply, checkTensors, type Op } from '../op.ts'
@@ -24,15 +23,16 @@ export const reduceOp = (name: string): Op<ReduceAttrs> => ({
     }
     return { shape: input.shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent)), dtype: input.dtype }
   },
-  forward([x], { kind, axes }, meta, backend) {
+  forward([x], { kind, axes }, _, backend) {
     const input = x as Tensor
-    let buffer: Buffer | undefined
-    for (const rows of reductionSteps(input.shape, axes)) {
-      const next: Buffer = backend.reduce(kind, buffer ?? input.storage.buffer, rows)
-      if (buffer !== undefined) backend.free(buffer)
+    const [first, ...more] = reductionSteps(input.shape, axes)
+    let buffer = backend.reduce(kind, input.storage.buffer, first)
+    for (const rows of more) {
+      const next = backend.reduce(kind, buffer, rows)
+      backend.free(buffer)
       buffer = next
     }
-    return buffer ?? copyOf(input, meta, backend)
+    return buffer
   },
   backward: (g, { metas }) => [expand(g, metas[0]?.shape ?? [])],
 })

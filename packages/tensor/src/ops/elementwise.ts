@@ -10,7 +10,7 @@ import { type DType, isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError } from '../errors.ts'
 import { derive, type Expr, f, formulaKey, inputsOf, substitute, type Term } from '../formula.ts'
 import { broadcastWalk } from '../layout.ts'
-import { apply, checkTensors, type Op, required } from '../op.ts'
+import { apply, checkTensors, type Op, required, type Saves } from '../op.ts'
 import { broadcastShapes, checkNumber, type Shape, sameShape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
@@ -109,6 +109,13 @@ function makeRule(
     }
     return gradients[i].by
   }
+  const savesFor = (needs: readonly boolean[]): Saves => {
+    const reads = new Set(needs.flatMap((need, i) => (need ? gradient(i).reads : [])))
+    const output = reads.delete(arity)
+    return { inputs: [...reads], output }
+  }
+  /** By the operands whose gradients are wanted, as bits. */
+  const saves: Saves[] = []
   return {
     name,
     infer(inputs, params) {
@@ -126,9 +133,9 @@ function makeRule(
     },
     forward: forward(formula),
     saves(_, needs) {
-      const reads = new Set(needs.flatMap((need, i) => (need ? gradient(i).reads : [])))
-      const output = reads.delete(arity)
-      return { inputs: [...reads], output }
+      const wish = needs.reduce((bits, need, i) => (need ? bits | (1 << i) : bits), 0)
+      saves[wish] ??= savesFor(needs)
+      return saves[wish]
     },
     backward(g, { attrs, needs, metas, input, ...saved }) {
       // Operands of one shape and one derivative, as those of relu(a + b), share its product with the gradient.

@@ -157,4 +157,33 @@ describe('fill', () => {
       engine.free(buffer)
     }
   })
+
+  it('gives zeros where memory was used before, where it never was, and where it is both', () => {
+    const own = new Engine({ threads: 1, initialPages: 4 })
+    const { fill } = copies(own)
+    const zeros = (length: number): WasmBuffer => {
+      const buffer = fill('float32', length, 0) as WasmBuffer
+      expect(own.array(buffer)).toEqual(new Float32Array(length))
+      return buffer
+    }
+    const used = zeros(1000)
+    expect(used.block?.blank).toBe(true)
+    own.array(used).fill(3)
+    own.free(used)
+    const again = zeros(1000)
+    expect(again.block?.blank).toBe(false)
+    own.array(again).fill(4)
+    own.free(again)
+    expect(zeros(5000).block?.blank).toBe(false)
+    // Memory that grows is as new.
+    const large = zeros(100_000)
+    expect(large.block?.blank).toBe(true)
+    own.free(large)
+  })
+
+  it('tells -0 from zero where memory is new', () => {
+    const own = new Engine({ threads: 1, initialPages: 4 })
+    const buffer = copies(own).fill('float32', 5, -0) as WasmBuffer
+    expect(Object.is(own.array(buffer)[3], -0)).toBe(true)
+  })
 })

@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
 import { f32x4, i32, v128 } from '../../src/backends/wasm/asm.ts'
 import { Engine, type Kernel } from '../../src/backends/wasm/engine.ts'
+import { runAlone } from '../../src/backends/wasm/pool.ts'
 import { ArgumentError, BackendError } from '../../src/errors.ts'
 
 const threadsModule = process.getBuiltinModule('node:worker_threads')
@@ -342,4 +343,30 @@ describe('a script that uses threads', () => {
     const { stdout } = await run
     expect(JSON.parse(stdout)).toEqual({ threads: 2, helped: true, exact: true })
   }, 30_000)
+})
+
+describe('a young kernel', () => {
+  it.each([1, 2, 7, 8, 9, 1000])('runs jobs of %d units in parts, each unit once, and later at once', (units) => {
+    const ranges: number[][] = []
+    const run = (...args: number[]): undefined => void ranges.push(args)
+    const kernel = { id: 0, key: 'fake', run, code: new Uint8Array(0), parts: 0 }
+    const job = (): number[][] => {
+      runAlone(kernel, [5, 6], units)
+      return ranges.splice(0)
+    }
+    const covered = (calls: number[][]): void => {
+      let at = 0
+      for (const [a, b, from, to, thread] of calls) {
+        expect([a, b, from, thread]).toEqual([5, 6, at, 0])
+        expect(to).toBeGreaterThan(at)
+        at = to as number
+      }
+      expect(at).toBe(units)
+    }
+    const first = job()
+    covered(first)
+    if (units > 1) expect(first.length).toBeGreaterThan(1)
+    for (let i = 0; i < 100; i++) covered(job())
+    expect(job()).toEqual([[5, 6, 0, units, 0]])
+  })
 })

@@ -21,6 +21,7 @@ type Makers =
   | 'onesLike'
   | 'rand'
   | 'randn'
+  | 'readOptions'
   | 'seeded'
   | 'tensor'
   | 'tidy'

@@ -2,9 +2,9 @@
  * Runs kernels in the order in which they were issued. Issuing is synchronous and only notes what is to be done; a queue
  * then compiles and submits one task after the other, without waiting for the device between them.
  */
-import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
+import { type DType, dtypes, type TypedArray, zeroArray } from '../../dtype.ts'
 import { BackendError, DeviceLostError, DisposedError } from '../../errors.ts'
-import type { Buffer } from '../backend.ts'
+import type { Arrange, Buffer } from '../backend.ts'
 import { checkIntegers, failureOf, faultError, lostError } from './failures.ts'
 import { functions } from './functions.ts'
 import {
@@ -274,9 +274,11 @@ export class Device {
     kernel.outputBuffer = null
   }
 
-  /** Puts `data` on the device as the contents of `buffer`. */
-  upload(buffer: GpuBuffer, data: TypedArray): void {
+  /** Puts `numbers` on the device as the contents of `buffer`. */
+  upload(buffer: GpuBuffer, numbers: TypedArray, arrange?: Arrange): void {
     this.check()
+    const data = arrange === undefined ? numbers : zeroArray(buffer.dtype, numbers.length)
+    arrange?.(numbers, data)
     checkIntegers(buffer.dtype, data)
     const values = Float32Array.from(data as ArrayLike<number>)
     buffer.host = buffer.dtype === 'int32' && data.length <= hostIntegers ? Int32Array.from(data) : undefined

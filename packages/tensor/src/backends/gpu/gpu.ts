@@ -4,7 +4,7 @@
  */
 import { type TypedArray, zeroArray } from '../../dtype.ts'
 import { ArgumentError, BackendError } from '../../errors.ts'
-import type { Backend, Buffer } from '../backend.ts'
+import type { Arrange, Backend, Buffer } from '../backend.ts'
 import { random } from '../reference/random.ts'
 import { convKernels } from './conv.ts'
 import { copyKernels } from './copy.ts'
@@ -175,9 +175,9 @@ async function start(
 function storage(
   device: Device,
 ): Pick<Backend, 'upload' | 'read' | 'readSync' | 'write' | 'free' | 'memory' | 'resetPeak' | 'random'> {
-  const upload = device.guard((dtype: Buffer['dtype'], data: TypedArray): Buffer => {
+  const upload = device.guard((dtype: Buffer['dtype'], data: TypedArray, arrange?: Arrange): Buffer => {
     const buffer = device.alloc(dtype, data.length)
-    device.upload(buffer, data)
+    device.upload(buffer, data, arrange)
     return buffer
   })
   return {
@@ -191,8 +191,8 @@ function storage(
         'gpu: the memory of a GPU cannot be read at once; use await x.data(), or await x.moved(backend) to move a tensor',
       )
     },
-    write(buffer, data) {
-      device.upload(device.own(buffer), data)
+    write(buffer, data, arrange) {
+      device.upload(device.own(buffer), data, arrange)
       buffer.version++
     },
     free: (buffer) => device.free(buffer),

@@ -2,7 +2,7 @@
  * The reference backend: the contract of `backend.ts` in plain loops, in float32 or float64. Read it to learn what a
  * kernel means; measure other backends against it. Sums are taken in float64 and rounded once.
  */
-import { type DType, type TypedArray, zeroArray } from '../../dtype.ts'
+import { copyInto, type DType, type TypedArray, zeroArray } from '../../dtype.ts'
 import { BackendError, DisposedError } from '../../errors.ts'
 import type { Backend, Buffer } from '../backend.ts'
 import { type Host, loops } from './loops.ts'
@@ -93,11 +93,15 @@ function createReferenceBackend(): Backend {
     name: 'reference',
 
     fill: (dtype, length, value) => store.add(dtype, zeroArray(dtype, length).fill(value)),
-    upload: (dtype, data) => store.add(dtype, data.slice()),
+    upload(dtype, data, arrange = copyInto) {
+      const memory = zeroArray(dtype, data.length)
+      arrange(data, memory)
+      return store.add(dtype, memory)
+    },
     read: async (buffer) => readSync(buffer),
     readSync,
-    write(buffer, data) {
-      store.array(buffer).set(data)
+    write(buffer, data, arrange = copyInto) {
+      arrange(data, store.array(buffer))
       buffer.version++
     },
     free: (buffer) => store.free(buffer),

@@ -70,7 +70,7 @@ function constant(kind: Kind, values: readonly number[]): number[] {
   const lanes = Array.from({ length: count }, (_, i) => values[i % values.length]!)
   const array = kind === 'i64x2' ? BigInt64Array.from(lanes, BigInt) : new laneArrays[kind](lanes)
   const code = kind === 'f32' ? [0x43] : kind === 'f64' ? [0x44] : [0xfd, 12]
-  return [...code, ...new Uint8Array(array.buffer)]
+  return concat(code, new Uint8Array(array.buffer))
 }
 
 const laneArrays = {
@@ -86,15 +86,24 @@ function codeOf(kind: Kind, operand: Value | number): readonly number[] {
   return typeof operand === 'number' ? constant(kind, [operand]) : operand.code
 }
 
-/** An instruction of operands of the given kinds, followed by immediate bytes. */
+/** An instruction of as many operands as there are kinds, followed by immediate bytes. */
 function instruction<R extends Type | 'void'>(
   type: R,
-  code: number,
+  code: readonly number[],
   kinds: readonly Kind[],
   operands: readonly (Value | number)[],
   immediate: readonly number[] = [],
 ): Value<R> {
-  return { type, code: [...operands.flatMap((x, i) => codeOf(kinds[i]!, x)), ...opcode(code), ...immediate] }
+  const bytes: number[] = []
+  for (let i = 0; i < kinds.length; i++) append(bytes, codeOf(kinds[i]!, operands[i]!))
+  append(bytes, code)
+  append(bytes, immediate)
+  return { type, code: bytes }
+}
+
+/** Adds bytes to a list. Kernels are made of nothing else, in programs that have just begun: plain loops are soonest fast. */
+function append(to: number[], bytes: ArrayLike<number>): void {
+  for (let i = 0; i < bytes.length; i++) to.push(bytes[i]!)
 }
 
 // --- instructions ---
@@ -135,11 +144,11 @@ function instructions<T extends Table, R extends Type>(kind: Kind, type: R, tabl
         next = Number.parseInt(name.slice(1), 16)
         continue
       }
-      const code = next++
+      const code = opcode(next++)
       made[name] = (...args: (Value | number)[]) => {
         const immediate = kinds[0] === 'address' ? [0, ...unsigned((args[kinds.length] ?? 0) as number)] : []
         if (lane >= 0) immediate.push(...(args.splice(lane, 1) as number[]))
-        return instruction(result[0], code, operands, args.slice(0, operands.length), immediate)
+        return instruction(result[0], code, operands, args, immediate)
       }
     }
   }
@@ -234,7 +243,7 @@ export const v128: Instructions<typeof tables.v128, 'v128'> & {
   shuffle32(a: Value<'v128'>, b: Value<'v128'>, lanes: readonly number[]): Value<'v128'>
 } = {
   ...instructions('v128', 'v128', tables.v128),
-  shuffle: (a, b, bytes) => instruction('v128', 0xfd00d, ['v128', 'v128'], [a, b], bytes),
+  shuffle: (a, b, bytes) => instruction('v128', opcode(0xfd00d), ['v128', 'v128'], [a, b], bytes),
   shuffle32: (a, b, lanes) =>
     v128.shuffle(
       a,
@@ -270,7 +279,7 @@ export const i16x8: Instructions<typeof tables.i16x8, 'v128'> = instructions('v1
 
 /** `a` where `condition` is not zero, else `b`; both are computed. */
 export function select<T extends Type>(condition: Operand<'i32'>, a: Value<T>, b: Value<T>): Value<T> {
-  return instruction(a.type, 0x1b, ['v128', 'v128', 'i32'], [a, b, condition])
+  return instruction(a.type, [0x1b], ['v128', 'v128', 'i32'], [a, b, condition])
 }
 
 /** Copying and filling bytes; ranges may overlap. */
@@ -278,8 +287,8 @@ export const memory: {
   copy(to: Operand<'i32'>, from: Operand<'i32'>, bytes: Operand<'i32'>): Effect
   fill(to: Operand<'i32'>, byte: Operand<'i32'>, bytes: Operand<'i32'>): Effect
 } = {
-  copy: (to, from, bytes) => instruction('void', 0xfc00a, ['i32', 'i32', 'i32'], [to, from, bytes], [0, 0]),
-  fill: (to, byte, bytes) => instruction('void', 0xfc00b, ['i32', 'i32', 'i32'], [to, byte, bytes], [0]),
+  copy: (to, from, bytes) => instruction('void', opcode(0xfc00a), ['i32', 'i32', 'i32'], [to, from, bytes], [0, 0]),
+  fill: (to, byte, bytes) => instruction('void', opcode(0xfc00b), ['i32', 'i32', 'i32'], [to, byte, bytes], [0]),
 }
 
 // --- functions and modules ---
@@ -368,7 +377,7 @@ export class FunctionBuilder {
   }
 
   #push(...codes: readonly (readonly number[])[]): void {
-    for (const code of codes) for (const byte of code) this.code.push(byte)
+    for (const code of codes) append(this.code, code)
   }
 
   #nest(code: number, body: (jump: Jump) => void): void {
@@ -440,9 +449,9 @@ export class ModuleBuilder {
   }
 }
 
-function concat(...parts: readonly (readonly number[])[]): number[] {
+function concat(...parts: readonly ArrayLike<number>[]): number[] {
   const bytes: number[] = []
-  for (const part of parts) for (const byte of part) bytes.push(byte)
+  for (const part of parts) append(bytes, part)
   return bytes
 }
 

@@ -293,6 +293,8 @@ export function copies(engine: Engine): Pick<Kernels, 'copy' | 'fill'> {
     const elements = new dtypes[dtype].array(8 / dtypes[dtype].bytes)
     const words = new Int32Array(elements.buffer)
     elements.fill(value)
+    // To write zeros where zeros are would only make the system find memory for them.
+    if (buffer.block?.blank && words.every((word) => word === 0)) return buffer
     // Whole vectors: the block is a multiple of 64 bytes.
     const vectors = Math.ceil((length * dtypes[dtype].bytes) / 16)
     if (vectors > 0) {

@@ -8,7 +8,7 @@ import { type Precision, scopedPrecision } from '../../precision.ts'
 import type { Backend, BackendMemory, Buffer } from '../backend.ts'
 import { f32x4, ModuleBuilder } from './asm.ts'
 import { type Block, Heap, type HeapOptions } from './memory.ts'
-import { Pool } from './pool.ts'
+import { Pool, runAlone } from './pool.ts'
 
 /** Everything of the contract that is a method. */
 export type Kernels = Omit<Backend, 'name'>
@@ -81,6 +81,8 @@ export interface Kernel {
   readonly run: (...args: number[]) => number | undefined
   /** The module, from which other threads compile their own instance. */
   readonly code: Uint8Array<ArrayBuffer>
+  /** How many parts of jobs it ran while it was young; see `runAlone`. */
+  parts: number
 }
 
 /** What may be chosen about an engine. */
@@ -332,7 +334,7 @@ export class Engine {
     build(m)
     try {
       const code = m.encode({ initial: 1, maximum: 65536, shared: this.heap.shared })
-      const kernel = { id: this.#kernels.size, key, ...this.#compile(code) }
+      const kernel = { id: this.#kernels.size, key, parts: 0, ...this.#compile(code) }
       this.#kernels.set(key, kernel)
       return kernel
     } catch (cause) {
@@ -358,7 +360,7 @@ export class Engine {
     this.#edition++
     this.#pool?.forget()
     for (const kernel of this.#kernels.values()) {
-      Object.assign(kernel, this.#compile(kernel.code.slice(0, kernel.code.length - last)))
+      Object.assign(kernel, this.#compile(kernel.code.slice(0, kernel.code.length - last)), { parts: 0 })
     }
     while (this.#dropDerived());
   }
@@ -382,7 +384,7 @@ export class Engine {
     if (units <= 0) return
     const parts = units < 2 ? 1 : Math.floor(units / grain)
     try {
-      if (parts < 2 || !this.pool.run(kernel, args, units, parts)) kernel.run(...args, 0, units, 0)
+      if (parts < 2 || !this.pool.run(kernel, args, units, parts)) runAlone(kernel, args, units)
     } catch (cause) {
       throw failure(kernel, cause)
     }

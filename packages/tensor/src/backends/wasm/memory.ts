@@ -20,6 +20,8 @@ export class Block {
   ptr: number
   size: number
   free = false
+  /** Whether it holds zeros, since its memory was never handed out before. */
+  blank = false
   before: Block | null = null
   after: Block | null = null
   prev: Block | null = null
@@ -82,6 +84,8 @@ export class Heap {
   readonly #filled = new Int32Array((classes + 31) >>> 5)
   /** The last block of the heap. */
   #last: Block
+  /** Where the memory begins that was never handed out. */
+  #blank = 0
   #used = 0
   #peak = 0
   #buffer: ArrayBufferLike
@@ -169,7 +173,7 @@ export class Heap {
     return this.#buffer
   }
 
-  /** A block of at least `bytes` bytes; its contents are whatever they were. */
+  /** A block of at least `bytes` bytes; its contents are whatever they were, or zeros where it says that it is blank. */
   alloc(bytes: number): Block {
     const size = Math.max(align, Math.ceil(bytes / align) * align)
     let block = size <= this.#maximum * pageBytes ? this.#find(size) : null
@@ -195,6 +199,8 @@ export class Heap {
     }
     this.#used += size
     if (this.#used > this.#peak) this.#peak = this.#used
+    block.blank = block.ptr >= this.#blank
+    this.#blank = Math.max(this.#blank, block.ptr + size)
     return block
   }
 

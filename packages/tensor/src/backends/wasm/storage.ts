@@ -1,5 +1,5 @@
 /** Buffers in and out: the storage part of the contract. */
-import { type TypedArray, zeroArray } from '../../dtype.ts'
+import { copyInto, type TypedArray, zeroArray } from '../../dtype.ts'
 import type { Buffer } from '../backend.ts'
 import type { StorageMethod } from '../reference/loops.ts'
 import type { Engine, Kernels } from './engine.ts'
@@ -12,15 +12,15 @@ export function storage(engine: Engine): Pick<Kernels, Exclude<StorageMethod, 'f
     return copy
   }
   return {
-    upload(dtype, data) {
+    upload(dtype, data, arrange = copyInto) {
       const buffer = engine.alloc(dtype, data.length)
-      engine.array(buffer).set(data)
+      arrange(data, engine.array(buffer))
       return buffer
     },
     readSync,
     read: async (buffer) => readSync(buffer),
-    write(buffer, data) {
-      engine.array(buffer).set(data)
+    write(buffer, data, arrange = copyInto) {
+      arrange(data, engine.array(buffer))
       buffer.version++
     },
     free: (buffer) => engine.free(buffer),

@@ -16,13 +16,20 @@ function distance(a: string, b: string): number {
   return rows[a.length]?.[b.length] ?? 0
 }
 
+const plain = (word: string): string => word.toLowerCase().replaceAll(/[-_. ]/g, '')
+
 /** The names nearest to a wrong one, best first, at most `count`. Case, dashes and underscores count little. */
 export function nearest(name: string, names: Iterable<string>, count = 3): string[] {
-  const plain = (word: string): string => word.toLowerCase().replaceAll(/[-_. ]/g, '')
   const wanted = plain(name)
   return [...names]
     .map((candidate) => ({ candidate, far: distance(wanted, plain(candidate)) }))
     .sort((a, b) => a.far - b.far)
     .slice(0, count)
     .map(({ candidate }) => candidate)
+}
+
+/** The one name that a wrong one is most likely to be a slip of, if any is near. */
+export function meant(name: string, names: Iterable<string>): string | undefined {
+  const [best] = nearest(name, names, 1)
+  return best !== undefined && distance(plain(name), plain(best)) <= Math.ceil(best.length / 4) ? best : undefined
 }
