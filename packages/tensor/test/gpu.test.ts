@@ -16,6 +16,7 @@ import {
   grad,
   linear,
   mul,
+  OutOfMemoryError,
   reference,
   type Tensor,
   tensor,
@@ -166,6 +167,36 @@ describe('gpu', () => {
       /^gpu: mode expects auto, webgpu, webgl2, webasm, got/,
     )
     await expect(gpu({ bindingBytes: 3 })).rejects.toThrow(ArgumentError)
+  })
+
+  it('tells of an upload that failed when it is asked whether all has arrived', async () => {
+    let calls = 0
+    const kernel = Object.assign(
+      async (input: Float32Array) => {
+        if (++calls === 2) throw new Error('could not allocate memory')
+        return input
+      },
+      {
+        setOutput: () => undefined,
+        destroy: () => undefined,
+        kernel: { constructor: { mode: 'webasm' } },
+      },
+    )
+    const instance = { createKernel: () => kernel, addFunction: () => undefined, destroy: async () => undefined }
+    const device = new Device({ GPU: class {} as never, input: (value) => value }, instance as never, {
+      mode: 'webasm',
+      bindingBytes: 1024,
+      bindings: 8,
+      allowFallback: false,
+    })
+    const upload = (...numbers: number[]) => {
+      const buffer = device.alloc('float32', numbers.length)
+      device.upload(buffer, Float32Array.from(numbers))
+      return buffer
+    }
+    const all = [upload(1), upload(2, 3), upload(), upload(4, 5)]
+    await expect(device.arrived(all)).rejects.toThrow(OutOfMemoryError)
+    await expect(device.arrived(all.filter((_, i) => i !== 1))).resolves.toBeUndefined()
   })
 
   it('takes no kernel of the CPU for one of the mode, unless that is allowed', async () => {

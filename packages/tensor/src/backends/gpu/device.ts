@@ -303,6 +303,14 @@ export class Device {
     }
   }
 
+  /** Resolves when all of `buffers` are on the device, and rejects if one of them is not. */
+  async arrived(buffers: readonly GpuBuffer[]): Promise<void> {
+    // A device works in order, and tells of errors before it answers.
+    const [first, ...others] = buffers.filter(({ length }) => length > 0)
+    if (first !== undefined) await this.read(others.reduce((a, b) => (b.length < a.length ? b : a), first))
+    for (const { error } of buffers) if (error !== undefined) throw error
+  }
+
   /** The contents once all that was issued before is done. */
   read(buffer: GpuBuffer): Promise<TypedArray> {
     this.check()

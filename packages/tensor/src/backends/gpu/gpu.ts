@@ -174,7 +174,7 @@ async function start(
 
 function storage(
   device: Device,
-): Pick<Backend, 'upload' | 'read' | 'readSync' | 'write' | 'free' | 'memory' | 'resetPeak' | 'random'> {
+): Pick<Backend, 'upload' | 'arrived' | 'read' | 'readSync' | 'write' | 'free' | 'memory' | 'resetPeak' | 'random'> {
   const upload = device.guard((dtype: Buffer['dtype'], data: TypedArray): Buffer => {
     const buffer = device.alloc(dtype, data.length)
     device.upload(buffer, data)
@@ -182,13 +182,14 @@ function storage(
   })
   return {
     upload,
+    arrived: (buffers) => device.arrived(buffers.map((buffer) => device.own(buffer))),
     read: async (buffer) => {
       const own = device.own(buffer)
       return own.length === 0 ? zeroArray(own.dtype, 0) : device.read(own)
     },
     readSync() {
       throw new BackendError(
-        'gpu: the memory of a GPU cannot be read at once; use await x.data(), or await x.moved(backend) to move a tensor',
+        'gpu: the memory of a GPU cannot be read at once; use await x.data(), await x.moved(backend) for a copy elsewhere, or await moveTo(backend, model, optimizer)',
       )
     },
     write(buffer, data) {
