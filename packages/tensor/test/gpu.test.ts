@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { backendConformance, checkGoldenOp, fill, parseOpGoldens, relativeError } from '@convnets/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { nodeWebGPU, softwareAdapter } from '../../../scripts/verify/webgpu.ts'
-import { Device } from '../src/backends/gpu/device.ts'
+import { Device, type DeviceOptions } from '../src/backends/gpu/device.ts'
 import { type GpuBackend, gpu } from '../src/gpu.ts'
 import {
   ArgumentError,
@@ -11,6 +11,7 @@ import {
   type Backend,
   BackendError,
   conv2d,
+  DeviceLostError,
   f,
   gather,
   grad,
@@ -169,53 +170,66 @@ describe('gpu', () => {
     await expect(gpu({ bindingBytes: 3 })).rejects.toThrow(ArgumentError)
   })
 
-  it('tells of an upload that failed when it is asked whether all has arrived', async () => {
-    let calls = 0
-    const kernel = Object.assign(
-      async (input: Float32Array) => {
-        if (++calls === 2) throw new Error('could not allocate memory')
-        return input
-      },
-      {
-        setOutput: () => undefined,
-        destroy: () => undefined,
-        kernel: { constructor: { mode: 'webasm' } },
-      },
-    )
+  /** A device whose kernels all do what `run` does, as `mode` says they ran. */
+  function fakeDevice(
+    run: (...args: never[]) => unknown,
+    options: Partial<DeviceOptions> = {},
+    mode = 'webasm',
+  ): Device {
+    const kernel = Object.assign(async (...args: never[]) => run(...args), {
+      setOutput: () => undefined,
+      destroy: () => undefined,
+      kernel: { constructor: { mode }, fallbackReason: 'no such instruction' },
+    })
     const instance = { createKernel: () => kernel, addFunction: () => undefined, destroy: async () => undefined }
-    const device = new Device({ GPU: class {} as never, input: (value) => value }, instance as never, {
+    return new Device({ GPU: class {} as never, input: (value) => value }, instance as never, {
       mode: 'webasm',
       bindingBytes: 1024,
       bindings: 8,
       allowFallback: false,
+      ...options,
     })
-    const upload = (...numbers: number[]) => {
-      const buffer = device.alloc('float32', numbers.length)
-      device.upload(buffer, Float32Array.from(numbers))
-      return buffer
-    }
-    const all = [upload(1), upload(2, 3), upload(), upload(4, 5)]
+  }
+
+  function upload(device: Device, ...numbers: number[]) {
+    const buffer = device.alloc('float32', numbers.length)
+    device.upload(buffer, Float32Array.from(numbers))
+    return buffer
+  }
+
+  it('tells of an upload that failed when it is asked whether all has arrived', async () => {
+    let calls = 0
+    const device = fakeDevice((input: Float32Array) => {
+      if (++calls === 2) throw new Error('could not allocate memory')
+      return input
+    })
+    const all = [upload(device, 1), upload(device, 2, 3), upload(device), upload(device, 4, 5)]
     await expect(device.arrived(all)).rejects.toThrow(OutOfMemoryError)
     await expect(device.arrived(all.filter((_, i) => i !== 1))).resolves.toBeUndefined()
   })
 
+  it('gives nothing that it read from a device which is gone, nor blames a kernel for that', async () => {
+    let reason: string | undefined
+    const ending = { now: () => reason, soon: async () => reason }
+    const zeros = fakeDevice((input: Float32Array) => input, { ending })
+    const x = upload(zeros, 1)
+    expect([...(await zeros.read(x))]).toEqual([1])
+    const failing = fakeDevice(
+      () => {
+        throw new Error('no program')
+      },
+      { ending },
+    )
+    await expect(failing.read(upload(failing, 1))).rejects.toThrow(/^upload: the gpu kernel failed: no program/)
+    reason = 'unplugged'
+    await expect(zeros.read(x)).rejects.toThrow(DeviceLostError)
+    expect(() => upload(zeros, 2)).toThrow(/^gpu: the device was lost \(unplugged\)/)
+    await expect(failing.read(upload(failing, 1))).rejects.toThrow(DeviceLostError)
+  })
+
   it('takes no kernel of the CPU for one of the mode, unless that is allowed', async () => {
-    // A kernel that gpu.js has replaced by one of the CPU.
-    const kernel = Object.assign(async () => Float32Array.of(7), {
-      setOutput: () => undefined,
-      destroy: () => undefined,
-      kernel: { constructor: { mode: 'cpu' }, fallbackReason: 'no such instruction' },
-    })
-    const instance = { createKernel: () => kernel, addFunction: () => undefined, destroy: async () => undefined }
-    const device = (allowFallback: boolean): Device =>
-      new Device({ GPU: class {} as never, input: () => undefined }, instance as never, {
-        mode: 'webasm',
-        bindingBytes: 1024,
-        bindings: 8,
-        allowFallback,
-      })
-    const strict = device(false)
-    const lenient = device(true)
+    const strict = fakeDevice(() => Float32Array.of(7), {}, 'cpu')
+    const lenient = fakeDevice(() => Float32Array.of(7), { allowFallback: true }, 'cpu')
     const make = (on: Device) => on.make('float32', 1, { op: 'relu', inputs: [], element: () => '7' })
     await expect(strict.read(make(strict))).rejects.toThrow(
       /^relu: the kernel does not run in mode webasm, gpu\.js fell back to cpu: no such instruction/,

@@ -46,6 +46,14 @@ interface Prepared {
   readonly parts: readonly number[]
 }
 
+/** How the end of a device shows. */
+export interface Ending {
+  /** Why the device is gone, as far as is known now; undefined if it is there. */
+  now(): string | undefined
+  /** The same for after a failure, in time for what is on its way. */
+  soon(): Promise<string | undefined>
+}
+
 export interface DeviceOptions {
   readonly mode: GpuMode
   /** Bytes that one buffer may have. */
@@ -54,6 +62,8 @@ export interface DeviceOptions {
   readonly bindings: number
   /** Whether kernels may run on the CPU where gpu.js cannot run them in the mode. */
   readonly allowFallback: boolean
+  /** Tells of the end of the device. Default: it has none. */
+  readonly ending?: Ending
 }
 
 /** A kernel that gpu.js ran on the CPU. */
@@ -74,6 +84,7 @@ export class Device {
   readonly #instance: Instance
   readonly #bindings: number
   readonly #allowFallback: boolean
+  readonly #ending: Ending | undefined
   readonly #live = new Set<GpuBuffer>()
   readonly #kernels = new Map<string, Kernel>()
   readonly #tasks: (() => Promise<void> | void)[] = []
@@ -87,12 +98,13 @@ export class Device {
   readonly fallbacks: Fallback[] = []
 
   constructor(library: Library, instance: Instance, options: DeviceOptions) {
-    const { mode, bindingBytes, bindings, allowFallback } = options
+    const { mode, bindingBytes, bindings, allowFallback, ending } = options
     this.mode = mode
     this.#library = library
     this.#instance = instance
     this.#bindings = bindings
     this.#allowFallback = allowFallback
+    this.#ending = ending
     this.partLength = Math.floor(bindingBytes / 4)
     for (const { source, types, result } of functions) {
       instance.addFunction(source, { argumentTypes: types, returnType: result })
@@ -252,8 +264,16 @@ export class Device {
       this.#letGo(kernel)
       return handle
     } catch (cause) {
-      throw cause instanceof BackendError ? cause : failureOf(op, cause)
+      throw cause instanceof BackendError ? cause : await this.#failed(op, cause)
     }
+  }
+
+  /** What failed, or that the device is gone, which shows in many ways before the device tells. */
+  async #failed(op: string, cause: unknown): Promise<BackendError> {
+    const error = failureOf(op, cause)
+    if (error instanceof DeviceLostError || this.#failure !== undefined) return error
+    const reason = await this.#ending?.soon()
+    return reason === undefined ? error : lostError(reason)
   }
 
   #fellBack({ op, reason }: Fallback): void {
@@ -323,11 +343,16 @@ export class Device {
           const parts = buffer.handles.map(contents)
           Promise.all(parts).then(
             (arrays) => {
-              // A lost device may give zeros.
+              // A lost device may give zeros, before it has told of its end.
+              const reason = this.#ending?.now()
+              if (reason !== undefined) this.lost(reason)
               if (this.#failure === undefined) resolve(collect(buffer, arrays))
               else reject(this.#failure)
             },
-            (cause) => reject(this.#failure ?? this.#note(failureOf('read', cause))),
+            async (cause) => {
+              const error = await this.#failed('read', cause)
+              reject(this.#failure ?? this.#note(error))
+            },
           )
         } catch (error) {
           reject(error)

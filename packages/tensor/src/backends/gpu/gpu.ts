@@ -149,9 +149,9 @@ async function start(
   const kernel = await probe(library, instance, mode)
   const platform = describe(mode, kernel.kernel.context)
   const bindingBytes = Math.min(platform.bindingBytes, options.bindingBytes ?? platform.bindingBytes)
-  const { adapter, bindings } = platform
+  const { adapter, bindings, ending } = platform
   const { allowFallback = false } = options
-  const device = new Device(library, instance, { mode, bindingBytes, bindings, allowFallback })
+  const device = new Device(library, instance, { mode, bindingBytes, bindings, allowFallback, ending })
   platform.watch(device)
   return {
     name: 'gpu',

@@ -48,6 +48,7 @@ export interface WebGLContext {
   readonly MAX_TEXTURE_SIZE: number
   readonly MAX_TEXTURE_IMAGE_UNITS: number
   getParameter(name: number): unknown
+  isContextLost(): boolean
   getExtension(name: string): Readonly<Record<string, number>> | null
   readonly canvas: { addEventListener(type: string, listener: () => void): void }
 }
