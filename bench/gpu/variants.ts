@@ -57,7 +57,10 @@ const variants: readonly { name: string; source: string; cells: 1 | 4; constant?
   },
 ]
 
-export async function variantTimings(mode: string): Promise<Timing[]> {
+export async function variantTimings(
+  mode: string,
+  { runs, repeat }: { readonly runs: number; readonly repeat: number },
+): Promise<Timing[]> {
   const loaded = (await import('gpu.js')) as unknown as Library & { default?: Library }
   const { GPU, input } = loaded.default ?? loaded
   const instance = new GPU({ mode })
@@ -78,7 +81,7 @@ export async function variantTimings(mode: string): Promise<Timing[]> {
     })
     const run = async (): Promise<void> => {
       let last: Result | undefined
-      for (let i = 0; i < 4; i++) {
+      for (let i = 0; i < repeat; i++) {
         last?.delete?.()
         last = await kernel(...(constant ? [matrix] : [matrix, matrix]))
       }
@@ -87,12 +90,12 @@ export async function variantTimings(mode: string): Promise<Timing[]> {
     }
     await run()
     const all: number[] = []
-    for (let i = 0; i < 5; i++) {
+    for (let i = 0; i < runs; i++) {
       const start = performance.now()
       await run()
-      all.push((performance.now() - start) / 4)
+      all.push((performance.now() - start) / repeat)
     }
-    const milliseconds = (all.sort((a, b) => a - b)[2] as number) * (name.startsWith('two passes') ? 2 : 1)
+    const milliseconds = (all.sort((a, b) => a - b)[runs >> 1] as number) * (name.startsWith('two passes') ? 2 : 1)
     out.push({ name, contestant: mode, milliseconds, flops: 2 * n ** 3 })
     kernel.destroy()
   }

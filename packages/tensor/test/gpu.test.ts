@@ -170,18 +170,25 @@ describe('gpu', () => {
     await expect(gpu({ bindingBytes: 3 })).rejects.toThrow(ArgumentError)
   })
 
-  /** A device whose kernels all do what `run` does, as `mode` says they ran. */
-  function fakeDevice(
-    run: (...args: never[]) => unknown,
-    options: Partial<DeviceOptions> = {},
-    mode = 'webasm',
-  ): Device {
-    const kernel = Object.assign(async (...args: never[]) => run(...args), {
-      setOutput: () => undefined,
-      destroy: () => undefined,
-      kernel: { constructor: { mode }, fallbackReason: 'no such instruction' },
-    })
-    const instance = { createKernel: () => kernel, addFunction: () => undefined, destroy: async () => undefined }
+  interface Fake extends Partial<DeviceOptions> {
+    /** What every kernel does. */
+    readonly run: (...args: never[]) => unknown
+    /** What kernels say that they ran on. */
+    readonly ran?: string
+    /** Told of every kernel that is made (1) and destroyed (-1). */
+    readonly count?: (change: number) => void
+  }
+
+  function fakeDevice({ run, ran = 'webasm', count = () => {}, ...options }: Fake): Device {
+    const createKernel = () => {
+      count(1)
+      return Object.assign(async (...args: never[]) => run(...args), {
+        setOutput: () => undefined,
+        destroy: () => count(-1),
+        kernel: { constructor: { mode: ran }, fallbackReason: 'no such instruction' },
+      })
+    }
+    const instance = { createKernel, addFunction: () => undefined, destroy: async () => undefined }
     return new Device({ GPU: class {} as never, input: (value) => value }, instance as never, {
       mode: 'webasm',
       bindingBytes: 1024,
@@ -191,6 +198,32 @@ describe('gpu', () => {
     })
   }
 
+  const seven = (on: Device, element = '7') => on.make('float32', 1, { op: 'relu', inputs: [], element: () => element })
+
+  it('forgets kernels in WebAssembly where their memories run out, and fails where that does not help', async () => {
+    let alive = 0
+    const room = (most: number) =>
+      fakeDevice({
+        count: (change) => {
+          alive += change
+        },
+        run: () => {
+          if (alive > most) throw new Error('WebAssembly.Memory(): could not allocate memory')
+          return Float32Array.of(7)
+        },
+      })
+    const four = room(4)
+    for (const element of ['1', '2', '3', '4', '5', '1', '2', '3']) {
+      expect([...(await four.read(seven(four, element)))]).toEqual([7])
+      expect(alive).toBeLessThanOrEqual(4)
+      expect(four.compiled).toBe(alive)
+    }
+    await four.destroy()
+    expect(alive).toBe(0)
+    const none = room(0)
+    await expect(none.read(seven(none))).rejects.toThrow(OutOfMemoryError)
+  })
+
   function upload(device: Device, ...numbers: number[]) {
     const buffer = device.alloc('float32', numbers.length)
     device.upload(buffer, Float32Array.from(numbers))
@@ -199,9 +232,11 @@ describe('gpu', () => {
 
   it('tells of an upload that failed when it is asked whether all has arrived', async () => {
     let calls = 0
-    const device = fakeDevice((input: Float32Array) => {
-      if (++calls === 2) throw new Error('could not allocate memory')
-      return input
+    const device = fakeDevice({
+      run: (input: Float32Array) => {
+        if (++calls === 2) throw new Error('could not allocate memory')
+        return input
+      },
     })
     const all = [upload(device, 1), upload(device, 2, 3), upload(device), upload(device, 4, 5)]
     await expect(device.arrived(all)).rejects.toThrow(OutOfMemoryError)
@@ -211,15 +246,15 @@ describe('gpu', () => {
   it('gives nothing that it read from a device which is gone, nor blames a kernel for that', async () => {
     let reason: string | undefined
     const ending = { now: () => reason, soon: async () => reason }
-    const zeros = fakeDevice((input: Float32Array) => input, { ending })
+    const zeros = fakeDevice({ run: (input: Float32Array) => input, ending })
     const x = upload(zeros, 1)
     expect([...(await zeros.read(x))]).toEqual([1])
-    const failing = fakeDevice(
-      () => {
+    const failing = fakeDevice({
+      run: () => {
         throw new Error('no program')
       },
-      { ending },
-    )
+      ending,
+    })
     await expect(failing.read(upload(failing, 1))).rejects.toThrow(/^upload: the gpu kernel failed: no program/)
     reason = 'unplugged'
     await expect(zeros.read(x)).rejects.toThrow(DeviceLostError)
@@ -228,13 +263,13 @@ describe('gpu', () => {
   })
 
   it('takes no kernel of the CPU for one of the mode, unless that is allowed', async () => {
-    const strict = fakeDevice(() => Float32Array.of(7), {}, 'cpu')
-    const lenient = fakeDevice(() => Float32Array.of(7), { allowFallback: true }, 'cpu')
-    const make = (on: Device) => on.make('float32', 1, { op: 'relu', inputs: [], element: () => '7' })
-    await expect(strict.read(make(strict))).rejects.toThrow(
+    const run = () => Float32Array.of(7)
+    const strict = fakeDevice({ run, ran: 'cpu' })
+    const lenient = fakeDevice({ run, ran: 'cpu', allowFallback: true })
+    await expect(strict.read(seven(strict))).rejects.toThrow(
       /^relu: the kernel does not run in mode webasm, gpu\.js fell back to cpu: no such instruction/,
     )
-    expect([...(await lenient.read(make(lenient)))]).toEqual([7])
+    expect([...(await lenient.read(seven(lenient)))]).toEqual([7])
     expect(lenient.fallbacks).toEqual([{ op: 'relu', reason: 'cpu: no such instruction' }])
   })
 })

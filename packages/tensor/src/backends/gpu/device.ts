@@ -3,7 +3,7 @@
  * then compiles and submits one task after the other, without waiting for the device between them.
  */
 import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
-import { BackendError, DeviceLostError, DisposedError } from '../../errors.ts'
+import { BackendError, DeviceLostError, DisposedError, OutOfMemoryError } from '../../errors.ts'
 import type { Buffer } from '../backend.ts'
 import { checkIntegers, failureOf, faultError, lostError } from './failures.ts'
 import { functions } from './functions.ts'
@@ -36,6 +36,12 @@ export interface Launch {
   readonly aligned?: boolean
   /** Writes statements and gives the expression of element i of the output. */
   readonly element: (s: Source) => string
+}
+
+/** The source of a kernel, and of what types its arguments are. */
+interface Program {
+  readonly text: string
+  readonly types: readonly string[]
 }
 
 interface Prepared {
@@ -111,7 +117,7 @@ export class Device {
     }
   }
 
-  /** Kernels that have been compiled. */
+  /** Compiled kernels. */
   get compiled(): number {
     return this.#kernels.size
   }
@@ -223,7 +229,6 @@ export class Device {
       ...floats.map(() => 'Float'),
       'Integer',
     ]
-    const kernel = this.#kernel(text, types)
     const numbers = [...tables.map((table) => this.#library.input(table, [table.length])), ...floats]
     const handles: Handle[] = []
     for (let base = 0; base < out.length; base += this.partLength) {
@@ -232,7 +237,7 @@ export class Device {
         return aligned && all.length > 1 ? [all[base / this.partLength]] : all
       })
       const length = Math.min(this.partLength, out.length - base)
-      handles.push(await this.#call(op, kernel, [...given, ...numbers, base], length))
+      handles.push(await this.#call(op, { text, types }, [...given, ...numbers, base], length))
     }
     return handles
   }
@@ -246,26 +251,47 @@ export class Device {
     return this.#library.input(new Float32Array(1), [1])
   }
 
-  #kernel(text: string, argumentTypes: readonly string[]): Kernel {
-    let kernel = this.#kernels.get(text)
-    if (kernel === undefined) {
-      kernel = this.#instance.createKernel(text, { ...settings, argumentTypes })
-      this.#kernels.set(text, kernel)
-    }
+  /** The compiled kernel; those that ran last stand last. */
+  #kernel({ text, types }: Program): Kernel {
+    const kernel = this.#kernels.get(text) ?? this.#instance.createKernel(text, { ...settings, argumentTypes: types })
+    this.#kernels.delete(text)
+    this.#kernels.set(text, kernel)
     return kernel
   }
 
-  async #call(op: string, kernel: Kernel, args: readonly unknown[], length: number): Promise<Handle> {
-    try {
-      kernel.setOutput([length])
-      const handle = await kernel(...args)
-      const ran = ranOn(kernel)
-      if (ran !== this.mode) this.#fellBack({ op, reason: `${ran}: ${String(kernel.kernel.fallbackReason)}` })
-      this.#letGo(kernel)
-      return handle
-    } catch (cause) {
-      throw cause instanceof BackendError ? cause : await this.#failed(op, cause)
+  #forget(text: string): void {
+    this.#kernels.get(text)?.destroy()
+    this.#kernels.delete(text)
+  }
+
+  async #call(op: string, program: Program, args: readonly unknown[], length: number): Promise<Handle> {
+    for (;;) {
+      try {
+        const kernel = this.#kernel(program)
+        kernel.setOutput([length])
+        const handle = await kernel(...args)
+        const ran = ranOn(kernel)
+        if (ran !== this.mode) this.#fellBack({ op, reason: `${ran}: ${String(kernel.kernel.fallbackReason)}` })
+        this.#letGo(kernel)
+        return handle
+      } catch (cause) {
+        if (cause instanceof BackendError) throw cause
+        const error = await this.#failed(op, cause)
+        if (!(error instanceof OutOfMemoryError && this.#makeRoom(program))) throw error
+      }
     }
+  }
+
+  /**
+   * In WebAssembly every kernel of gpu.js has memories of its own, of which a browser allows about 125 in all: forgets the
+   * one that found no room, to be compiled again, and of the others the half that has not run for longest. Whether that
+   * may have helped.
+   */
+  #makeRoom({ text }: Program): boolean {
+    const others = [...this.#kernels.keys()].filter((other) => other !== text)
+    if (this.mode !== 'webasm' || others.length === 0) return false
+    for (const old of [text, ...others.slice(0, Math.ceil(others.length / 2))]) this.#forget(old)
+    return true
   }
 
   /** What failed, or that the device is gone, which shows in many ways before the device tells. */
@@ -313,12 +339,8 @@ export class Device {
     const put = async (handles: Handle[]): Promise<void> => {
       for (let from = 0; from < values.length; from += this.partLength) {
         const part = values.subarray(from, from + this.partLength)
-        const kernel = this.#kernel(uploadText, ['Input'])
-        handles.push(await this.#call('upload', kernel, [this.#library.input(part, [part.length])], part.length))
-        if (part.length >= largeUpload) {
-          kernel.destroy()
-          this.#kernels.delete(uploadText)
-        }
+        handles.push(await this.#call('upload', uploading, [this.#library.input(part, [part.length])], part.length))
+        if (part.length >= largeUpload) this.#forget(uploading.text)
       }
     }
   }
@@ -431,7 +453,7 @@ export class Device {
   }
 }
 
-const uploadText = 'function (x) { return x[this.thread.x]; }'
+const uploading: Program = { text: 'function (x) { return x[this.thread.x]; }', types: ['Input'] }
 
 /** `tactic`: else WebGL computes small outputs in half precision, where the device has it. */
 export const settings: Omit<KernelSettings, 'argumentTypes'> = {

@@ -47,7 +47,7 @@ export interface GpuInfo {
   readonly bindingBytes: number
   /** Buffers that one kernel may use. */
   readonly bindings: number
-  /** Kernels compiled so far. */
+  /** Compiled kernels; in WebAssembly those that were not used for longest are forgotten where memories run out. */
   readonly kernels: number
   /** Kernels that ran on the CPU instead, if that is allowed. */
   readonly fallbacks: readonly { readonly op: string; readonly reason: string }[]
