@@ -16,6 +16,7 @@ import {
   gather,
   grad,
   linear,
+  matmul,
   mul,
   OutOfMemoryError,
   reference,
@@ -35,6 +36,65 @@ const patience = 900_000
 
 const filled = (name: string, shape: readonly number[], backend: Backend): Tensor =>
   tensor(fill(name, shape), { shape, dtype: 'float32', backend })
+
+/** So many outputs that a thread computes four of them, where four divides the innermost axis. */
+const large: readonly (readonly [
+  name: string,
+  shapes: readonly (readonly number[])[],
+  run: (x: Tensor[]) => Tensor,
+])[] = [
+  ['3 x 3', [[2, 8, 32, 32], [16, 8, 3, 3], [16]], ([x, w, b]) => conv2d(x as Tensor, w as Tensor, b, { padding: 1 })],
+  [
+    '1 x 1, 6 channels',
+    [
+      [4, 8, 32, 32],
+      [6, 8, 1, 1],
+    ],
+    ([x, w]) => conv2d(x as Tensor, w as Tensor),
+  ],
+  [
+    'groups',
+    [
+      [3, 16, 40, 36],
+      [24, 4, 3, 3],
+    ],
+    ([x, w]) =>
+      conv2d(x as Tensor, w as Tensor, undefined, { stride: [1, 2], padding: [2, 1], dilation: 2, groups: 4 }),
+  ],
+  ['product', [[96, 40], [40, 256], [256]], ([a, b, c]) => add(matmul(a as Tensor, b as Tensor), c as Tensor)],
+  ['linear', [[128, 30], [160, 30], [160]], ([x, w, b]) => linear(x as Tensor, w as Tensor, b)],
+  [
+    'batch of transposed ones',
+    [
+      [2, 3, 20, 64],
+      [2, 3, 20, 48],
+    ],
+    ([a, b]) => matmul((a as Tensor).transpose(2, 3), b as Tensor),
+  ],
+]
+
+/** Errors of outputs and gradients of `large` against the wasm backend. */
+async function largeErrors(backend: Backend): Promise<Record<string, number>> {
+  const errors: Record<string, number> = {}
+  for (const [name, shapes, run] of large) {
+    const results = (on: Backend): Tensor[] =>
+      tidy(() => {
+        const inputs = shapes.map((shape, i) => filled(`${name} ${i}`, shape, on))
+        for (const x of inputs) x.requiresGrad = true
+        const y = run(inputs)
+        expect(y.size).toBeGreaterThanOrEqual(2 ** 14)
+        const gradients = grad(y, inputs, { gradients: [filled(`${name} g`, y.shape, on)] }) as Tensor[]
+        return [y.detach(), ...gradients]
+      })
+    const expected = results(wasm)
+    for (const [i, actual] of results(backend).entries()) {
+      errors[`${name} ${i}`] = relativeError(await actual.data(), (expected[i] as Tensor).dataSync())
+      actual.dispose()
+    }
+    for (const one of expected) one.dispose()
+  }
+  return errors
+}
 
 describe.skipIf(!softwareAdapter && !process.env.CI)('gpu on WebGPU', () => {
   let backend: GpuBackend
@@ -102,6 +162,19 @@ describe.skipIf(!softwareAdapter && !process.env.CI)('gpu on WebGPU', () => {
     await small.destroy()
   })
 
+  it('gives the same where one thread computes four outputs, split or not', async () => {
+    const small = await gpu({ mode: 'webgpu', bindingBytes: 4 * 20_000 })
+    for (const [on, limit] of [
+      [backend, Infinity],
+      [small, 20_000],
+    ] as const) {
+      const errors = await largeErrors(on)
+      for (const [result, error] of Object.entries(errors)) expect(error, `${result}, ${limit}`).toBeLessThan(2e-6)
+      expect(Object.keys(errors).length).toBeGreaterThan(18)
+    }
+    await small.destroy()
+  })
+
   it('refuses other backends, float64, large integers and indices out of range', () => {
     tidy(() => {
       const [a, b] = [filled('a', [2], backend), filled('b', [2], wasm)]
@@ -137,6 +210,13 @@ describe.skipIf(!softwareAdapter && !process.env.CI)('gpu on WebGPU', () => {
 })
 
 describe('gpu in WebAssembly', () => {
+  it('gives the same where one thread computes four outputs', async () => {
+    const backend = await gpu({ mode: 'webasm' })
+    const errors = await largeErrors(backend)
+    for (const [result, error] of Object.entries(errors)) expect(error, result).toBeLessThan(2e-6)
+    await backend.destroy()
+  })
+
   it(
     "gives PyTorch's outputs and gradients",
     async () => {

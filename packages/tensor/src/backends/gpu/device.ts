@@ -9,6 +9,7 @@ import { checkIntegers, failureOf, faultError, lostError } from './failures.ts'
 import { functions } from './functions.ts'
 import {
   contents,
+  flat,
   type GpuMode,
   type Handle,
   type Instance,
@@ -34,8 +35,10 @@ export interface Launch {
    * then parts of split buffers are worked off one by one.
    */
   readonly aligned?: boolean
-  /** Writes statements and gives the expression of element i of the output. */
-  readonly element: (s: Source) => string
+  /** Outputs of one thread, which lie side by side: 4 need a length that 4 divides. Default 1. */
+  readonly cells?: 1 | 4
+  /** Writes statements and gives the expression of element i of the output, or those of the `cells` elements from i on. */
+  readonly element: (s: Source) => string | readonly string[]
 }
 
 /** The source of a kernel, and of what types its arguments are. */
@@ -111,7 +114,7 @@ export class Device {
     this.#bindings = bindings
     this.#allowFallback = allowFallback
     this.#ending = ending
-    this.partLength = Math.floor(bindingBytes / 4)
+    this.partLength = 4 * Math.floor(bindingBytes / 16)
     for (const { source, types, result } of functions) {
       instance.addFunction(source, { argumentTypes: types, returnType: result })
     }
@@ -206,7 +209,7 @@ export class Device {
   }
 
   #prepare(launch: Launch): Prepared {
-    const { op, inputs, tables = [], aligned = false } = launch
+    const { op, inputs, tables = [], aligned = false, cells = 1 } = launch
     const layouts = inputs.map(({ length }) => (aligned ? { parts: 1, partLength: length } : this.layout(length)))
     const used = layouts.reduce((n, { parts }) => n + parts, 0) + tables.length + 1
     if (used > this.#bindings) {
@@ -214,13 +217,13 @@ export class Device {
         `${op}: the kernel expects at most ${this.#bindings} buffers of ${this.partLength * 4} bytes, got ${used}`,
       )
     }
-    const source = new Source(layouts, tables.length, aligned)
+    const source = new Source(layouts, tables.length, aligned, cells)
     const result = launch.element(source)
     return { launch, text: source.text(result), floats: source.floats, parts: layouts.map(({ parts }) => parts) }
   }
 
   async #run({ launch, text, floats, parts }: Prepared): Promise<Handle[]> {
-    const { op, inputs, out, tables = [], aligned = false } = launch
+    const { op, inputs, out, tables = [], aligned = false, cells = 1 } = launch
     const broken = inputs.find(({ error }) => error !== undefined)
     if (broken !== undefined) throw broken.error
     const types = [
@@ -237,9 +240,20 @@ export class Device {
         return aligned && all.length > 1 ? [all[base / this.partLength]] : all
       })
       const length = Math.min(this.partLength, out.length - base)
-      handles.push(await this.#call(op, { text, types }, [...given, ...numbers, base], length))
+      const handle = await this.#call(op, { text, types }, [...given, ...numbers, base], length / cells)
+      handles.push(cells === 1 ? handle : await this.#flat(op, handle, length))
     }
     return handles
+  }
+
+  /** Results of which one thread gave four, as others lie. */
+  async #flat(op: string, handle: Handle, length: number): Promise<Handle> {
+    if (this.mode !== 'webgl2') return flat(handle, length)
+    try {
+      return await this.#call(op, unpacking, [handle], length)
+    } finally {
+      release(handle)
+    }
   }
 
   get #handleType(): string {
@@ -453,6 +467,19 @@ export class Device {
   }
 }
 
+/** WebGL has four results of a thread in one texel. */
+const unpacking: Program = {
+  text: `function (x) {
+    let i = 0; i++; i = this.thread.x >> 2;
+    let c = 0; c++; c = this.thread.x - i * 4;
+    const v = x[i];
+    if (c === 0) { return v[0]; }
+    if (c === 1) { return v[1]; }
+    if (c === 2) { return v[2]; }
+    return v[3];
+  }`,
+  types: ['ArrayTexture(4)'],
+}
 const uploading: Program = { text: 'function (x) { return x[this.thread.x]; }', types: ['Input'] }
 
 /** `tactic`: else WebGL computes small outputs in half precision, where the device has it. */
