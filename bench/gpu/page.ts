@@ -43,7 +43,7 @@ interface Patience {
 }
 
 const patience: Patience = { runs: 5, repeat: 4, steps: 3 }
-const short: Patience = { runs: 3, repeat: 1, steps: 1 }
+const short: Patience = { runs: 5, repeat: 1, steps: 3 }
 
 /** Runs `repeat` times for each result that is read, so that reading does not count. */
 async function timeOp(make: () => Tensor, { repeat, runs }: Patience): Promise<number> {

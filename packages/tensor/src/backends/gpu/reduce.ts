@@ -16,7 +16,7 @@ const enoughThreads = 1 << 16
 const pieceLength = 32
 
 /** Adds a value, or the product of `value` and what each of several neighbours has for itself. */
-export type Add = (value: string, own?: (cell: number) => string) => void
+type Add = (value: string, own?: (cell: number) => string) => void
 
 export interface Sum {
   readonly op: string
