@@ -248,6 +248,15 @@ describe('gpu', () => {
       /^gpu: mode expects auto, webgpu, webgl2, webasm, got/,
     )
     await expect(gpu({ bindingBytes: 3 })).rejects.toThrow(ArgumentError)
+    await expect(gpu('webgpu' as never)).rejects.toThrow(
+      /^gpu: options expects an object such as \{ mode: 'webgpu' \}, got webgpu$/,
+    )
+    const { navigator } = globalThis as { navigator?: { gpu?: object } }
+    const before = navigator?.gpu
+    await expect(gpu({ webgpu: {} })).rejects.toThrow(
+      /^gpu: webgpu expects create\(\[\]\) of the package webgpu, or another object with requestAdapter, got one without$/,
+    )
+    expect((globalThis as { navigator?: { gpu?: object } }).navigator?.gpu).toBe(before)
   })
 
   interface Fake extends Partial<DeviceOptions> {

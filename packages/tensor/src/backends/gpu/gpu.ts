@@ -82,6 +82,17 @@ async function missing({ GPU }: Library, mode: GpuMode): Promise<string | undefi
   }
 }
 
+interface WebGPU {
+  requestAdapter(): unknown
+}
+
+const kindOf = (value: unknown): string =>
+  typeof value === 'function'
+    ? 'a function'
+    : typeof value === 'object' && value !== null
+      ? 'one without'
+      : String(value)
+
 /** Makes `webgpu` the `navigator.gpu` of places that have none. */
 function provide(webgpu: object): void {
   const place = globalThis as { navigator?: object }
@@ -101,6 +112,9 @@ function provide(webgpu: object): void {
  * @throws BackendError where gpu.js or the mode asked for is not there, with the reason; nothing falls back silently.
  */
 export async function gpu(options: GpuOptions = {}): Promise<GpuBackend> {
+  if (typeof options !== 'object' || options === null) {
+    throw new ArgumentError(`gpu: options expects an object such as { mode: 'webgpu' }, got ${String(options)}`)
+  }
   const { mode = 'auto', webgpu } = options
   if (mode !== 'auto' && !modes.includes(mode)) {
     throw new ArgumentError(`gpu: mode expects auto, ${modes.join(', ')}, got ${String(mode)}`)
@@ -108,7 +122,14 @@ export async function gpu(options: GpuOptions = {}): Promise<GpuBackend> {
   if (options.bindingBytes !== undefined && !(options.bindingBytes >= 64)) {
     throw new ArgumentError(`gpu: bindingBytes expects at least 64, got ${options.bindingBytes}`)
   }
-  if (webgpu !== undefined) provide(webgpu)
+  if (webgpu !== undefined) {
+    if (typeof (webgpu as Partial<WebGPU> | null)?.requestAdapter !== 'function') {
+      throw new ArgumentError(
+        `gpu: webgpu expects create([]) of the package webgpu, or another object with requestAdapter, got ${kindOf(webgpu)}`,
+      )
+    }
+    provide(webgpu)
+  }
   const library = await loadLibrary()
   const passedOver: { mode: GpuMode; reason: string }[] = []
   for (const wanted of mode === 'auto' ? modes : [mode]) {
