@@ -125,6 +125,8 @@ async function goesOn({ mode }: { mode: Mode }): Promise<GoneOn> {
   await resumed.result
   const whole = await start(second, {})
   await whole.result
+  // One of them is read where it came from.
+  await moveTo(wasm, resumed.model, resumed.optimizer)
   const found = { failures, steps, resumed: await weights(resumed.model), whole: await weights(whole.model) }
   await second.destroy()
   return found
