@@ -78,6 +78,6 @@ export function gpuTables({ adapters, timings, variants, missing }: PageReport):
     '',
     ...table('op', timings),
     '',
-    ...table('GEMM, raw kernels', variants),
+    ...table('raw kernels', variants),
   ]
 }

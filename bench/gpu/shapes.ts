@@ -1,8 +1,8 @@
 /** What is measured on the modes of gpu.js: small enough for adapters in software. */
 export const sizes = {
-  /** (channels in, channels out, height and width). */
-  conv3x3: [64, 64, 28],
-  conv1x1: [128, 128, 28],
+  /** (channels in, channels out, height and width), powers of two for the forms in variants.ts. */
+  conv3x3: [64, 64, 32],
+  conv1x1: [128, 128, 32],
   /** Side of the matrices. */
   gemm: 256,
 } as const

@@ -1,13 +1,14 @@
 /** Backends by the names that pages take. */
 import { type Backend, wasm } from '@convnets/tensor'
-import { type GpuBackend, gpu } from '@convnets/tensor/gpu'
+import { type GpuBackend, type GpuMode, gpu } from '@convnets/tensor/gpu'
 import { threadInfo } from '@convnets/tensor/worker'
 
-const isGpu = (name: string): name is 'webgpu' | 'webgl2' => name === 'webgpu' || name === 'webgl2'
+const modes: readonly string[] = ['webgpu', 'webgl2', 'webasm'] satisfies GpuMode[]
+const isGpu = (name: string): name is GpuMode => modes.includes(name)
 
 const devices: Map<string, Promise<GpuBackend>> = new Map()
 
-function device(mode: 'webgpu' | 'webgl2'): Promise<GpuBackend> {
+function device(mode: GpuMode): Promise<GpuBackend> {
   const made = devices.get(mode) ?? gpu({ mode })
   devices.set(mode, made)
   return made
@@ -16,7 +17,7 @@ function device(mode: 'webgpu' | 'webgl2'): Promise<GpuBackend> {
 /** The backend of a name, which is what it says or an error. */
 export async function backendNamed(name: string): Promise<Backend> {
   if (name === 'wasm') return wasm
-  if (!isGpu(name)) throw new Error(`backend expects wasm, webgpu or webgl2, got ${name}`)
+  if (!isGpu(name)) throw new Error(`backend expects wasm, ${modes.join(', ')}, got ${name}`)
   const backend = await device(name)
   const { mode } = backend.info()
   if (mode !== name) throw new Error(`${name} was asked for, ${mode} runs`)

@@ -19,4 +19,17 @@ export function gpuSuite({ open }: Driver): void {
     expect(cases).toBe(73)
     await page.close()
   })
+
+  it.each(['isolated', 'plain'] as const)(
+    'webasm trains a network with more kernels than a browser allows memories (%s page)',
+    async (server) => {
+      const page = await open('index.html', server)
+      const train = (backend: string) =>
+        page.evaluate((backend) => tests.jobs.train({ steps: 2, backend }, { progress: async () => {} }), backend)
+      const [expected, got] = [await train('wasm'), await train('webasm')]
+      expect(got.losses).toHaveLength(2)
+      for (const [i, loss] of got.losses.entries()) expect(loss).toBeCloseTo(expected.losses[i] as number, 3)
+      await page.close()
+    },
+  )
 }

@@ -262,21 +262,34 @@ export abstract class Module {
     for (const tensor of this.parameters()) tensor.grad = undefined
   }
 
+  /** All parameters and buffers, each once: what `moveTo` of `@convnets/tensor` moves. */
+  ownTensors(): Tensor[] {
+    return [...new Set(this.#tensors().map(({ tensor }) => tensor))]
+  }
+
   /**
    * Converts float parameters and buffers to a dtype, or moves all to a backend. The tensors are replaced and the former
-   * ones freed, gradients too, so make the optimizer afterwards.
+   * ones freed, gradients too, so make the optimizer afterwards. From a GPU, and together with an optimizer, models move by
+   * `await moveTo(backend, model, optimizer)` of `@convnets/tensor`.
+   *
+   * When it throws (memory that cannot be read at once, or too little of it) the module is as it was.
    */
   to(target: DType | Backend): this {
     if (isDType(target) && !isFloat(target)) {
       throw new ArgumentError(`Module.to: target expects float32, float64 or a backend, got ${target}`)
     }
     const moved: Map<Tensor, Tensor> = new Map()
-    noGrad(() => {
-      for (const { tensor } of this.#tensors()) {
-        const stays = isDType(target) ? !isFloat(tensor.dtype) || tensor.dtype === target : tensor.backend === target
-        if (!stays && !moved.has(tensor)) moved.set(tensor, tensor.to(target))
-      }
-    })
+    try {
+      noGrad(() => {
+        for (const { tensor } of this.#tensors()) {
+          const stays = isDType(target) ? !isFloat(tensor.dtype) || tensor.dtype === target : tensor.backend === target
+          if (!stays && !moved.has(tensor)) moved.set(tensor, tensor.to(target))
+        }
+      })
+    } catch (error) {
+      for (const next of moved.values()) next.dispose()
+      throw error
+    }
     this.#replace(moved)
     return this
   }

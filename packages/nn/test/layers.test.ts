@@ -42,6 +42,43 @@ describe('batch norm', () => {
     expectValues(layer.running_var, [5 / 3], 1e-6)
   })
 
+  test('averages so on backends whose numbers cannot be read at once, in float64 too', async () => {
+    const apart: t.Backend = {
+      ...t.reference,
+      readSync() {
+        throw new t.BackendError('cannot be read at once')
+      },
+    }
+    for (const dtype of ['float32', 'float64'] as const) {
+      const layer = new nn.BatchNorm1d(2, { momentum: null }).to(dtype)
+      layer.to(apart)
+      const before = t.memory().tensors
+      for (const mean of [2.5, 7, -4]) {
+        t.tidy(
+          () =>
+            void layer.forward(
+              t
+                .tensor(
+                  [
+                    [0, 1],
+                    [1, 5],
+                    [2, 0],
+                  ],
+                  { dtype, backend: apart },
+                )
+                .add(mean),
+            ),
+        )
+      }
+      expect(t.memory().tensors).toBe(before)
+      const digits = dtype === 'float64' ? 12 : 5
+      const [mean, variance] = [await layer.running_mean?.data(), await layer.running_var?.data()]
+      expect([mean?.[0], mean?.[1]]).toEqual([expect.closeTo(1 + 5.5 / 3, digits), expect.closeTo(2 + 5.5 / 3, digits)])
+      expect([variance?.[0], variance?.[1]]).toEqual([expect.closeTo(1, digits), expect.closeTo(7, digits)])
+      expect(await layer.num_batches_tracked?.data()).toEqual(Int32Array.of(3))
+    }
+  })
+
   test('goes on from a loaded count where momentum is null', () => {
     const layer = new nn.BatchNorm1d(1, { momentum: null })
     layer.loadStateDict(

@@ -13,7 +13,21 @@ import {
   Sequential,
   StateDictError,
 } from '@convnets/nn'
-import { memory, noGrad, ones, randn, reference, seeded, type Tensor, tensor, tidy, zeros } from '@convnets/tensor'
+import {
+  type Backend,
+  BackendError,
+  memory,
+  moveTo,
+  noGrad,
+  ones,
+  randn,
+  reference,
+  seeded,
+  type Tensor,
+  tensor,
+  tidy,
+  zeros,
+} from '@convnets/tensor'
 import { describe, expect, test } from 'vitest'
 import { Fields, values } from './values.ts'
 
@@ -385,6 +399,54 @@ describe('modes', () => {
     module.dispose()
     expect([...module.stateDict().values()].every((t) => t.disposed)).toBe(true)
     expect(memory().tensors).toBe(before)
+  })
+
+  test('moveTo takes all tensors along, each as the object it is, shared ones once', async () => {
+    class Tied extends Fields {
+      small = new Small().freeze('fc')
+      again = this.small.fc.weight
+      grid = buffer(ones([2]), { persistent: false })
+    }
+    const before = memory().tensors
+    const module = new Tied()
+    tidy(() =>
+      module.small
+        .forward(randn([2, 1, 5, 5]))
+        .sum()
+        .backward(),
+    )
+    const [tensors, { grad }] = [module.ownTensors(), module.small.conv1.weight]
+    const numbers = tensors.map(values)
+    expect(tensors).toHaveLength(smallKeys.length + 1)
+    const buffers = memory(reference).buffers
+    await moveTo(reference, module)
+    expect(memory(reference).buffers).toBe(buffers + tensors.length + 3)
+    expect(module.ownTensors()).toEqual(tensors)
+    expect(module.again).toBe(module.small.fc.weight)
+    expect(module.small.conv1.weight.grad).toBe(grad)
+    expect([...tensors, grad].every((t) => t?.backend === reference)).toBe(true)
+    expect(tensors.map(values)).toEqual(numbers)
+    expect(module.small.fc.weight.requiresGrad).toBe(false)
+    module.dispose()
+    expect(memory(reference).buffers).toBe(buffers)
+    expect(memory().tensors).toBe(before)
+  })
+
+  test('to leaves nothing behind where the other backend is full', () => {
+    const module = new Small()
+    let uploads = 0
+    const full: Backend = {
+      ...reference,
+      upload(dtype, data) {
+        if (++uploads === 4) throw new BackendError('full')
+        return reference.upload(dtype, data)
+      },
+    }
+    const before = [memory().tensors, memory(reference).buffers]
+    expect(() => module.to(full)).toThrow('full')
+    expect([memory().tensors, memory(reference).buffers]).toEqual(before)
+    expect([...module.stateDict().values()].some((t) => t.backend === full || t.disposed)).toBe(false)
+    module.dispose()
   })
 
   test('apply visits children before their parents', () => {

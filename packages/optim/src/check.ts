@@ -1,5 +1,5 @@
 /** Checks with sentences for what does not fit: who, what, expected, got. */
-import { ArgumentError, ShapeError, type Tensor } from '@convnets/tensor'
+import { ArgumentError, BackendError, ShapeError, type Tensor } from '@convnets/tensor'
 
 /** What a value is, in a message. */
 function shown(value: unknown): string {
@@ -36,4 +36,14 @@ const kind = (tensor?: Tensor): string => (tensor ? `(${tensor.shape.join(', ')}
 /** Throws a `ShapeError` unless `tensor` is there and of the shape and dtype of `like`. */
 export function checkLike(who: string, what: string, tensor: Tensor | undefined, like: Tensor): asserts tensor {
   if (kind(tensor) !== kind(like)) throw new ShapeError(`${who}: ${what} expects ${kind(like)}, got ${kind(tensor)}`)
+}
+
+/** Throws a `BackendError` unless what belongs to a tensor lies where the tensor does. */
+export function checkTogether(who: string, name: string, tensor: Tensor, what: string, other: Tensor): void {
+  const [own, elsewhere] = [tensor.backend, other.backend]
+  if (own === elsewhere) return
+  throw new BackendError(
+    `${who}: ${name} lies on ${own.name}, its ${what} on ${elsewhere.name}; move models, optimizers and averages together: ` +
+      'await moveTo(backend, model, optimizer, ema)',
+  )
 }

@@ -1,6 +1,6 @@
 /** Exponential moving averages of weights, which often test better than the weights themselves. */
 import { f, isFloat, noGrad, type Tensor, update } from '@convnets/tensor'
-import { checkCounts, checkLike, checkNumbers, demand } from './check.ts'
+import { checkCounts, checkLike, checkNumbers, checkTogether, demand } from './check.ts'
 
 /** What is averaged: a `Module`, or anything with named parameters and buffers. */
 export interface Averageable {
@@ -65,9 +65,20 @@ export class EMA {
     demand(!this.#swapped, 'EMA', method, 'averages of its own (swap() takes them back)', 'lent ones')
   }
 
+  /** The averages (or, while these are lent, the weights): what `moveTo` of `@convnets/tensor` moves. */
+  ownTensors(): Tensor[] {
+    return [...this.#pairs.values()].map(({ average }) => average)
+  }
+
+  #together(method: string): void {
+    for (const [name, { source, average }] of this.#pairs)
+      checkTogether(`EMA.${method}`, name, source, 'average', average)
+  }
+
   /** Takes the model's weights into the averages; call it after `optimizer.step()`. */
   update(): void {
     this.#own('update')
+    this.#together('update')
     const decay = this.#power ? Math.min(this.decay, 1 - (1 + this.#updates) ** -this.#power) : this.decay
     this.#updates++
     for (const { source, average } of this.#pairs.values()) update([lerp], [average], [source], [1 - decay])
@@ -75,6 +86,7 @@ export class EMA {
 
   /** Exchanges the model's weights and the averages, in place; once more puts them back. */
   swap(): void {
+    this.#together('swap')
     for (const { source, average } of this.#pairs.values()) update(exchange, [source, average])
     this.#swapped = !this.#swapped
   }

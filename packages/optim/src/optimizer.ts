@@ -1,6 +1,6 @@
 /** Parameters, groups and state: what all optimizers share. */
 import { checkOptionNames, full, isFloat, type Tensor, update } from '@convnets/tensor'
-import { checkCounts, checkLike, checkNumbers, demand } from './check.ts'
+import { checkCounts, checkLike, checkNumbers, checkTogether, demand } from './check.ts'
 import type { Hyperparameters, Method, Rule } from './rule.ts'
 import type { Schedule } from './schedules.ts'
 import type { OptimizerState } from './state.ts'
@@ -104,8 +104,8 @@ export class Optimizer<H extends Hyperparameters> {
 
   /**
    * One step along the gradients, in place. Parameters without a gradient stay as they are, and so does their state.
-   * A step is taken for all parameters or, when it throws (freed tensors, hyperparameters out of range, no memory for
-   * state), for none.
+   * A step is taken for all parameters or, when it throws (freed tensors, state left on another backend, hyperparameters
+   * out of range, no memory for state), for none.
    */
   step(): void {
     for (const group of this.#groups) this.#check(group)
@@ -117,6 +117,7 @@ export class Optimizer<H extends Hyperparameters> {
       // Asks for the storage, so that a tensor that was freed is an error here and not halfway through.
       void [parameter.storage, grad?.storage]
       if (grad === undefined) continue
+      for (const state of slots.values()) checkTogether(`${this.name}.step`, entry.name, parameter, 'state', state)
       const rule = this.#rule(group)
       const missing = rule.slots.filter((slot) => !slots.has(slot))
       for (const slot of missing) wishes.push([entry, slot])
@@ -128,6 +129,14 @@ export class Optimizer<H extends Hyperparameters> {
       const params = this.#method.params(entry.group, ++entry.steps, fresh)
       update(rule.formulas, [entry.parameter, ...state], [grad], params)
     }
+  }
+
+  /**
+   * The state tensors: what `moveTo` of `@convnets/tensor` moves. Parameters move with their model, so move both at once:
+   * `await moveTo(backend, model, optimizer)`.
+   */
+  ownTensors(): Tensor[] {
+    return this.#entries.flatMap(({ slots }) => [...slots.values()])
   }
 
   /**

@@ -4,7 +4,7 @@
  */
 import type { Backend, Buffer } from './backends/backend.ts'
 import { type DType, isFloat } from './dtype.ts'
-import { ArgumentError, DisposedError, DTypeError, GradientError } from './errors.ts'
+import { ArgumentError, BackendError, DisposedError, DTypeError, GradientError } from './errors.ts'
 import type { Precision } from './precision.ts'
 import { enter, leave, lift, type ScopeMember } from './scope.ts'
 import { type Shape, sameShape, show, sizeOf } from './shape.ts'
@@ -118,7 +118,7 @@ export abstract class TensorCore implements ScopeMember {
   /** Logical extents: (N, C, H, W) for images. */
   readonly shape: Shape
   readonly dtype: DType
-  readonly #storage: Storage
+  #storage: Storage
   #disposed = false
   #kept = false
   /** Whether the finalizer frees it. Handles in a scope cannot be lost, and most of them never leave it. */
@@ -174,6 +174,16 @@ export abstract class TensorCore implements ScopeMember {
   get storage(): Storage {
     if (this.#disposed) throw new DisposedError(`tensor: ${this.describe()} was used after it was freed`)
     return this.#storage
+  }
+
+  /** Puts the same elements, on another backend, under this handle; what else shares the former storage keeps it. */
+  relocate(storage: Storage): void {
+    const former = this.storage
+    storage.retain()
+    this.#storage = storage
+    finalizer.unregister(this)
+    finalizer.register(this, storage, this)
+    former.release()
   }
 
   get backend(): Backend {
@@ -234,6 +244,9 @@ export abstract class TensorCore implements ScopeMember {
     if (g === this.#grad) return
     if (g !== undefined && (!sameShape(g.shape, this.shape) || g.dtype !== this.dtype)) {
       throw new ArgumentError(`grad: ${this.describe()} expects a gradient of its shape and dtype, got ${g.describe()}`)
+    }
+    if (g !== undefined && g.backend !== this.backend) {
+      throw new BackendError(`grad: ${this.describe()} lies on ${this.backend.name}, its gradient on ${g.backend.name}`)
     }
     this.#grad?.dispose()
     this.#grad = g?.keep()

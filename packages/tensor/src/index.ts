@@ -60,6 +60,7 @@ export {
 } from './errors.ts'
 export { derive, type Expr, f, formulaKey, inputsOf } from './formula.ts'
 export { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts'
+export { type Movable, moveTo } from './move.ts'
 export { nearest } from './nearest.ts'
 export { expand } from './ops/broadcast.ts'
 export {

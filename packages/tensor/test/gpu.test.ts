@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { backendConformance, checkGoldenOp, fill, parseOpGoldens, relativeError } from '@convnets/testkit'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { nodeWebGPU, softwareAdapter } from '../../../scripts/verify/webgpu.ts'
-import { Device } from '../src/backends/gpu/device.ts'
+import { Device, type DeviceOptions } from '../src/backends/gpu/device.ts'
 import { type GpuBackend, gpu } from '../src/gpu.ts'
 import {
   ArgumentError,
@@ -11,11 +11,14 @@ import {
   type Backend,
   BackendError,
   conv2d,
+  DeviceLostError,
   f,
   gather,
   grad,
   linear,
+  matmul,
   mul,
+  OutOfMemoryError,
   reference,
   type Tensor,
   tensor,
@@ -33,6 +36,65 @@ const patience = 900_000
 
 const filled = (name: string, shape: readonly number[], backend: Backend): Tensor =>
   tensor(fill(name, shape), { shape, dtype: 'float32', backend })
+
+/** So many outputs that a thread computes four of them, where four divides the innermost axis. */
+const large: readonly (readonly [
+  name: string,
+  shapes: readonly (readonly number[])[],
+  run: (x: Tensor[]) => Tensor,
+])[] = [
+  ['3 x 3', [[2, 8, 32, 32], [16, 8, 3, 3], [16]], ([x, w, b]) => conv2d(x as Tensor, w as Tensor, b, { padding: 1 })],
+  [
+    '1 x 1, 6 channels',
+    [
+      [4, 8, 32, 32],
+      [6, 8, 1, 1],
+    ],
+    ([x, w]) => conv2d(x as Tensor, w as Tensor),
+  ],
+  [
+    'groups',
+    [
+      [3, 16, 40, 36],
+      [24, 4, 3, 3],
+    ],
+    ([x, w]) =>
+      conv2d(x as Tensor, w as Tensor, undefined, { stride: [1, 2], padding: [2, 1], dilation: 2, groups: 4 }),
+  ],
+  ['product', [[96, 40], [40, 256], [256]], ([a, b, c]) => add(matmul(a as Tensor, b as Tensor), c as Tensor)],
+  ['linear', [[128, 30], [160, 30], [160]], ([x, w, b]) => linear(x as Tensor, w as Tensor, b)],
+  [
+    'batch of transposed ones',
+    [
+      [2, 3, 20, 64],
+      [2, 3, 20, 48],
+    ],
+    ([a, b]) => matmul((a as Tensor).transpose(2, 3), b as Tensor),
+  ],
+]
+
+/** Errors of outputs and gradients of `large` against the wasm backend. */
+async function largeErrors(backend: Backend): Promise<Record<string, number>> {
+  const errors: Record<string, number> = {}
+  for (const [name, shapes, run] of large) {
+    const results = (on: Backend): Tensor[] =>
+      tidy(() => {
+        const inputs = shapes.map((shape, i) => filled(`${name} ${i}`, shape, on))
+        for (const x of inputs) x.requiresGrad = true
+        const y = run(inputs)
+        expect(y.size).toBeGreaterThanOrEqual(2 ** 14)
+        const gradients = grad(y, inputs, { gradients: [filled(`${name} g`, y.shape, on)] }) as Tensor[]
+        return [y.detach(), ...gradients]
+      })
+    const expected = results(wasm)
+    for (const [i, actual] of results(backend).entries()) {
+      errors[`${name} ${i}`] = relativeError(await actual.data(), (expected[i] as Tensor).dataSync())
+      actual.dispose()
+    }
+    for (const one of expected) one.dispose()
+  }
+  return errors
+}
 
 describe.skipIf(!softwareAdapter && !process.env.CI)('gpu on WebGPU', () => {
   let backend: GpuBackend
@@ -100,6 +162,19 @@ describe.skipIf(!softwareAdapter && !process.env.CI)('gpu on WebGPU', () => {
     await small.destroy()
   })
 
+  it('gives the same where one thread computes four outputs, split or not', async () => {
+    const small = await gpu({ mode: 'webgpu', bindingBytes: 4 * 20_000 })
+    for (const [on, limit] of [
+      [backend, Infinity],
+      [small, 20_000],
+    ] as const) {
+      const errors = await largeErrors(on)
+      for (const [result, error] of Object.entries(errors)) expect(error, `${result}, ${limit}`).toBeLessThan(2e-6)
+      expect(Object.keys(errors).length).toBeGreaterThan(18)
+    }
+    await small.destroy()
+  })
+
   it('refuses other backends, float64, large integers and indices out of range', () => {
     tidy(() => {
       const [a, b] = [filled('a', [2], backend), filled('b', [2], wasm)]
@@ -135,6 +210,13 @@ describe.skipIf(!softwareAdapter && !process.env.CI)('gpu on WebGPU', () => {
 })
 
 describe('gpu in WebAssembly', () => {
+  it('gives the same where one thread computes four outputs', async () => {
+    const backend = await gpu({ mode: 'webasm' })
+    const errors = await largeErrors(backend)
+    for (const [result, error] of Object.entries(errors)) expect(error, result).toBeLessThan(2e-6)
+    await backend.destroy()
+  })
+
   it(
     "gives PyTorch's outputs and gradients",
     async () => {
@@ -166,30 +248,117 @@ describe('gpu', () => {
       /^gpu: mode expects auto, webgpu, webgl2, webasm, got/,
     )
     await expect(gpu({ bindingBytes: 3 })).rejects.toThrow(ArgumentError)
+    await expect(gpu('webgpu' as never)).rejects.toThrow(
+      /^gpu: options expects an object such as \{ mode: 'webgpu' \}, got webgpu$/,
+    )
+    const { navigator } = globalThis as { navigator?: { gpu?: object } }
+    const before = navigator?.gpu
+    await expect(gpu({ webgpu: {} })).rejects.toThrow(
+      /^gpu: webgpu expects create\(\[\]\) of the package webgpu, or another object with requestAdapter, got one without$/,
+    )
+    expect((globalThis as { navigator?: { gpu?: object } }).navigator?.gpu).toBe(before)
+  })
+
+  interface Fake extends Partial<DeviceOptions> {
+    /** What every kernel does. */
+    readonly run: (...args: never[]) => unknown
+    /** What kernels say that they ran on. */
+    readonly ran?: string
+    /** Told of every kernel that is made (1) and destroyed (-1). */
+    readonly count?: (change: number) => void
+  }
+
+  function fakeDevice({ run, ran = 'webasm', count = () => {}, ...options }: Fake): Device {
+    const createKernel = () => {
+      count(1)
+      return Object.assign(async (...args: never[]) => run(...args), {
+        setOutput: () => undefined,
+        destroy: () => count(-1),
+        kernel: { constructor: { mode: ran }, fallbackReason: 'no such instruction' },
+      })
+    }
+    const instance = { createKernel, addFunction: () => undefined, destroy: async () => undefined }
+    return new Device({ GPU: class {} as never, input: (value) => value }, instance as never, {
+      mode: 'webasm',
+      bindingBytes: 1024,
+      bindings: 8,
+      allowFallback: false,
+      ...options,
+    })
+  }
+
+  const seven = (on: Device, element = '7') => on.make('float32', 1, { op: 'relu', inputs: [], element: () => element })
+
+  it('forgets kernels in WebAssembly where their memories run out, and fails where that does not help', async () => {
+    let alive = 0
+    const room = (most: number) =>
+      fakeDevice({
+        count: (change) => {
+          alive += change
+        },
+        run: () => {
+          if (alive > most) throw new Error('WebAssembly.Memory(): could not allocate memory')
+          return Float32Array.of(7)
+        },
+      })
+    const four = room(4)
+    for (const element of ['1', '2', '3', '4', '5', '1', '2', '3']) {
+      expect([...(await four.read(seven(four, element)))]).toEqual([7])
+      expect(alive).toBeLessThanOrEqual(4)
+      expect(four.compiled).toBe(alive)
+    }
+    await four.destroy()
+    expect(alive).toBe(0)
+    const none = room(0)
+    await expect(none.read(seven(none))).rejects.toThrow(OutOfMemoryError)
+  })
+
+  function upload(device: Device, ...numbers: number[]) {
+    const buffer = device.alloc('float32', numbers.length)
+    device.upload(buffer, Float32Array.from(numbers))
+    return buffer
+  }
+
+  it('tells of an upload that failed when it is asked whether all has arrived', async () => {
+    let calls = 0
+    const device = fakeDevice({
+      run: (input: Float32Array) => {
+        if (++calls === 2) throw new Error('could not allocate memory')
+        return input
+      },
+    })
+    const all = [upload(device, 1), upload(device, 2, 3), upload(device), upload(device, 4, 5)]
+    await expect(device.arrived(all)).rejects.toThrow(OutOfMemoryError)
+    await expect(device.arrived(all.filter((_, i) => i !== 1))).resolves.toBeUndefined()
+  })
+
+  it('gives nothing that it read from a device which is gone, nor blames a kernel for that', async () => {
+    let reason: string | undefined
+    const ending = { now: () => reason, soon: async () => reason }
+    const zeros = fakeDevice({ run: (input: Float32Array) => input, ending })
+    const x = upload(zeros, 1)
+    expect([...(await zeros.read(x))]).toEqual([1])
+    const failing = fakeDevice({
+      run: () => {
+        throw new Error('no program')
+      },
+      ending,
+    })
+    await expect(failing.read(upload(failing, 1))).rejects.toThrow(/^upload: the gpu kernel failed: no program/)
+    reason = 'unplugged'
+    await expect(zeros.read(x)).rejects.toThrow(DeviceLostError)
+    expect(() => upload(zeros, 2)).toThrow(/^gpu: the device was lost \(unplugged\)/)
+    await expect(failing.read(upload(failing, 1))).rejects.toThrow(DeviceLostError)
   })
 
   it('takes no kernel of the CPU for one of the mode, unless that is allowed', async () => {
-    // A kernel that gpu.js has replaced by one of the CPU.
-    const kernel = Object.assign(async () => Float32Array.of(7), {
-      setOutput: () => undefined,
-      destroy: () => undefined,
-      kernel: { constructor: { mode: 'cpu' }, fallbackReason: 'no such instruction' },
-    })
-    const instance = { createKernel: () => kernel, addFunction: () => undefined, destroy: async () => undefined }
-    const device = (allowFallback: boolean): Device =>
-      new Device({ GPU: class {} as never, input: () => undefined }, instance as never, {
-        mode: 'webasm',
-        bindingBytes: 1024,
-        bindings: 8,
-        allowFallback,
-      })
-    const strict = device(false)
-    const lenient = device(true)
-    const make = (on: Device) => on.make('float32', 1, { op: 'relu', inputs: [], element: () => '7' })
-    await expect(strict.read(make(strict))).rejects.toThrow(
+    const run = () => Float32Array.of(7)
+    const strict = fakeDevice({ run, ran: 'cpu' })
+    const lenient = fakeDevice({ run, ran: 'cpu', allowFallback: true })
+    await expect(strict.read(seven(strict))).rejects.toThrow(
       /^relu: the kernel does not run in mode webasm, gpu\.js fell back to cpu: no such instruction/,
     )
-    expect([...(await lenient.read(make(lenient)))]).toEqual([7])
+    expect([...(await lenient.read(seven(lenient)))]).toEqual([7])
     expect(lenient.fallbacks).toEqual([{ op: 'relu', reason: 'cpu: no such instruction' }])
   })
 })

@@ -24,8 +24,8 @@ import { clearGradients, readsAtOnce, type StepResult, trainStep } from './step.
  *
  * @throws ArgumentError before anything is done, for options that cannot be followed and checkpoints of another run;
  * OutputError for a folder that cannot be written to (found out before the first step) or a disk that fills up;
- * FormatError for a damaged checkpoint; NonFiniteError for a loss or weights that are NaN or infinite. Checkpoints that
- * were written before are whole in every case.
+ * FormatError for a damaged checkpoint; NonFiniteError for a loss or weights that are NaN or infinite; DeviceLostError
+ * where the GPU that the model lies on goes away. Checkpoints that were written before are whole in every case.
  */
 export async function fit<Output, B extends TrainingBatch>(
   model: Model<Output>,

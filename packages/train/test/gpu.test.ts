@@ -1,7 +1,18 @@
 /** Training on the gpu backend: flat memory, and what becomes of a run whose device goes away. */
 
-import { SGD } from '@convnets/optim'
-import { DeviceLostError, memory, type Tensor, tensor } from '@convnets/tensor'
+import { BatchNorm2d } from '@convnets/nn'
+import { Adam, EMA, SGD } from '@convnets/optim'
+import {
+  type Backend,
+  crossEntropy,
+  DeviceLostError,
+  memory,
+  moveTo,
+  type Tensor,
+  tensor,
+  tidy,
+  wasm,
+} from '@convnets/tensor'
 import { type GpuBackend, gpu } from '@convnets/tensor/gpu'
 import { type FitOptions, type FitResult, fit, memoryFolder, type TrainingBatch } from '@convnets/train'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -52,7 +63,7 @@ class Watched {
   }
 }
 
-const batches = (backend: GpuBackend, length: number) => ({
+const batches = (backend: Backend, length: number) => ({
   length,
   *epoch(epoch: number, { from = 0 } = {}) {
     for (let i = from; i < length; i++) {
@@ -96,6 +107,77 @@ describe.skipIf(!softwareAdapter && !process.env.CI)('fit on the gpu', () => {
     model.dispose()
     await backend.destroy()
   }, 900_000)
+
+  it('moves a model, an optimizer and averages in the middle of a run, there and back', async () => {
+    const backend = await gpu({ mode: 'webgpu', webgpu })
+    const run = (): {
+      model: SmallNet
+      optimizer: Adam
+      ema: EMA
+      steps(from: number, to: number, on: Backend): void
+    } => {
+      const model = smallNet()
+      model.bn.dispose()
+      model.bn = new BatchNorm2d(6, { momentum: null })
+      model.drop.eval()
+      const optimizer = new Adam(model.namedParameters(), { lr: 0.01 })
+      const ema = new EMA(model, { decay: 0.5 })
+      return {
+        model,
+        optimizer,
+        ema,
+        steps(from, to, on) {
+          for (const { input, target } of batches(on, to).epoch(0, { from })) {
+            tidy(() => {
+              optimizer.zeroGrad()
+              crossEntropy(model.forward(input), target).backward()
+              optimizer.step()
+              ema.update()
+            })
+            input.dispose()
+            target.dispose()
+          }
+        },
+      }
+    }
+    const state = ({ model, optimizer, ema }: ReturnType<typeof run>): Tensor[] => [
+      ...model.ownTensors(),
+      ...optimizer.ownTensors(),
+      ...ema.ownTensors(),
+    ]
+    const read = (tensors: readonly Tensor[]) => Promise.all(tensors.map((x) => x.data()))
+    const [stayed, moved] = [run(), run()]
+    stayed.steps(0, 9, wasm)
+    moved.steps(0, 3, wasm)
+    const tensors = state(moved)
+    const before = await read(tensors)
+    const onWasm = memory(wasm).buffers
+    await moveTo(backend, moved.model, moved.optimizer, moved.ema)
+    expect(state(moved)).toEqual(tensors)
+    expect(tensors.every((x) => x.backend === backend)).toBe(true)
+    expect(await read(tensors)).toEqual(before)
+    const grads = moved.model.parameters().length
+    expect(memory(wasm).buffers).toBe(onWasm - tensors.length - grads)
+    expect(memory(backend).buffers).toBe(tensors.length + grads)
+    moved.steps(3, 6, backend)
+    await moveTo(wasm, moved.model, moved.optimizer, moved.ema)
+    expect(memory(backend).buffers).toBe(0)
+    moved.steps(6, 9, wasm)
+    const expected = await read(state(stayed))
+    for (const [i, actual] of (await read(tensors)).entries()) {
+      for (const [j, value] of actual.entries()) expect(value).toBeCloseTo(expected[i]?.[j] as number, 4)
+    }
+    expect(await moved.model.bn.num_batches_tracked?.data()).toEqual(Int32Array.of(9))
+
+    // A device that is lost while a model is on its way there leaves the model where it was.
+    const [weight, moving] = [moved.model.fc.weight, moveTo(backend, moved.model, moved.optimizer, moved.ema)]
+    webgpu.device?.destroy()
+    await expect(moving).rejects.toThrow(DeviceLostError)
+    expect(tensors.every((x) => x.backend === wasm)).toBe(true)
+    expect(await weight.data()).toHaveLength(18)
+    for (const { model, optimizer, ema } of [stayed, moved]) for (const one of [model, optimizer, ema]) one.dispose()
+    await backend.destroy()
+  }, 300_000)
 
   it('ends with a typed error when the device is lost, and goes on from the checkpoint on another', async () => {
     const first = await gpu({ mode: 'webgpu', webgpu })

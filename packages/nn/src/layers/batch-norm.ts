@@ -6,11 +6,15 @@ import {
   batchNormTraining,
   checkInteger,
   checkNumber,
+  expand,
   f,
   isRecomputing,
+  noGrad,
   ones,
   readOptions,
+  reciprocal,
   type Tensor,
+  tidy,
   update,
   zeros,
 } from '@convnets/tensor'
@@ -32,6 +36,11 @@ export interface BatchNormOptions {
 /** running = (1 - p0) running + p0 batch; the variance's p1 is p0 n / (n - 1), which makes it unbiased. */
 const runningMean = f.add(f.mul(f.sub(1, f.param(0)), f.input(0)), f.mul(f.param(0), f.input(2)))
 const runningVar = f.add(f.mul(f.sub(1, f.param(0)), f.input(1)), f.mul(f.param(1), f.input(3)))
+
+/** The same with one share for each element as the last operand, and p0 = n / (n - 1). */
+const [shareOfAll, rest] = [f.input(4), f.sub(1, f.input(4))]
+const meanOfAll = f.add(f.mul(rest, f.input(0)), f.mul(shareOfAll, f.input(2)))
+const varOfAll = f.add(f.mul(rest, f.input(1)), f.mul(f.mul(shareOfAll, f.param(0)), f.input(3)))
 
 /**
  * What batch norm of all ranks shares. In training mode the batch is normalised by its own mean and biased variance, and
@@ -101,12 +110,17 @@ abstract class BatchNorm extends Module {
   #track(mean: Tensor, variance: Tensor, count: number): void {
     const { running_mean, running_var, num_batches_tracked } = this
     if (running_mean === undefined || running_var === undefined || num_batches_tracked === undefined) return
-    const next = add(num_batches_tracked, 1)
+    using next = add(num_batches_tracked, 1)
     num_batches_tracked.assign_(next)
-    const share = this.momentum ?? 1 / next.item()
-    next.dispose()
-    const params = [share, (share * count) / (count - 1)]
-    update([runningMean, runningVar], [running_mean, running_var], [mean, variance], params)
+    const unbiased = count / (count - 1)
+    if (this.momentum !== null) {
+      const params = [this.momentum, this.momentum * unbiased]
+      update([runningMean, runningVar], [running_mean, running_var], [mean, variance], params)
+      return
+    }
+    // The share of this batch is 1 / next, a number on the device: a GPU's count cannot be read at once.
+    using share = noGrad(() => tidy(() => expand(reciprocal(next.to(running_mean.dtype)), running_mean.shape)))
+    update([meanOfAll, varOfAll], [running_mean, running_var], [mean, variance, share], [unbiased])
   }
 
   override describe(): string {

@@ -157,6 +157,11 @@ export interface Backend {
   fill(dtype: DType, length: number, value: number): Buffer
   /** A buffer holding a copy of `data`, whose array type must be that of `dtype`. */
   upload(dtype: DType, data: TypedArray, arrange?: Arrange): Buffer
+  /**
+   * Resolves when all these buffers hold what was uploaded to them, and rejects if one of them does not. For backends
+   * whose `upload` may fail after it has returned.
+   */
+  arrived?(buffers: readonly Buffer[]): Promise<void>
   /** A copy of the contents, in memory of its own. */
   read(buffer: Buffer): Promise<TypedArray>
   /** As `read`, at once; a backend whose memory is not the host's throws a `BackendError`. */

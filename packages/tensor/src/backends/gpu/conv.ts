@@ -3,6 +3,7 @@
  * iy = oy * strideHeight - padTop + ky * dilationHeight, ix likewise. Each thread sums over all that meet at its element.
  */
 import type { Backend, ConvSpec } from '../backend.ts'
+import { addProducts, cellsOf, sumsOf } from './cells.ts'
 import type { Device } from './device.ts'
 import { sumOver } from './reduce.ts'
 import type { Source } from './source.ts'
@@ -55,8 +56,7 @@ const axes = (spec: ConvSpec): readonly [rows: Axis, columns: Axis] => [
 
 /** Loops over the kernel's cells. */
 function eachCell({ kernelHeight, kernelWidth }: ConvSpec, s: Source, body: (ky: string, kx: string) => void): void {
-  const along = (size: number, inner: (k: string) => void): void => (size === 1 ? inner('0') : s.loop(size, inner))
-  along(kernelHeight, (ky) => along(kernelWidth, (kx) => body(ky, kx)))
+  s.repeat(kernelHeight, (ky) => s.repeat(kernelWidth, (kx) => body(ky, kx)))
 }
 
 export function convKernels(device: Device): Pick<Backend, 'conv2d' | 'conv2dInputGrad' | 'conv2dWeightGrad'> {
@@ -65,27 +65,32 @@ export function convKernels(device: Device): Pick<Backend, 'conv2d' | 'conv2dInp
       const { batch, inHeight, inWidth, inChannels, outHeight, outWidth, outChannels, kernelHeight, kernelWidth } = spec
       const [groupIn, groupOut] = [inChannels / spec.groups, outChannels / spec.groups]
       const [rows, columns] = axes(spec)
-      return device.make('float32', batch * outHeight * outWidth * outChannels, {
+      const length = batch * outHeight * outWidth * outChannels
+      const cells = cellsOf(length, groupOut)
+      return device.make('float32', length, {
         op: 'conv2d',
+        cells,
         inputs: [x, weight, ...(bias === null ? [] : [bias])].map((buffer) => device.own(buffer)),
         element(s) {
           const [n, oy, ox, oc] = s.coordinates(s.i, [batch, outHeight, outWidth, outChannels]) as Four
           const group = spec.groups === 1 ? '0' : s.divide(oc, groupOut)
-          const sum = s.float(bias === null ? 0 : s.at(2, oc))
+          const sums = sumsOf(s, cells, (cell) => (bias === null ? 0 : s.at(2, s.place([oc], [1], cell))))
           eachCell(spec, s, (ky, kx) =>
             forward(s, oy, ky, rows, (iy) =>
               forward(s, ox, kx, columns, (ix) => {
                 const image = s.dense([n, iy, ix], [batch, inHeight, inWidth])
                 const fromX = s.int(s.place([image, group], [inChannels, groupIn]))
                 const fromW = s.int(`(${s.dense([oc, ky, kx], [outChannels, kernelHeight, kernelWidth])}) * ${groupIn}`)
-                const term = (ic: string): string =>
-                  `${s.at(0, s.place([fromX, ic], [1, 1]))} * ${s.at(1, s.place([fromW, ic], [1, 1]))}`
-                if (groupIn === 1) s.push(`${sum} += ${term('0')};`)
-                else s.loop(groupIn, (ic) => s.push(`${sum} += ${term(ic)};`))
+                const row = kernelHeight * kernelWidth * groupIn
+                s.repeat(groupIn, (ic) =>
+                  addProducts(s, sums, s.at(0, s.place([fromX, ic], [1, 1])), (cell) =>
+                    s.at(1, s.place([fromW, ic], [1, 1], cell * row)),
+                  ),
+                )
               }),
             ),
           )
-          return sum
+          return sums
         },
       })
     },
@@ -94,14 +99,17 @@ export function convKernels(device: Device): Pick<Backend, 'conv2d' | 'conv2dInp
       const [groupIn, groupOut] = [inChannels / spec.groups, outChannels / spec.groups]
       const [rows, columns] = axes(spec)
       const kernelSize = kernelHeight * kernelWidth
-      return device.make('float32', batch * inHeight * inWidth * inChannels, {
+      const length = batch * inHeight * inWidth * inChannels
+      const cells = cellsOf(length, groupIn)
+      return device.make('float32', length, {
         op: 'conv2d input gradient',
+        cells,
         inputs: [device.own(g), device.own(weight)],
         element(s) {
           const [n, iy, ix, ic] = s.coordinates(s.i, [batch, inHeight, inWidth, inChannels]) as Four
           const group = spec.groups === 1 ? '0' : s.divide(ic, groupIn)
           const within = spec.groups === 1 ? ic : s.int(`${ic} - ${group} * ${groupIn}`)
-          const sum = s.float(0)
+          const sums = sumsOf(s, cells, () => 0)
           eachCell(spec, s, (ky, kx) =>
             backward(s, iy, ky, rows, (oy) =>
               backward(s, ix, kx, columns, (ox) => {
@@ -109,14 +117,15 @@ export function convKernels(device: Device): Pick<Backend, 'conv2d' | 'conv2dInp
                 const fromG = s.int(s.place([image, group], [outChannels, groupOut]))
                 const cell = s.dense([ky, kx], [kernelHeight, kernelWidth])
                 const fromW = s.int(s.place([group, cell, within], [groupOut * kernelSize * groupIn, groupIn, 1]))
-                const term = (oc: string): string =>
-                  `${s.at(0, s.place([fromG, oc], [1, 1]))} * ${s.at(1, s.place([fromW, oc], [1, kernelSize * groupIn]))}`
-                if (groupOut === 1) s.push(`${sum} += ${term('0')};`)
-                else s.loop(groupOut, (oc) => s.push(`${sum} += ${term(oc)};`))
+                s.repeat(groupOut, (oc) =>
+                  addProducts(s, sums, s.at(0, s.place([fromG, oc], [1, 1])), (cell) =>
+                    s.at(1, s.place([fromW, oc], [1, kernelSize * groupIn], cell)),
+                  ),
+                )
               }),
             ),
           )
-          return sum
+          return sums
         },
       })
     },
@@ -128,6 +137,7 @@ export function convKernels(device: Device): Pick<Backend, 'conv2d' | 'conv2dInp
         op: 'conv2d weight gradient',
         kept: [outChannels, kernelHeight, kernelWidth, groupIn],
         reduced: [batch, outHeight, outWidth],
+        products: true,
         inputs: [device.own(x), device.own(g)],
         term(s, kept, reduced, add) {
           const [oc, ky, kx, ic] = kept as Four
@@ -137,8 +147,9 @@ export function convKernels(device: Device): Pick<Backend, 'conv2d' | 'conv2dInp
             forward(s, ox, kx, columns, (ix) => {
               const cellX = s.dense([n, iy, ix], [batch, inHeight, inWidth])
               const cellG = s.dense([n, oy, ox], [batch, outHeight, outWidth])
-              const left = s.at(0, s.place([cellX, group, ic], [inChannels, groupIn, 1]))
-              add(`${left} * ${s.at(1, s.place([cellG, oc], [outChannels, 1]))}`)
+              add(s.at(1, s.place([cellG, oc], [outChannels, 1])), (cell) =>
+                s.at(0, s.place([cellX, group, ic], [inChannels, groupIn, 1], cell)),
+              )
             }),
           )
         },

@@ -3,12 +3,13 @@
  * then compiles and submits one task after the other, without waiting for the device between them.
  */
 import { type DType, dtypes, type TypedArray, zeroArray } from '../../dtype.ts'
-import { BackendError, DeviceLostError, DisposedError } from '../../errors.ts'
+import { BackendError, DeviceLostError, DisposedError, OutOfMemoryError } from '../../errors.ts'
 import type { Arrange, Buffer } from '../backend.ts'
 import { checkIntegers, failureOf, faultError, lostError } from './failures.ts'
 import { functions } from './functions.ts'
 import {
   contents,
+  flat,
   type GpuMode,
   type Handle,
   type Instance,
@@ -34,8 +35,16 @@ export interface Launch {
    * then parts of split buffers are worked off one by one.
    */
   readonly aligned?: boolean
-  /** Writes statements and gives the expression of element i of the output. */
-  readonly element: (s: Source) => string
+  /** Outputs of one thread, which lie side by side: 4 need a length that 4 divides. Default 1. */
+  readonly cells?: 1 | 4
+  /** Writes statements and gives the expression of element i of the output, or those of the `cells` elements from i on. */
+  readonly element: (s: Source) => string | readonly string[]
+}
+
+/** The source of a kernel, and of what types its arguments are. */
+interface Program {
+  readonly text: string
+  readonly types: readonly string[]
 }
 
 interface Prepared {
@@ -46,6 +55,14 @@ interface Prepared {
   readonly parts: readonly number[]
 }
 
+/** How the end of a device shows. */
+export interface Ending {
+  /** Why the device is gone, as far as is known now; undefined if it is there. */
+  now(): string | undefined
+  /** The same for after a failure, in time for what is on its way. */
+  soon(): Promise<string | undefined>
+}
+
 export interface DeviceOptions {
   readonly mode: GpuMode
   /** Bytes that one buffer may have. */
@@ -54,6 +71,8 @@ export interface DeviceOptions {
   readonly bindings: number
   /** Whether kernels may run on the CPU where gpu.js cannot run them in the mode. */
   readonly allowFallback: boolean
+  /** Tells of the end of the device. Default: it has none. */
+  readonly ending?: Ending
 }
 
 /** A kernel that gpu.js ran on the CPU. */
@@ -74,6 +93,7 @@ export class Device {
   readonly #instance: Instance
   readonly #bindings: number
   readonly #allowFallback: boolean
+  readonly #ending: Ending | undefined
   readonly #live = new Set<GpuBuffer>()
   readonly #kernels = new Map<string, Kernel>()
   readonly #tasks: (() => Promise<void> | void)[] = []
@@ -87,19 +107,20 @@ export class Device {
   readonly fallbacks: Fallback[] = []
 
   constructor(library: Library, instance: Instance, options: DeviceOptions) {
-    const { mode, bindingBytes, bindings, allowFallback } = options
+    const { mode, bindingBytes, bindings, allowFallback, ending } = options
     this.mode = mode
     this.#library = library
     this.#instance = instance
     this.#bindings = bindings
     this.#allowFallback = allowFallback
-    this.partLength = Math.floor(bindingBytes / 4)
+    this.#ending = ending
+    this.partLength = 4 * Math.floor(bindingBytes / 16)
     for (const { source, types, result } of functions) {
       instance.addFunction(source, { argumentTypes: types, returnType: result })
     }
   }
 
-  /** Kernels that have been compiled. */
+  /** Compiled kernels. */
   get compiled(): number {
     return this.#kernels.size
   }
@@ -188,7 +209,7 @@ export class Device {
   }
 
   #prepare(launch: Launch): Prepared {
-    const { op, inputs, tables = [], aligned = false } = launch
+    const { op, inputs, tables = [], aligned = false, cells = 1 } = launch
     const layouts = inputs.map(({ length }) => (aligned ? { parts: 1, partLength: length } : this.layout(length)))
     const used = layouts.reduce((n, { parts }) => n + parts, 0) + tables.length + 1
     if (used > this.#bindings) {
@@ -196,13 +217,13 @@ export class Device {
         `${op}: the kernel expects at most ${this.#bindings} buffers of ${this.partLength * 4} bytes, got ${used}`,
       )
     }
-    const source = new Source(layouts, tables.length, aligned)
+    const source = new Source(layouts, tables.length, aligned, cells)
     const result = launch.element(source)
     return { launch, text: source.text(result), floats: source.floats, parts: layouts.map(({ parts }) => parts) }
   }
 
   async #run({ launch, text, floats, parts }: Prepared): Promise<Handle[]> {
-    const { op, inputs, out, tables = [], aligned = false } = launch
+    const { op, inputs, out, tables = [], aligned = false, cells = 1 } = launch
     const broken = inputs.find(({ error }) => error !== undefined)
     if (broken !== undefined) throw broken.error
     const types = [
@@ -211,7 +232,6 @@ export class Device {
       ...floats.map(() => 'Float'),
       'Integer',
     ]
-    const kernel = this.#kernel(text, types)
     const numbers = [...tables.map((table) => this.#library.input(table, [table.length])), ...floats]
     const handles: Handle[] = []
     for (let base = 0; base < out.length; base += this.partLength) {
@@ -220,9 +240,20 @@ export class Device {
         return aligned && all.length > 1 ? [all[base / this.partLength]] : all
       })
       const length = Math.min(this.partLength, out.length - base)
-      handles.push(await this.#call(op, kernel, [...given, ...numbers, base], length))
+      const handle = await this.#call(op, { text, types }, [...given, ...numbers, base], length / cells)
+      handles.push(cells === 1 ? handle : await this.#flat(op, handle, length))
     }
     return handles
+  }
+
+  /** Results of which one thread gave four, as others lie. */
+  async #flat(op: string, handle: Handle, length: number): Promise<Handle> {
+    if (this.mode !== 'webgl2') return flat(handle, length)
+    try {
+      return await this.#call(op, unpacking, [handle], length)
+    } finally {
+      release(handle)
+    }
   }
 
   get #handleType(): string {
@@ -234,26 +265,55 @@ export class Device {
     return this.#library.input(new Float32Array(1), [1])
   }
 
-  #kernel(text: string, argumentTypes: readonly string[]): Kernel {
-    let kernel = this.#kernels.get(text)
-    if (kernel === undefined) {
-      kernel = this.#instance.createKernel(text, { ...settings, argumentTypes })
-      this.#kernels.set(text, kernel)
-    }
+  /** The compiled kernel; those that ran last stand last. */
+  #kernel({ text, types }: Program): Kernel {
+    const kernel = this.#kernels.get(text) ?? this.#instance.createKernel(text, { ...settings, argumentTypes: types })
+    this.#kernels.delete(text)
+    this.#kernels.set(text, kernel)
     return kernel
   }
 
-  async #call(op: string, kernel: Kernel, args: readonly unknown[], length: number): Promise<Handle> {
-    try {
-      kernel.setOutput([length])
-      const handle = await kernel(...args)
-      const ran = ranOn(kernel)
-      if (ran !== this.mode) this.#fellBack({ op, reason: `${ran}: ${String(kernel.kernel.fallbackReason)}` })
-      this.#letGo(kernel)
-      return handle
-    } catch (cause) {
-      throw cause instanceof BackendError ? cause : failureOf(op, cause)
+  #forget(text: string): void {
+    this.#kernels.get(text)?.destroy()
+    this.#kernels.delete(text)
+  }
+
+  async #call(op: string, program: Program, args: readonly unknown[], length: number): Promise<Handle> {
+    for (;;) {
+      try {
+        const kernel = this.#kernel(program)
+        kernel.setOutput([length])
+        const handle = await kernel(...args)
+        const ran = ranOn(kernel)
+        if (ran !== this.mode) this.#fellBack({ op, reason: `${ran}: ${String(kernel.kernel.fallbackReason)}` })
+        this.#letGo(kernel)
+        return handle
+      } catch (cause) {
+        if (cause instanceof BackendError) throw cause
+        const error = await this.#failed(op, cause)
+        if (!(error instanceof OutOfMemoryError && this.#makeRoom(program))) throw error
+      }
     }
+  }
+
+  /**
+   * In WebAssembly every kernel of gpu.js has memories of its own, of which a browser allows about 125 in all: forgets the
+   * one that found no room, to be compiled again, and of the others the half that has not run for longest. Whether that
+   * may have helped.
+   */
+  #makeRoom({ text }: Program): boolean {
+    const others = [...this.#kernels.keys()].filter((other) => other !== text)
+    if (this.mode !== 'webasm' || others.length === 0) return false
+    for (const old of [text, ...others.slice(0, Math.ceil(others.length / 2))]) this.#forget(old)
+    return true
+  }
+
+  /** What failed, or that the device is gone, which shows in many ways before the device tells. */
+  async #failed(op: string, cause: unknown): Promise<BackendError> {
+    const error = failureOf(op, cause)
+    if (error instanceof DeviceLostError || this.#failure !== undefined) return error
+    const reason = await this.#ending?.soon()
+    return reason === undefined ? error : lostError(reason)
   }
 
   #fellBack({ op, reason }: Fallback): void {
@@ -295,14 +355,18 @@ export class Device {
     const put = async (handles: Handle[]): Promise<void> => {
       for (let from = 0; from < values.length; from += this.partLength) {
         const part = values.subarray(from, from + this.partLength)
-        const kernel = this.#kernel(uploadText, ['Input'])
-        handles.push(await this.#call('upload', kernel, [this.#library.input(part, [part.length])], part.length))
-        if (part.length >= largeUpload) {
-          kernel.destroy()
-          this.#kernels.delete(uploadText)
-        }
+        handles.push(await this.#call('upload', uploading, [this.#library.input(part, [part.length])], part.length))
+        if (part.length >= largeUpload) this.#forget(uploading.text)
       }
     }
+  }
+
+  /** Resolves when all of `buffers` are on the device, and rejects if one of them is not. */
+  async arrived(buffers: readonly GpuBuffer[]): Promise<void> {
+    // A device works in order, and tells of errors before it answers.
+    const [first, ...others] = buffers.filter(({ length }) => length > 0)
+    if (first !== undefined) await this.read(others.reduce((a, b) => (b.length < a.length ? b : a), first))
+    for (const { error } of buffers) if (error !== undefined) throw error
   }
 
   /** The contents once all that was issued before is done. */
@@ -317,11 +381,16 @@ export class Device {
           const parts = buffer.handles.map(contents)
           Promise.all(parts).then(
             (arrays) => {
-              // A lost device may give zeros.
+              // A lost device may give zeros, before it has told of its end.
+              const reason = this.#ending?.now()
+              if (reason !== undefined) this.lost(reason)
               if (this.#failure === undefined) resolve(collect(buffer, arrays))
               else reject(this.#failure)
             },
-            (cause) => reject(this.#failure ?? this.#note(failureOf('read', cause))),
+            async (cause) => {
+              const error = await this.#failed('read', cause)
+              reject(this.#failure ?? this.#note(error))
+            },
           )
         } catch (error) {
           reject(error)
@@ -400,7 +469,20 @@ export class Device {
   }
 }
 
-const uploadText = 'function (x) { return x[this.thread.x]; }'
+/** WebGL has four results of a thread in one texel. */
+const unpacking: Program = {
+  text: `function (x) {
+    let i = 0; i++; i = this.thread.x >> 2;
+    let c = 0; c++; c = this.thread.x - i * 4;
+    const v = x[i];
+    if (c === 0) { return v[0]; }
+    if (c === 1) { return v[1]; }
+    if (c === 2) { return v[2]; }
+    return v[3];
+  }`,
+  types: ['ArrayTexture(4)'],
+}
+const uploading: Program = { text: 'function (x) { return x[this.thread.x]; }', types: ['Input'] }
 
 /** `tactic`: else WebGL computes small outputs in half precision, where the device has it. */
 export const settings: Omit<KernelSettings, 'argumentTypes'> = {

@@ -47,7 +47,7 @@ export interface GpuInfo {
   readonly bindingBytes: number
   /** Buffers that one kernel may use. */
   readonly bindings: number
-  /** Kernels compiled so far. */
+  /** Compiled kernels; in WebAssembly those that were not used for longest are forgotten where memories run out. */
   readonly kernels: number
   /** Kernels that ran on the CPU instead, if that is allowed. */
   readonly fallbacks: readonly { readonly op: string; readonly reason: string }[]
@@ -82,6 +82,17 @@ async function missing({ GPU }: Library, mode: GpuMode): Promise<string | undefi
   }
 }
 
+interface WebGPU {
+  requestAdapter(): unknown
+}
+
+const kindOf = (value: unknown): string =>
+  typeof value === 'function'
+    ? 'a function'
+    : typeof value === 'object' && value !== null
+      ? 'one without'
+      : String(value)
+
 /** Makes `webgpu` the `navigator.gpu` of places that have none. */
 function provide(webgpu: object): void {
   const place = globalThis as { navigator?: object }
@@ -101,6 +112,9 @@ function provide(webgpu: object): void {
  * @throws BackendError where gpu.js or the mode asked for is not there, with the reason; nothing falls back silently.
  */
 export async function gpu(options: GpuOptions = {}): Promise<GpuBackend> {
+  if (typeof options !== 'object' || options === null) {
+    throw new ArgumentError(`gpu: options expects an object such as { mode: 'webgpu' }, got ${String(options)}`)
+  }
   const { mode = 'auto', webgpu } = options
   if (mode !== 'auto' && !modes.includes(mode)) {
     throw new ArgumentError(`gpu: mode expects auto, ${modes.join(', ')}, got ${String(mode)}`)
@@ -108,7 +122,14 @@ export async function gpu(options: GpuOptions = {}): Promise<GpuBackend> {
   if (options.bindingBytes !== undefined && !(options.bindingBytes >= 64)) {
     throw new ArgumentError(`gpu: bindingBytes expects at least 64, got ${options.bindingBytes}`)
   }
-  if (webgpu !== undefined) provide(webgpu)
+  if (webgpu !== undefined) {
+    if (typeof (webgpu as Partial<WebGPU> | null)?.requestAdapter !== 'function') {
+      throw new ArgumentError(
+        `gpu: webgpu expects create([]) of the package webgpu, or another object with requestAdapter, got ${kindOf(webgpu)}`,
+      )
+    }
+    provide(webgpu)
+  }
   const library = await loadLibrary()
   const passedOver: { mode: GpuMode; reason: string }[] = []
   for (const wanted of mode === 'auto' ? modes : [mode]) {
@@ -149,9 +170,9 @@ async function start(
   const kernel = await probe(library, instance, mode)
   const platform = describe(mode, kernel.kernel.context)
   const bindingBytes = Math.min(platform.bindingBytes, options.bindingBytes ?? platform.bindingBytes)
-  const { adapter, bindings } = platform
+  const { adapter, bindings, ending } = platform
   const { allowFallback = false } = options
-  const device = new Device(library, instance, { mode, bindingBytes, bindings, allowFallback })
+  const device = new Device(library, instance, { mode, bindingBytes, bindings, allowFallback, ending })
   platform.watch(device)
   return {
     name: 'gpu',
@@ -174,7 +195,7 @@ async function start(
 
 function storage(
   device: Device,
-): Pick<Backend, 'upload' | 'read' | 'readSync' | 'write' | 'free' | 'memory' | 'resetPeak' | 'random'> {
+): Pick<Backend, 'upload' | 'arrived' | 'read' | 'readSync' | 'write' | 'free' | 'memory' | 'resetPeak' | 'random'> {
   const upload = device.guard((dtype: Buffer['dtype'], data: TypedArray, arrange?: Arrange): Buffer => {
     const buffer = device.alloc(dtype, data.length)
     device.upload(buffer, data, arrange)
@@ -182,13 +203,14 @@ function storage(
   })
   return {
     upload,
+    arrived: (buffers) => device.arrived(buffers.map((buffer) => device.own(buffer))),
     read: async (buffer) => {
       const own = device.own(buffer)
       return own.length === 0 ? zeroArray(own.dtype, 0) : device.read(own)
     },
     readSync() {
       throw new BackendError(
-        'gpu: the memory of a GPU cannot be read at once; use await x.data(), or await x.moved(backend) to move a tensor',
+        'gpu: the memory of a GPU cannot be read at once; use await x.data(), await x.moved(backend) for a copy elsewhere, or await moveTo(backend, model, optimizer)',
       )
     },
     write(buffer, data, arrange) {

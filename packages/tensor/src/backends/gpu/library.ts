@@ -12,6 +12,23 @@ export type Handle = Float32Array | DeviceHandle
 interface DeviceHandle {
   toArray(): unknown
   delete(): void
+  /** WebGPU: how many results there are, and numbers in each. */
+  output?: readonly number[]
+  componentCount?: number
+}
+
+/** The `length` numbers of a result, whose threads gave one or several each, as one row of numbers. */
+export function flat(handle: Handle | readonly Float32Array[], length: number): Handle {
+  if (Array.isArray(handle)) {
+    const [{ buffer, byteOffset }] = handle as [Float32Array]
+    return new Float32Array(buffer, byteOffset, length)
+  }
+  const given = handle as Handle
+  if (!(given instanceof Float32Array) && given.componentCount !== undefined) {
+    given.output = [length]
+    given.componentCount = 1
+  }
+  return given
 }
 
 export function release(handle: Handle): void {
@@ -48,6 +65,7 @@ export interface WebGLContext {
   readonly MAX_TEXTURE_SIZE: number
   readonly MAX_TEXTURE_IMAGE_UNITS: number
   getParameter(name: number): unknown
+  isContextLost(): boolean
   getExtension(name: string): Readonly<Record<string, number>> | null
   readonly canvas: { addEventListener(type: string, listener: () => void): void }
 }

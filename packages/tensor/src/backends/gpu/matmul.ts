@@ -1,4 +1,5 @@
 import type { Backend, MatmulSpec } from '../backend.ts'
+import { addProducts, cellsOf, sumsOf } from './cells.ts'
 import type { Device } from './device.ts'
 import { sumOver } from './reduce.ts'
 import { checkExact, type Source } from './source.ts'
@@ -34,40 +35,39 @@ export function matmulKernels(device: Device): Pick<Backend, 'matmul'> {
       const { tables, at } = offsets(spec)
       const batches = spec.offsetsA.length
       const inputs = [a, b, ...(bias === null ? [] : [bias])].map((buffer) => device.own(buffer))
-      const element = (s: Source, bias: boolean): string => {
+      const length = batches * m * n
+      const cells = cellsOf(length, n)
+      const element = (s: Source): string[] => {
         const [batch, i, j] = s.coordinates(s.i, [batches, m, n]) as readonly [string, string, string]
         const startA = s.int(`${at(s, batch, 0)} + ${s.place([i], [rowA])}`)
         const startB = s.int(`${at(s, batch, 1)} + ${s.place([j], [columnB])}`)
-        const sum = s.float(bias ? s.at(2, j) : 0)
+        const sums = sumsOf(s, cells, (cell) => (bias === null ? 0 : s.at(2, s.place([j], [1], cell))))
         s.loop(k, (p) =>
-          s.push(
-            `${sum} += ${s.at(0, s.place([startA, p], [1, stepA]))} * ${s.at(1, s.place([startB, p], [1, stepB]))};`,
+          addProducts(s, sums, s.at(0, s.place([startA, p], [1, stepA])), (cell) =>
+            s.at(1, s.place([startB, p], [1, stepB], cell * columnB)),
           ),
         )
-        return sum
+        return sums
       }
       // Few long products: cut them, or a few threads would do all the work.
-      if (bias === null && batches * m * n < 4096 && k >= 1024) {
+      if (bias === null && length < 4096 && k >= 1024) {
         return sumOver(device, {
           op: 'matmul',
           kept: [batches, m, n],
           reduced: [k],
+          products: true,
           inputs,
           tables,
           term(s, [batch, i, j], [p], add) {
             const startA = at(s, batch as string, 0)
             const startB = at(s, batch as string, 1)
-            const left = s.at(0, s.place([startA, i as string, p as string], [1, rowA, stepA]))
-            add(`${left} * ${s.at(1, s.place([startB, j as string, p as string], [1, columnB, stepB]))}`)
+            add(s.at(0, s.place([startA, i as string, p as string], [1, rowA, stepA])), (cell) =>
+              s.at(1, s.place([startB, j as string, p as string], [1, columnB, stepB], cell * columnB)),
+            )
           },
         })
       }
-      return device.make('float32', batches * m * n, {
-        op: 'matmul',
-        inputs,
-        tables,
-        element: (s) => element(s, bias !== null),
-      })
+      return device.make('float32', length, { op: 'matmul', cells, inputs, tables, element })
     },
   }
 }

@@ -1,4 +1,4 @@
-import type { Device } from './device.ts'
+import type { Device, Ending } from './device.ts'
 import type { GpuMode, WebGLContext, WebGPUContext } from './library.ts'
 
 /** What is below gpu.js: its name, its limits, and how it tells of its end. */
@@ -8,7 +8,13 @@ interface Platform {
   readonly bindingBytes: number
   readonly bindings: number
   watch(device: Device): void
+  readonly ending: Ending
 }
+
+/** Milliseconds in which a device that is gone has told so. */
+const patience = 500
+
+const contextLost = 'the context was lost'
 
 /** What kernels of `mode` run on, given the context of one of them. */
 export function describe(mode: GpuMode, context: object | null | undefined): Platform {
@@ -16,14 +22,23 @@ export function describe(mode: GpuMode, context: object | null | undefined): Pla
     case 'webgpu': {
       const { adapter, device: own } = context as WebGPUContext
       const { info = {} } = adapter
+      let reason: string | undefined
+      const gone = own.lost.then((info) => {
+        reason = info.message || String(info.reason)
+        return reason
+      })
       const words = ['vendor', 'architecture', 'device', 'description'].map((key) => info[key]).filter(Boolean)
       return {
         adapter: words.join(' ') || mode,
         software: info.isFallbackAdapter === true,
         bindingBytes: Math.min(own.limits.maxStorageBufferBindingSize, own.limits.maxBufferSize),
         bindings: own.limits.maxStorageBuffersPerShaderStage,
+        ending: {
+          now: () => reason,
+          soon: () => Promise.race([gone, new Promise<undefined>((later) => setTimeout(later, patience))]),
+        },
         watch(device) {
-          own.lost.then(({ message, reason }) => device.lost(message || String(reason)))
+          gone.then((reason) => device.lost(reason))
           // gpu.js prints errors that no call waits for.
           const print = own.onuncapturederror
           own.onuncapturederror = (event) => {
@@ -35,6 +50,7 @@ export function describe(mode: GpuMode, context: object | null | undefined): Pla
     }
     case 'webgl2': {
       const gl = context as WebGLContext
+      const lost = () => (gl.isContextLost() ? contextLost : undefined)
       const names = gl.getExtension('WEBGL_debug_renderer_info')
       const name = names === null ? '' : String(gl.getParameter(names.UNMASKED_RENDERER_WEBGL as number))
       return {
@@ -43,10 +59,18 @@ export function describe(mode: GpuMode, context: object | null | undefined): Pla
         // A texture of float32 numbers. gpu.js keeps a unit for itself.
         bindingBytes: Math.min(2 ** 28, 4 * Number(gl.getParameter(gl.MAX_TEXTURE_SIZE)) ** 2),
         bindings: Number(gl.getParameter(gl.MAX_TEXTURE_IMAGE_UNITS)) - 1,
-        watch: (device) => gl.canvas.addEventListener('webglcontextlost', () => device.lost('the context was lost')),
+        ending: { now: lost, soon: async () => lost() },
+        watch: (device) => gl.canvas.addEventListener('webglcontextlost', () => device.lost(contextLost)),
       }
     }
     case 'webasm':
-      return { adapter: 'WebAssembly on the CPU', software: true, bindingBytes: 2 ** 28, bindings: 64, watch() {} }
+      return {
+        adapter: 'WebAssembly on the CPU',
+        software: true,
+        bindingBytes: 2 ** 28,
+        bindings: 64,
+        watch() {},
+        ending: { now: () => undefined, soon: async () => undefined },
+      }
   }
 }

@@ -3,6 +3,7 @@
  * after that: faster, and more exact in float32 than one long row of additions.
  */
 import type { Backend } from '../backend.ts'
+import { addProducts, cellsOf, sumsOf } from './cells.ts'
 import type { Device, Launch } from './device.ts'
 import type { Source } from './source.ts'
 import type { GpuBuffer } from './storage.ts'
@@ -14,6 +15,9 @@ const enoughThreads = 1 << 16
 /** Cells that a piece has at least. */
 const pieceLength = 32
 
+/** Adds a value, or the product of `value` and what each of several neighbours has for itself. */
+type Add = (value: string, own?: (cell: number) => string) => void
+
 export interface Sum {
   readonly op: string
   /** Extents of the result. */
@@ -23,7 +27,9 @@ export interface Sum {
   readonly inputs: readonly GpuBuffer[]
   readonly tables?: readonly Float32Array[]
   /** Writes the statements of one cell and gives what it adds, by `add`. */
-  readonly term: (s: Source, kept: readonly string[], reduced: readonly string[], add: (value: string) => void) => void
+  readonly term: (s: Source, kept: readonly string[], reduced: readonly string[], add: Add) => void
+  /** Whether `term` adds products, so that one thread may compute several neighbours along the last extent. */
+  readonly products?: boolean
   /** What becomes of the sum. Default: itself. `at` reads the inputs, where `finishReads` says that it does. */
   readonly finish?: (
     s: Source,
@@ -46,6 +52,7 @@ export function sumOver(device: Device, sum: Sum): GpuBuffer {
     term,
     finish = (_, x) => x,
     finishReads = false,
+    products = false,
     dtype = 'float32',
   } = sum
   const results = product(kept)
@@ -60,10 +67,16 @@ export function sumOver(device: Device, sum: Sum): GpuBuffer {
   const piece = Math.ceil(length / Math.max(1, Math.min(wanted, length)))
   const pieces = Math.max(1, Math.ceil(length / piece))
 
-  const added = (s: Source, keptAt: readonly string[], number: string | undefined): string => {
-    const total = s.float(0)
+  const neighbours = products ? cellsOf(pieces * results, kept.at(-1) ?? 1) : 1
+
+  const added = (s: Source, keptAt: readonly string[], number: string | undefined): string[] => {
+    const totals = sumsOf(s, neighbours, () => 0)
+    const add: Add = (value, own) => {
+      if (own !== undefined) addProducts(s, totals, value, own)
+      else s.push(`${totals[0]} += ${value};`)
+    }
     const each = (axis: number, at: readonly string[]): void => {
-      if (axis === reduced.length) term(s, keptAt, at, (value) => s.push(`${total} += ${value};`))
+      if (axis === reduced.length) term(s, keptAt, at, add)
       else if (reduced[axis] === 1) each(axis + 1, [...at, '0'])
       else if (axis !== cut || number === undefined) {
         s.loop(reduced[axis] as number, (k) => each(axis + 1, [...at, k]))
@@ -75,18 +88,19 @@ export function sumOver(device: Device, sum: Sum): GpuBuffer {
       }
     }
     each(0, [])
-    return total
+    return totals
   }
 
   if (pieces === 1) {
     const element: Launch['element'] = (s) => {
       const at = s.coordinates(s.i, kept)
-      return finish(s, added(s, at, undefined), at, (k, index) => s.at(k, index))
+      return added(s, at, undefined).map((total) => finish(s, total, at, (k, index) => s.at(k, index)))
     }
-    return device.make(dtype, results, { op, inputs, tables, element })
+    return device.make(dtype, results, { op, cells: neighbours, inputs, tables, element })
   }
   const partial = device.make('float32', pieces * results, {
     op,
+    cells: neighbours,
     inputs,
     tables,
     element(s) {

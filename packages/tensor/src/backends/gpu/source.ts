@@ -13,21 +13,23 @@ export interface Layout {
 
 /** Collects the source of one kernel, which computes element `i` of its output. */
 export class Source {
-  /** The element that the kernel computes, counted over all parts of the output. */
+  /** The element that the kernel computes, or the first of several, counted over all parts of the output. */
   readonly i = 'i'
   /** Numbers given at the call, by the names that stand for them. */
   readonly floats: number[] = []
   readonly #layouts: readonly Layout[]
   readonly #tables: number
   readonly #aligned: boolean
+  readonly #cells: number
   readonly #lines: string[] = []
   #names = 0
 
   /** `aligned`: the inputs are given by their parts that lie beside that of the output, in which `i` counts then. */
-  constructor(layouts: readonly Layout[], tables: number, aligned: boolean) {
+  constructor(layouts: readonly Layout[], tables: number, aligned: boolean, cells = 1) {
     this.#layouts = layouts
     this.#tables = tables
     this.#aligned = aligned
+    this.#cells = cells
   }
 
   #name(prefix: string): string {
@@ -101,6 +103,12 @@ export class Source {
     this.push('}')
   }
 
+  /** `loop`, without one where there is nothing to repeat. */
+  repeat(count: number, body: (k: string) => void): void {
+    if (count === 1) body('0')
+    else this.loop(count, body)
+  }
+
   when(condition: string, body: () => void): void {
     this.push(`if (${condition}) {`)
     body()
@@ -150,12 +158,14 @@ export class Source {
     return this.place(coordinates, strides)
   }
 
-  /** The kernel that returns `result`. */
-  text(result: string): string {
+  /** The kernel that returns `result`: one expression, or one for each output of a thread. */
+  text(result: string | readonly string[]): string {
     const inputs = this.#layouts.flatMap(({ parts }, k) => Array.from({ length: parts }, (_, part) => `x${k}_${part}`))
     const tables = Array.from({ length: this.#tables }, (_, k) => `t${k}`)
     const names = [...inputs, ...tables, ...this.floats.map((_, k) => `p${k}`), 'base']
-    return `function (${names.join(', ')}) {\nlet i = 0; i++; i = this.thread.x + ${this.#aligned ? 'base * 0' : 'base'};\n${this.#lines.join('\n')}\nreturn ${result};\n}`
+    const first = this.#cells === 1 ? 'this.thread.x' : `this.thread.x * ${this.#cells}`
+    const returned = typeof result === 'string' ? result : result.length === 1 ? result[0] : `[${result.join(', ')}]`
+    return `function (${names.join(', ')}) {\nlet i = 0; i++; i = ${first} + ${this.#aligned ? 'base * 0' : 'base'};\n${this.#lines.join('\n')}\nreturn ${returned};\n}`
   }
 }
 

@@ -10,8 +10,8 @@ import { f32x4, ModuleBuilder } from './asm.ts'
 import { type Block, Heap, type HeapOptions } from './memory.ts'
 import { Pool, runAlone } from './pool.ts'
 
-/** Everything of the contract that is a method. */
-export type Kernels = Omit<Backend, 'name'>
+/** Everything of the contract that is a method of every backend. */
+export type Kernels = Omit<Backend, 'name' | 'arrived'>
 
 /** Methods that may leave a call to the plain loops by giving undefined. */
 type Attempts<K extends keyof Kernels> = {
