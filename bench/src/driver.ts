@@ -35,6 +35,7 @@ export async function bundleOurs(): Promise<string> {
     bundle: true,
     format: 'esm',
     platform: 'node',
+    target: 'node20',
     packages: 'bundle',
     external: ['sharp', 'gpu.js'],
     logLevel: 'warning',

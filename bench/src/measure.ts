@@ -33,8 +33,10 @@ const longRuns = 3
  */
 const turnTime = 50
 const silence = 50
-/** Warm-up: engines compile hot code anew, and allocators find their size. */
+/** Warm-up: engines compile hot code anew, and allocators find their size. So many runs, unless they take too long. */
 const warmTime = 40
+const warmRuns = 15
+const longestWarmUp = 2000
 
 /** Times `one` on every contestant, ours first, then each peer, and so on in rounds. */
 export async function measure(one: Case, contestants: readonly Process[], peak: number): Promise<Result> {
@@ -50,9 +52,9 @@ export async function measure(one: Case, contestants: readonly Process[], peak: 
       await drop(process, reason(ready))
       continue
     }
-    const warm = await process.turn(warmTime, true)
-    if ('value' in warm) times.set(process, [])
-    else await drop(process, reason(warm))
+    const warm = await warmUp(process)
+    if (warm === undefined) times.set(process, [])
+    else await drop(process, warm)
   }
   const wanted = (list: readonly number[]): number => (median(list) > longRun ? longRuns : wantedRuns)
   const done = (round: number): boolean =>
@@ -84,6 +86,15 @@ export async function measure(one: Case, contestants: readonly Process[], peak: 
     peak,
     figures,
   }
+}
+
+/** Runs a contestant until it is warm; says why it cannot. */
+async function warmUp(process: Process): Promise<string | undefined> {
+  const first = await process.turn(warmTime, true)
+  if (!('value' in first)) return reason(first)
+  const more = Math.min(longestWarmUp, (warmRuns - first.value.length) * median(first.value))
+  const rest = more > 0 ? await process.turn(more, false) : first
+  return 'value' in rest ? undefined : reason(rest)
 }
 
 const reason = (outcome: { unsupported: string } | { failed: string }): string =>

@@ -59,6 +59,7 @@ export async function startup(threads: number, runs: number = 15): Promise<Start
       minify: true,
       format: 'esm',
       platform: 'node',
+      target: 'node20',
       outfile: join(folder, 'library.mjs'),
       logLevel: 'silent',
     })
