@@ -5,7 +5,7 @@ import { frugal } from './frugal.ts'
 import {
   batchNorm,
   makeShortcut,
-  meet,
+  meetConv,
   type NormLayer,
   type ResidualOptions,
   silence,
@@ -63,7 +63,7 @@ export class BasicBlock extends Module {
   forward(x: Tensor): Tensor {
     return frugal(() => {
       const y = convNormAct(x, this.conv1, this.bn1, relu)
-      return meet(x, convNormAct(y, this.conv2, this.bn2), this)
+      return meetConv(x, y, this.conv2, this.bn2, this)
     })
   }
 }

@@ -5,7 +5,7 @@ import { frugal } from './frugal.ts'
 import {
   batchNorm,
   makeShortcut,
-  meet,
+  meetConv,
   type NormLayer,
   type ResidualOptions,
   silence,
@@ -90,7 +90,7 @@ export class Bottleneck extends Module {
     return frugal(() => {
       let y = convNormAct(x, this.conv1, this.bn1, relu)
       y = convNormAct(y, this.conv2, this.bn2, relu)
-      return meet(x, convNormAct(y, this.conv3, this.bn3), this)
+      return meetConv(x, y, this.conv3, this.bn3, this)
     })
   }
 }

@@ -1,6 +1,6 @@
 /** The wiring that papers share, each block a module of its own, and what all models have in common. */
-export { nearest } from '@convnets/tensor'
-export { addRelu } from './add-relu.ts'
+
+export { addRelu, nearest } from '@convnets/tensor'
 export { BasicBlock } from './basic-block.ts'
 export { Bottleneck, type BottleneckOptions } from './bottleneck.ts'
 export {

@@ -129,6 +129,7 @@ export class MBConv extends Module {
       const wide = expand === undefined ? x : this.#activate(expand, x)
       const mixed = this.#activate(depthwise, wide)
       const gated = attention === undefined ? mixed : attention.forward(mixed)
+      if (this.residual && this.dropPath.idle) return convNormAct(gated, project.conv, project.bn, undefined, x)
       const y = convNormAct(gated, project.conv, project.bn)
       return this.residual ? add(this.dropPath.forward(y), x) : y
     })

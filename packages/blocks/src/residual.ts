@@ -1,7 +1,6 @@
 /** What residual blocks have in common: their options and the way their two paths meet. */
-import { BatchNorm2d, type DropPath, init, type Layer } from '@convnets/nn'
-import type { Tensor } from '@convnets/tensor'
-import { addRelu } from './add-relu.ts'
+import { BatchNorm2d, convNormAct, type DropPath, init, type Layer } from '@convnets/nn'
+import { addRelu, relu, type Tensor } from '@convnets/tensor'
 import { projectionShortcut, type Shortcut } from './shortcut.ts'
 
 /** A normalisation with a scale that can be set to zero. */
@@ -62,6 +61,19 @@ export function meet(
 ): Tensor {
   const gated = attention === undefined ? branch : attention.forward(branch)
   return addRelu(dropPath.forward(gated), downsample === undefined ? x : downsample.forward(x))
+}
+
+/** `meet` for a branch that ends with a convolution and its norm: in one op where nothing stands between it and the sum. */
+export function meetConv(
+  x: Tensor,
+  y: Tensor,
+  conv: Layer,
+  norm: Layer,
+  parts: { attention: Layer | undefined; dropPath: DropPath; downsample: Layer | undefined },
+): Tensor {
+  const { attention, dropPath, downsample } = parts
+  if (attention !== undefined || !dropPath.idle) return meet(x, convNormAct(y, conv, norm), parts)
+  return convNormAct(y, conv, norm, relu, downsample === undefined ? x : downsample.forward(x))
 }
 
 /** Fields of a block by key, with the attention under the key that checkpoints have for it. */

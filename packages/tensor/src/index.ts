@@ -74,6 +74,7 @@ export { draw } from './ops/draw.ts'
 export {
   abs,
   add,
+  addRelu,
   cast,
   ceil,
   clamp,

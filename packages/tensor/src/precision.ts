@@ -3,8 +3,9 @@ import { ArgumentError } from './errors.ts'
 
 /**
  * `fast` allows algorithms that change the last digits: Winograd's for convolutions with 3 x 3 kernels, which is two to three
- * times as fast and differs from the plain sum by about 1e-5 of the largest output. `strict` never uses it, and sums in short
- * parts, which rounds less.
+ * times as fast and differs from the plain sum by about 1e-5 of the largest output, and weights with a norm folded in
+ * (`conv2dBatchNorm`), so that results with and without gradients differ in the last digits. `strict` uses neither, and sums in
+ * short parts, which rounds less.
  */
 export type Precision = 'fast' | 'strict'
 

@@ -63,6 +63,11 @@ export class DropPath extends Drop {
     super('DropPath', p, options)
   }
 
+  /** Whether `forward` gives its input and nobody hears of it: in evaluation mode or with p = 0, without a hook. */
+  get idle(): boolean {
+    return this.inactive && this.forward === DropPath.prototype.forward
+  }
+
   override forward(x: Tensor): Tensor {
     return this.inactive ? x : dropPath(x, this.options)
   }

@@ -227,14 +227,15 @@ export interface Backend {
   matmul(a: Buffer, b: Buffer, bias: Buffer | null, spec: MatmulSpec): Buffer
   conv2d(x: Buffer, weight: Buffer, bias: Buffer | null, spec: ConvSpec): Buffer
   /**
-   * conv2d, then batch norm by given statistics, then, if asked, max(., 0), in one pass. A backend without it, or one that
-   * gives undefined, has the three called one after the other.
+   * conv2d, then batch norm by given statistics, then the sum with a tensor of the same shape if there is one, then, if asked,
+   * max(., 0), in one pass. A backend without it, or one that gives undefined, has them called one after the other.
    */
   conv2dNormalized?(
     x: Buffer,
     weight: Buffer,
     bias: Buffer | null,
     norm: GivenNorm,
+    residual: Buffer | null,
     relu: boolean,
     spec: ConvSpec,
   ): Buffer | undefined

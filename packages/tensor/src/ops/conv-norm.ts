@@ -1,13 +1,14 @@
-/** Convolution, batch norm by given statistics and ReLU in one pass, as networks run when they do not train. */
+/** Convolution, batch norm by given statistics, residual and ReLU in one pass, as networks run when they do not train. */
 import type { ConvSpec, GivenNorm } from '../backends/backend.ts'
-import { apply, checkTensors, type Op, records } from '../op.ts'
+import { ShapeError } from '../errors.ts'
+import { apply, checkDType, checkTensors, type Op, records } from '../op.ts'
 import { checkPrecision, inPrecision } from '../precision.ts'
 import { local } from '../scope.ts'
-import { convSpec } from '../shape.ts'
+import { convSpec, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
 import { type Conv2dOptions, conv2d, convOp } from './conv.ts'
-import { relu } from './elementwise.ts'
+import { add, addRelu, relu } from './elementwise.ts'
 import { type BatchNormStatistics, batchNormInference, givenNorm, normalizeGiven } from './norm.ts'
 
 interface Attrs {
@@ -16,18 +17,29 @@ interface Attrs {
   readonly relu: boolean
 }
 
-/** Inputs: x, weight, bias or nothing; those of the norm. */
+/** Inputs: x, weight, bias or nothing, residual or nothing; those of the norm. */
 const convNormOp: Op<Attrs> = {
   name: 'conv2dBatchNorm',
-  infer: ([x, weight, bias], { spec }) => convOp.infer([x, weight, bias], spec),
-  forward([x, weight, bias], { spec, norm, relu }, { shape }, backend) {
+  infer([x, weight, bias, residual], { spec }) {
+    const meta = convOp.infer([x, weight, bias], spec)
+    if (residual === undefined) return meta
+    checkDType('conv2dBatchNorm', 'residual', residual, meta.dtype)
+    if (!sameShape(residual.shape, meta.shape)) {
+      throw new ShapeError(
+        `conv2dBatchNorm: residual expects ${show(meta.shape)} as the output, got ${show(residual.shape)}`,
+      )
+    }
+    return meta
+  },
+  forward([x, weight, bias, added], { spec, norm, relu }, { shape }, backend) {
     const [from, weights] = [(x as Tensor).storage.buffer, (weight as Tensor).storage.buffer]
     const biases = bias?.storage.buffer ?? null
-    const folded = backend.conv2dNormalized?.(from, weights, biases, norm, relu, spec)
+    const residual = added?.storage.buffer ?? null
+    const folded = backend.conv2dNormalized?.(from, weights, biases, norm, residual, relu, spec)
     if (folded !== undefined) return folded
     const y = backend.conv2d(from, weights, biases, spec)
     try {
-      return normalizeGiven(backend, y, shape, norm, relu)
+      return normalizeGiven(backend, y, shape, norm, residual, relu)
     } finally {
       backend.free(y)
     }
@@ -35,14 +47,16 @@ const convNormOp: Op<Attrs> = {
 }
 
 export interface Conv2dBatchNormOptions extends Conv2dOptions {
+  /** Added to the normalised result, of its shape. */
+  readonly residual?: Tensor | undefined
   /** Ends with max(., 0). Default false. */
   readonly relu?: boolean
 }
 
 /**
- * `conv2d`, then `batchNormInference`, then `relu` if asked; shapes and errors are theirs. Where no gradient is recorded and
+ * `conv2d`, then `batchNormInference`, then `add` and `relu` if asked; shapes and errors are theirs. Where no gradient is recorded and
  * nothing watches the ops, the norm is folded into the weights, which are kept as long as nothing changes them, and nothing
- * is read and written twice. Under strict precision the results are those of the three ops to the bit.
+ * is read and written twice. Under strict precision the results are those of the ops to the bit.
  */
 export function conv2dBatchNorm(
   x: Tensor,
@@ -51,12 +65,14 @@ export function conv2dBatchNorm(
   norm: BatchNormStatistics,
   options: Conv2dBatchNormOptions = {},
 ): Tensor {
-  const inputs = [x, weight, bias, norm.mean, norm.variance, norm.weight, norm.bias]
+  const { residual } = options
+  const inputs = [x, weight, bias, residual, norm.mean, norm.variance, norm.weight, norm.bias]
   if (watcher() !== undefined || records(inputs)) {
     return local(() => {
       const y = conv2d(x, weight, bias, options)
       const normal = batchNormInference(y, norm.mean, norm.variance, norm.weight, norm.bias, norm)
-      return options.relu === true ? relu(normal) : normal
+      if (residual === undefined) return options.relu === true ? relu(normal) : normal
+      return options.relu === true ? addRelu(normal, residual) : add(normal, residual)
     })
   }
   checkTensors('conv2d', { x, weight })

@@ -460,6 +460,10 @@ export const div: Binary = operation('div', 'float', f.div)
 export const maximum: Binary = operation('maximum', 'number', (a, b) => orNaN(b, f.max(a, b)), share(f.gt))
 /** The smaller of each pair; NaN where either is NaN. */
 export const minimum: Binary = operation('minimum', 'number', (a, b) => orNaN(b, f.min(a, b)), share(f.lt))
+/** max(a + b, 0), the end of a residual block, in one pass over memory; the gradient is kept by the output alone. */
+export const addRelu: (a: Tensor, b: Tensor) => Tensor = elementwise('addRelu', (a, b) => f.max(f.add(a, b), 0), {
+  derivative: (_, __, y) => f.gt(y, 0),
+})
 /** a < b, as bool. */
 export const lt: Binary = operation('lt', 'comparison', f.lt)
 /** a <= b, as bool. */

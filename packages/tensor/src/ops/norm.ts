@@ -10,7 +10,7 @@
 import type { Backend, Buffer, GivenNorm, NormExtents } from '../backends/backend.ts'
 import type { DType } from '../dtype.ts'
 import { ShapeError } from '../errors.ts'
-import { f } from '../formula.ts'
+import { type Expr, f } from '../formula.ts'
 import { isGradEnabled } from '../grad-mode.ts'
 import { broadcastWalk } from '../layout.ts'
 import { apply, checkDType, checkFloat, checkTensors, type Op, records, run } from '../op.ts'
@@ -231,31 +231,33 @@ const inverseOf = f.div(1, f.sqrt(f.add(f.input(0), f.param(0))))
 const scaleOf = f.mul(f.input(1), inverseOf)
 const scaledOf = f.mul(f.sub(f.input(0), f.input(1)), f.input(2))
 const shiftedOf = f.add(scaledOf, f.input(3))
-const passes = [
-  [scaledOf, shiftedOf],
-  [f.max(scaledOf, 0), f.max(shiftedOf, 0)],
-] as const
+/** By whether there is a bias, a residual, a ReLU. */
+const passes = [scaledOf, shiftedOf].map((norm, i) =>
+  [norm, f.add(norm, f.input(3 + i))].map((sum) => [sum, f.max(sum, 0)] as const),
+)
 
-/** The norm of x of a shape (N, C, ...), then max(., 0) if asked: one pass over x. */
+/** The norm of x of a shape (N, C, ...), then the sum with another tensor if there is one, then max(., 0) if asked: one pass. */
 export function normalizeGiven(
   backend: Backend,
   x: Buffer,
   shape: Shape,
   { mean, variance, weight, bias, eps }: GivenNorm,
+  residual: Buffer | null,
   relu: boolean,
 ): Buffer {
   const dense = (buffer: Buffer) => ({ buffer, offset: 0, strides: [1] })
   const [factors, statistics] = weight ? [scaleOf, [variance, weight]] : [inverseOf, [variance]]
   const scale = backend.map(factors, statistics.map(dense), [eps], [mean.length], x.dtype)
   try {
-    const buffers = bias ? [x, mean, scale, bias] : [x, mean, scale]
+    const buffers = [x, mean, scale, bias, residual].filter((buffer) => buffer !== null)
     const perChannel = [mean.length, ...shape.slice(2).map(() => 1)]
     const { extents, strides } = broadcastWalk(
-      buffers.map((buffer) => (buffer === x ? shape : perChannel)),
+      buffers.map((buffer) => (buffer === x || buffer === residual ? shape : perChannel)),
       shape,
     )
     const views = buffers.map((buffer, i) => ({ buffer, offset: 0, strides: strides[i] ?? [] }))
-    return backend.map(passes[relu ? 1 : 0][bias ? 1 : 0], views, [], extents, x.dtype)
+    const pass = passes[bias ? 1 : 0]?.[residual ? 1 : 0]?.[relu ? 1 : 0] as Expr
+    return backend.map(pass, views, [], extents, x.dtype)
   } finally {
     backend.free(scale)
   }
@@ -293,7 +295,8 @@ export function givenNorm(op: string, norm: BatchNormStatistics, channels: numbe
 const inferenceOp: Op<GivenNorm> = {
   name: 'batchNorm',
   infer: ([x]) => x as Tensor,
-  forward: ([x], norm, { shape }, backend) => normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, false),
+  forward: ([x], norm, { shape }, backend) =>
+    normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, null, false),
 }
 
 /**

@@ -172,9 +172,14 @@ function checkNormalised(random: Generator, spec: ConvSpec): void {
       expected[i] =
         (((expected[i] as number) - (m as number)) / Math.sqrt((v as number) + eps)) * (s as number) + (b as number)
     }
-    for (const relu of [false, true]) {
-      const got = host.keep(kernels.conv2dNormalized!(x, w, own, { mean, variance, weight, bias, eps }, relu, spec)!)
-      expectClose(got, relu ? expected.map((value) => Math.max(value, 0)) : expected, 5e-5, productSize)
+    const norm = { mean, variance, weight, bias, eps }
+    const other = host.normals(random, size.y)
+    for (const residual of [null, other]) {
+      const sums = expected.map((value, i) => value + (residual ? (host.array(residual)[i] as number) : 0))
+      for (const relu of [false, true]) {
+        const got = host.keep(kernels.conv2dNormalized!(x, w, own, norm, residual, relu, spec)!)
+        expectClose(got, relu ? sums.map((value) => Math.max(value, 0)) : sums, 5e-5, productSize)
+      }
     }
   })
 }
@@ -268,7 +273,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
       const [mean, variance, weight, bias, own] = vectors
       host.array(variance).fill(2)
       const norm = { mean, variance, weight, bias, eps: 1e-5 }
-      const run = () => [...host.keep(kernels.conv2dNormalized!(x, w, own, norm, false, spec)!)]
+      const run = () => [...host.keep(kernels.conv2dNormalized!(x, w, own, norm, null, false, spec)!)]
       const first = run()
       expect(run()).toEqual(first)
       let last = first
@@ -283,7 +288,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
         last = next
       }
       const other = { ...norm, eps: 1 }
-      expect([...host.keep(kernels.conv2dNormalized!(x, w, own, other, false, spec)!)]).not.toEqual(last)
+      expect([...host.keep(kernels.conv2dNormalized!(x, w, own, other, null, false, spec)!)]).not.toEqual(last)
     })
   })
 

@@ -39,6 +39,15 @@ function normalised(x: Shape, weight: Shape, options: Conv2dBatchNormOptions = {
       )
 }
 
+/** With a residual. */
+function added(x: Shape, weight: Shape, y: Shape, options: Conv2dBatchNormOptions = {}): OpCase {
+  const id = `(${x.join(', ')}) by (${weight.join(', ')}) + (${y.join(', ')}) ${JSON.stringify(options)}`
+  const [mean, variance] = [[weight[0] ?? 0], scale(weight[0] ?? 0)]
+  return row(id, [x, weight, mean, variance, y], (image, kernel, m, v, residual) =>
+    conv2dBatchNorm(image, kernel, undefined, { mean: m, variance: v }, { ...options, residual }),
+  )
+}
+
 /** Cases by op. */
 export const convolutionCases: Cases<'conv2d' | 'conv2dBatchNorm' | 'convTranspose2d'> = {
   conv2d: [
@@ -83,6 +92,10 @@ export const convolutionCases: Cases<'conv2d' | 'conv2dBatchNorm' | 'convTranspo
     normalised([1, 3, 9, 7], [5, 3, 3, 3], { padding: 1, stride: 2, relu: true }, false),
     normalised([2, 8, 5, 6], [12, 8, 1, 1], { relu: true }),
     normalised([1, 40, 3, 3], [7, 40, 1, 1], { stride: 2 }),
+    added([1, 2, 3, 3], [3, 2, 1, 1], [1, 3, 3, 3]),
+    added([2, 8, 5, 6], [12, 8, 1, 1], [2, 12, 5, 6], { relu: true }),
+    added([2, 16, 11, 10], [20, 16, 3, 3], [2, 20, 11, 10], { padding: 1, relu: true }),
+    added([1, 5, 9, 7], [6, 5, 3, 3], [1, 6, 9, 7], { padding: 1, relu: true }),
     // Longer than the products of a block.
     normalised([1, 520, 3, 3], [6, 520, 1, 1], { relu: true }),
     normalised([1, 6, 7, 6], [6, 1, 3, 3], { groups: 6, padding: 1, relu: true }),

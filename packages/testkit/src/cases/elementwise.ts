@@ -172,10 +172,28 @@ const truth = (x: t.Tensor): t.Tensor => t.gt(x, 0)
 
 /** Cases by op. */
 export const elementwiseCases: Cases<
-  Unary | Binary | 'cast' | 'clamp' | 'logicalAnd' | 'logicalNot' | 'logicalOr' | 'where'
+  Unary | Binary | 'addRelu' | 'cast' | 'clamp' | 'logicalAnd' | 'logicalNot' | 'logicalOr' | 'where'
 > = {
   ...unaryCases,
   ...binaryCases,
+  addRelu: [
+    row(
+      '',
+      [
+        [2, 3, 4, 5],
+        [2, 3, 4, 5],
+      ],
+      t.addRelu,
+    ),
+    row(
+      'with broadcasting',
+      [
+        [2, 3, 2, 3],
+        [3, 1, 1],
+      ],
+      t.addRelu,
+    ),
+  ],
   cast: [
     row('to its own dtype', [[2, 3, 2, 2]], (x) => t.cast(x, x.dtype)),
     ...(['int32', 'bool'] as const).map((dtype) =>

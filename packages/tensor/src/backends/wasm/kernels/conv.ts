@@ -7,7 +7,7 @@ import { type DirectSpec, direct, tileFor } from './direct.ts'
 import { gemm, outerProducts } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
 import { pixelwise, pixelwiseWeightGradient, suitsPixelwise, suitsPixelwiseWeightGradient } from './small-maps.ts'
-import { type TileShape, tileShape } from './tile.ts'
+import { type Ending, type TileShape, tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
 import { foldedWeights, plainWeights, type Weights } from './weights.ts'
 import { winograd, winogradSide } from './winograd.ts'
@@ -80,7 +80,7 @@ function forward(
   bias: number,
   out: Buffer,
   spec: ConvSpec,
-  relu = false,
+  ending: Ending = {},
 ): void {
   const { groups, kernelHeight, kernelWidth, outChannels } = spec
   const groupIn = spec.inChannels / groups
@@ -89,7 +89,7 @@ function forward(
   const side = winogradSide(engine, spec)
   if (side) {
     const transformed = transformWeights(engine, weights, spec, side, false)
-    winograd(engine, engine.ptr(x), transformed, bias, engine.ptr(out), { ...spec, side, relu })
+    winograd(engine, engine.ptr(x), transformed, bias, engine.ptr(out), { ...spec, side, ending })
     return
   }
   const source: GroupSource = {
@@ -102,7 +102,7 @@ function forward(
   }
   const outColumn = outChannels * 4
   const outRow = spec.outWidth * outColumn
-  const placed = { ...spec, groupOut, outColumn, outRow, outImage: spec.outHeight * outRow, relu }
+  const placed = { ...spec, groupOut, outColumn, outRow, outImage: spec.outHeight * outRow, ending }
   if (isDepthwise(spec)) {
     const packed = packGroups(engine, weights, 1, 4, { ...source, n: groups })
     depthwise(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed)
@@ -114,7 +114,7 @@ function forward(
   if (sampling) {
     const pixels = spec.batch * spec.outHeight * spec.outWidth
     const rows = sampled(engine, engine.ptr(x), spec)
-    gemm(engine, rows, packed, bias, engine.ptr(out), pixels, outChannels, groupIn, { relu })
+    gemm(engine, rows, packed, bias, engine.ptr(out), pixels, outChannels, groupIn, ending)
     return
   }
   dense(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed, shape)
@@ -287,13 +287,14 @@ export function convKernels(engine: Engine, plain: Convolutions): Convolutions &
       if (out.length > 0) forward(engine, x, plainWeights(engine, weight), bias ? engine.ptr(bias) : 0, out, spec)
       return out
     },
-    conv2dNormalized(x, weight, bias, norm, relu, spec) {
+    conv2dNormalized(x, weight, bias, norm, residual, relu, spec) {
       // Strict precision rounds as the layers do, one after the other.
       if (x.dtype !== 'float32' || engine.precision !== 'fast') return undefined
       const out = engine.alloc('float32', spec.batch * spec.outHeight * spec.outWidth * spec.outChannels)
       if (out.length === 0) return out
       const folded = foldedWeights(engine, weight, bias, norm)
-      forward(engine, x, folded, folded.bias, out, spec, relu)
+      const ending = { residual: residual ? engine.ptr(residual) - out.ptr : 0, relu }
+      forward(engine, x, folded, folded.bias, out, spec, ending)
       return out
     },
     conv2dInputGrad(g, weight, spec) {

@@ -10,7 +10,7 @@ import { moveElements } from '../copy.ts'
 import type { Engine } from '../engine.ts'
 import type { DirectSpec } from './direct.ts'
 import { grainWork } from './matmul.ts'
-import { eachUnit, multiplyAdd, storeFloats } from './tile.ts'
+import { eachUnit, endingKey, loadFloats, multiplyAdd, storeFloats } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
 
 /** Vector registers that a loop body may use; without fused instructions products need some too. */
@@ -53,6 +53,7 @@ function eachVector(
 export function depthwise(engine: Engine, x: number, packed: number, bias: number, y: number, spec: DirectSpec): void {
   const { kernelHeight, kernelWidth, strideHeight, strideWidth, dilationHeight, dilationWidth, inChannels } = spec
   const { fma } = engine
+  const { ending = {} } = spec
   const column = inChannels * 4
   const taps = kernelHeight * kernelWidth
   // Neighbouring pixels share loads; as many as registers allow.
@@ -62,11 +63,11 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
   const pixelTap = (pixel: number, kx: number) => pixel * strideWidth + kx * dilationWidth
   let pixels = 4
   while (pixels > 1 && pixels + loads(pixels) + kernelWidth > registers(fma)) pixels--
-  const key = `depthwise ${inChannels} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${spec.relu === true}`
+  const key = `depthwise ${inChannels} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
-      ints(15),
+      ints(16),
       (
         b,
         x,
@@ -82,6 +83,7 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
         outImage,
         outRow,
         outColumn,
+        residual,
         from,
         to,
       ) => {
@@ -90,7 +92,11 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
         const accs = Array.from({ length: pixels }, () => b.local('v128'))
         const start = (acc: Local<'v128'>, offset: Local<'i32'>) =>
           b.set(acc, bias ? v128.load(i32.add(bias_, offset)) : f32x4.const(0))
-        const finished = (acc: Local<'v128'>) => (spec.relu ? b.let(f32x4.pmax(acc, f32x4.const(0))) : acc)
+        /** Adds what is to be added, as far as it lies inside; nothing is read behind it. */
+        const finish = (acc: Local<'v128'>, at: Local<'i32'>, valid: number) => {
+          if (ending.residual) b.set(acc, f32x4.add(acc, loadFloats(i32.add(at, residual), 0, valid)))
+          if (ending.relu) b.set(acc, f32x4.pmax(acc, f32x4.const(0)))
+        }
         eachUnit(b, from, to, (unit) => {
           const image = b.let(i32.divU(unit, outHeight))
           const oy = b.let(i32.remU(unit, outHeight))
@@ -143,7 +149,8 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
                     })
                     const out = b.let(i32.add(outAt, offset))
                     for (const acc of accs) {
-                      storeFloats(b, out, finished(acc), 0, valid)
+                      finish(acc, out, valid)
+                      storeFloats(b, out, acc, 0, valid)
                       b.add(out, outColumn)
                     }
                   })
@@ -165,7 +172,9 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
                         b.add(at, dilationWidth * column)
                       })
                     })
-                    storeFloats(b, b.let(i32.add(outAt, offset)), finished(acc), 0, valid)
+                    const out = b.let(i32.add(outAt, offset))
+                    finish(acc, out, valid)
+                    storeFloats(b, out, acc, 0, valid)
                   })
                   b.add(ox, 1)
                   b.add(outAt, outColumn)
@@ -181,7 +190,22 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
   const { batch, inHeight, inWidth, outHeight, outWidth, padTop, padLeft, outImage, outRow, outColumn } = spec
   engine.parallel(
     kernel,
-    [x, packed, bias, y, inHeight, inWidth, outHeight, outWidth, padTop, padLeft, outImage, outRow, outColumn],
+    [
+      x,
+      packed,
+      bias,
+      y,
+      inHeight,
+      inWidth,
+      outHeight,
+      outWidth,
+      padTop,
+      padLeft,
+      outImage,
+      outRow,
+      outColumn,
+      ending.residual ?? 0,
+    ],
     batch * outHeight,
     Math.ceil(grainWork / (4 * outWidth * inChannels * taps)),
   )

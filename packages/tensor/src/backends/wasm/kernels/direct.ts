@@ -7,7 +7,7 @@ import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { least } from './rows.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
-import { eachUnit, strictDepth, Tile, type TileShape, tileShape } from './tile.ts'
+import { type Ending, eachUnit, endingKey, strictDepth, Tile, type TileShape, tileShape } from './tile.ts'
 
 /** A convolution with packed weights; all places are byte offsets. */
 export interface DirectSpec extends Windows {
@@ -18,8 +18,8 @@ export interface DirectSpec extends Windows {
   readonly outImage: number
   readonly outRow: number
   readonly outColumn: number
-  /** Whether the result is max(., 0); under fast precision alone. */
-  readonly relu?: boolean
+  /** Under fast precision alone. */
+  readonly ending?: Ending
 }
 
 /** Bytes of a strip: a share of a small second-level cache. */
@@ -58,6 +58,7 @@ export function direct(
   const { groups, groupOut, kernelHeight, kernelWidth, strideHeight, strideWidth, dilationHeight, dilationWidth } = spec
   const column = spec.inChannels * 4
   const groupIn = spec.inChannels / groups
+  const { ending = {} } = spec
   const { rows, columns } = shape
   const panels = Math.ceil(groupOut / columns)
   const tail = groupOut % columns
@@ -76,12 +77,12 @@ export function direct(
   const wanted = heavy ? Math.ceil(enoughUnits / (spec.batch * plan.bands)) : 1
   const panelBlock = Math.ceil(panels / Math.min(panels, wanted))
   const parts = Math.ceil(panels / panelBlock)
-  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied} ${sums} ${parts} ${spec.relu === true}`
+  const key = `direct ${rows} ${columns} ${groups} ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${plan.copied} ${sums} ${parts} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
-      ints(23),
-      (b, x, packed, bias_, y, outWidth, outImage, outRow, outColumn, scratch, perThread, ...rest) => {
+      ints(24),
+      (b, x, packed, bias_, y, outWidth, outImage, outRow, outColumn, residual, scratch, perThread, ...rest) => {
         const [from, to, thread] = rest.slice(stripArgs) as Three<Local<'i32'>>
         const tile = new Tile(b, engine.fma, shape)
         const rowsA = Array.from({ length: rows }, () => b.local('i32'))
@@ -162,7 +163,7 @@ export function direct(
                   })
                 if (kernelHeight > 1) for (const pointer of rowsA) b.add(pointer, nextRow)
               })
-              if (spec.relu) tile.relu()
+              tile.end(ending, residual, out, valid)
               if (sums === 0) tile.store(out, valid)
             })
           }
@@ -184,7 +185,20 @@ export function direct(
   const scratch = plan.copied ? engine.workspace(plan.bytes * engine.pool.threads) : 0
   engine.parallel(
     kernel,
-    [x, packed, bias, y, spec.outWidth, spec.outImage, spec.outRow, spec.outColumn, scratch, plan.bytes, ...plan.args],
+    [
+      x,
+      packed,
+      bias,
+      y,
+      spec.outWidth,
+      spec.outImage,
+      spec.outRow,
+      spec.outColumn,
+      ending.residual ?? 0,
+      scratch,
+      plan.bytes,
+      ...plan.args,
+    ],
     units,
     Math.ceil((grainWork * plan.bands * parts) / perImage),
   )

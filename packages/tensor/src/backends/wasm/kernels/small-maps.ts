@@ -10,7 +10,7 @@ import { emitRange } from './depthwise.ts'
 import type { DirectSpec } from './direct.ts'
 import { grainWork, roundUp, rowPointers } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
-import { eachUnit, Tile, type TileShape, tileShape } from './tile.ts'
+import { eachUnit, endingKey, Tile, type TileShape, tileShape } from './tile.ts'
 
 /** Pixels of an output that is small: on larger ones padding is a small part, and rows of pixels fill tiles. */
 const fewPixels = 16
@@ -42,18 +42,18 @@ export function pixelwise(
   shape: TileShape,
 ): void {
   const { kernelHeight, kernelWidth, strideHeight, strideWidth, dilationHeight, dilationWidth, inChannels } = spec
-  const { groupOut } = spec
+  const { groupOut, ending = {} } = spec
   const { rows, columns } = shape
   const column = inChannels * 4
   const depth = kernelHeight * kernelWidth * inChannels
   const panels = Math.ceil(groupOut / columns)
   const tail = groupOut % columns
   const oneRun = dilationWidth === 1 || kernelWidth === 1
-  const key = `pixelwise ${rows} ${columns} ${inChannels} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${spec.relu === true}`
+  const key = `pixelwise ${rows} ${columns} ${inChannels} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
-      ints(16),
+      ints(17),
       (
         b,
         x,
@@ -70,6 +70,7 @@ export function pixelwise(
         outImage,
         outRow,
         outColumn,
+        residual,
         from,
         to,
       ) => {
@@ -131,8 +132,9 @@ export function pixelwise(
                     b.add(panelAt, nextWeights)
                   })
                 })
-                if (spec.relu) tile.relu()
-                tile.store((i) => [rowsC[i]!, 0], valid)
+                const out = (i: number) => [rowsC[i]!, 0] as const
+                tile.end(ending, residual, out, valid)
+                tile.store(out, valid)
               })
             })
           }
@@ -144,7 +146,23 @@ export function pixelwise(
   const { batch, inHeight, inWidth, outHeight, outWidth, padTop, padLeft, outImage, outRow, outColumn } = spec
   engine.parallel(
     kernel,
-    [x, packed, bias, y, batch, inHeight, inWidth, outHeight, outWidth, padTop, padLeft, outImage, outRow, outColumn],
+    [
+      x,
+      packed,
+      bias,
+      y,
+      batch,
+      inHeight,
+      inWidth,
+      outHeight,
+      outWidth,
+      padTop,
+      padLeft,
+      outImage,
+      outRow,
+      outColumn,
+      ending.residual ?? 0,
+    ],
     panels * outHeight,
     Math.ceil(grainWork / (batch * outWidth * depth * columns)),
   )

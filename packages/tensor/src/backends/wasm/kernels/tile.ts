@@ -20,6 +20,19 @@ import type { Engine } from '../engine.ts'
  */
 export const strictDepth = 64
 
+/** What becomes of sums when they are stored. */
+export interface Ending {
+  /** Bytes from a cell of the result to the number that is added to it; 0 for none. */
+  readonly residual?: number
+  /** Whether the result is max(., 0). */
+  readonly relu?: boolean
+}
+
+/** How an ending stands in the key of a kernel. */
+export function endingKey({ residual = 0, relu = false }: Ending): string {
+  return `${residual !== 0} ${relu}`
+}
+
 /** Rows and columns of a tile; `columns` is a multiple of 4 and the width of the panels that B is packed in. */
 export interface TileShape {
   readonly rows: number
@@ -35,7 +48,7 @@ export function multiplyAdd(fma: boolean, a: Value<'v128'>, b: Value<'v128'>, c:
 }
 
 /** The first `count` floats at an address, zeros in the other lanes. */
-function loadFloats(address: Value<'i32'>, offset: number, count: number): Value<'v128'> {
+export function loadFloats(address: Value<'i32'>, offset: number, count: number): Value<'v128'> {
   if (count >= 4) return v128.load(address, offset)
   if (count === 1) return v128.load32Zero(address, offset)
   const two = v128.load64Zero(address, offset)
@@ -91,9 +104,15 @@ export class Tile {
     })
   }
 
-  /** max(., 0) */
-  relu(): void {
-    for (const acc of this.acc.flat()) this.b.set(acc, f32x4.pmax(acc, f32x4.const(0)))
+  /** The ending of sums whose results lie at `address`; `residual` is that of the ending as the kernel is told it. */
+  end(ending: Ending, residual: Local<'i32'>, address: RowAddress, valid: number): void {
+    if (ending.residual) {
+      this.addFrom((row) => {
+        const [pointer, offset] = address(row)
+        return [this.b.let(i32.add(pointer, residual)), offset]
+      }, valid)
+    }
+    if (ending.relu) for (const acc of this.acc.flat()) this.b.set(acc, f32x4.pmax(acc, f32x4.const(0)))
   }
 
   load(address: RowAddress, valid: number = this.columns): void {

@@ -11,7 +11,7 @@ import { type FunctionBuilder, f32x4, i32, ints, type Local, type Operand, type 
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { type Band, emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
-import { eachUnit, Tile, tileShape } from './tile.ts'
+import { type Ending, eachUnit, endingKey, Tile, tileShape } from './tile.ts'
 import {
   betweenBytes,
   emitLine,
@@ -147,8 +147,7 @@ export interface WinogradSpec extends Windows {
   /** Of the tiles, as in the weights' transform. */
   readonly side: TileSide
   readonly outChannels: number
-  /** Whether the result is max(., 0). */
-  readonly relu?: boolean
+  readonly ending?: Ending
 }
 
 /** y = x * weights + bias; `transformed` is what `transformWeights` gave. All are byte offsets. */
@@ -160,7 +159,7 @@ export function winograd(
   y: number,
   spec: WinogradSpec,
 ): void {
-  const { side, inChannels, outChannels, relu = false } = spec
+  const { side, inChannels, outChannels, ending = {} } = spec
   const planeCount = planesOf(side)
   const shape = tileShape(engine)
   const { rows, columns } = shape
@@ -186,12 +185,28 @@ export function winograd(
   const capacity = roundUp(blockCapacity(wide ? acrossBlock : blockBands * bandTiles), rows)
   const inPlane = planeBytes(capacity, inChannels)
   const outPlane = planeBytes(capacity, panelBlock * columns)
-  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${relu}`
+  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
-      ints(25),
-      (b, x, weights, bias_, y, height, width, bands, blockBands, across, acrossBlock, scratch, perThread, ...rest) => {
+      ints(26),
+      (
+        b,
+        x,
+        weights,
+        bias_,
+        y,
+        height,
+        width,
+        bands,
+        blockBands,
+        across,
+        acrossBlock,
+        residual,
+        scratch,
+        perThread,
+        ...rest
+      ) => {
         const args = rest.slice(0, stripArgs)
         const [from, to, thread] = rest.slice(stripArgs) as Three<Local<'i32'>>
         const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
@@ -249,7 +264,7 @@ export function winograd(
                 emitOutputTransform(
                   b,
                   engine,
-                  { side, channels, outChannels, outPlane, width, relu },
+                  { side, channels, outChannels, outPlane, width, ending, residual },
                   planes,
                   own,
                   bias ? b.let(i32.add(bias_, i32.shl(firstChannel, 2))) : null,
@@ -309,6 +324,7 @@ export function winograd(
       blockBands,
       tilesAcross,
       acrossBlock,
+      ending.residual ?? 0,
       scratch,
       perThread,
       ...plan.args,
@@ -373,14 +389,15 @@ interface Outputs {
   readonly outChannels: number
   readonly outPlane: number
   readonly width: Local<'i32'>
-  readonly relu: boolean
+  readonly ending: Ending
+  readonly residual: Local<'i32'>
 }
 
 /** The outputs of a tile, as far as they lie inside, from its products. */
 function emitOutputTransform(
   b: FunctionBuilder,
   { fma, turbo }: Engine,
-  { side, channels, outChannels, outPlane, width, relu }: Outputs,
+  { side, channels, outChannels, outPlane, width, ending, residual }: Outputs,
   planes: Local<'i32'>,
   scratch: Local<'i32'>,
   bias: Local<'i32'> | null,
@@ -422,9 +439,11 @@ function emitOutputTransform(
         (i) => [at, i * 16 * vectors],
         (i, value, shift) => {
           pixel.push(() => {
-            const sum = plus ? f32x4.add(value, plus[shift / 16]!) : value
-            const result = relu ? f32x4.pmax(b.let(sum), f32x4.const(0)) : sum
-            b.emit(v128.store(out, result, i * outChannels * 4 + shift))
+            const offset = i * outChannels * 4 + shift
+            let result = plus ? f32x4.add(value, plus[shift / 16]!) : value
+            if (ending.residual) result = f32x4.add(result, v128.load(i32.add(out, residual), offset))
+            if (ending.relu) result = f32x4.pmax(result, f32x4.const(0))
+            b.emit(v128.store(out, result, offset))
           })
           if (pixel.length < vectors) return
           const whole = pixel.splice(0)
