@@ -7,7 +7,17 @@ import { type FunctionBuilder, f32x4, i32, ints, type Local, select, type Value,
 import { transposeMatrix } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { type PackSource, pack, packedBytes, transpose4 } from './pack.ts'
-import { type Ending, eachUnit, endingKey, multiplyAdd, strictDepth, Tile, type TileShape, tileShape } from './tile.ts'
+import {
+  type Ending,
+  eachUnit,
+  endingKey,
+  loadFloats,
+  multiplyAdd,
+  storeFloats,
+  strictDepth,
+  Tile,
+  tileShape,
+} from './tile.ts'
 
 /** Floats of A's block: half of a small second-level cache. */
 const blockFloats = 32768
@@ -203,43 +213,94 @@ function dots(engine: Engine, a: number, b_: number, bias: number, c: number, m:
   engine.parallel(kernel, [a, b_, bias, c, m, n, k], Math.ceil(n / 4), Math.ceil(grainWork / (4 * m * k)))
 }
 
-/** C = A B + bias for few rows of A: B (k, n) is read as it lies, in strips of columns. */
-function strips(engine: Engine, a: number, b_: number, bias: number, c: number, m: number, n: number, k: number): void {
-  const shape = m === 1 ? { rows: 1, columns: 32 } : { rows: 2, columns: 16 }
-  const { rows, columns } = shape
-  const tail = n % columns
-  const kernel = engine.kernel(`strips ${rows} ${tail} ${bias !== 0}`, (module) => {
+/** Bytes of a row of C that a unit of `streams` makes: with as much of some rows of B, in the first-level cache. */
+const streamBytes = 4096
+
+/**
+ * C = A B + bias for few rows of A and B (k, n) as it lies: a few rows of B at a time are added to C. Walking down columns
+ * would touch another page of memory with every number.
+ */
+function streams(
+  engine: Engine,
+  a: number,
+  b_: number,
+  bias: number,
+  c: number,
+  m: number,
+  n: number,
+  k: number,
+): void {
+  const rows = Math.min(m, 2)
+  const depth = 8 / rows
+  const tail = n % 4
+  const kernel = engine.kernel(`streams ${rows} ${tail} ${bias !== 0}`, (module) => {
     module.func('run', ints(9), (b, a, bAt, biasAt, c, m, n, k, from, to) => {
-      const rowsA = Array.from({ length: rows }, () => b.local('i32'))
-      const rowsC = Array.from({ length: rows }, () => b.local('i32'))
-      const [at, row] = [b.local('i32'), b.local('i32')]
-      const strip = (shape: TileShape, valid: number, column: Local<'i32'>) => {
-        const tile = new Tile(b, engine.fma, shape)
-        b.set(row, 0)
-        b.for(row, m, rows, () => {
-          b.set(at, i32.add(bAt, column))
-          rowPointers(b, rowsA, i32.add(a, i32.mul(i32.mul(row, k), 4)), i32.mul(k, 4), row, m)
-          rowPointers(b, rowsC, i32.add(c, i32.add(i32.mul(i32.mul(row, n), 4), column)), i32.mul(n, 4), row, m)
-          if (bias) tile.broadcast(b.let(i32.add(biasAt, column)), valid)
-          else tile.clear()
-          tile.multiply(rowsA, at, k, 4, i32.mul(n, 4))
-          tile.store((i) => [rowsC[i]!, 0], valid)
-        })
+      const local = () => b.local('i32')
+      const [step, row, at, end] = [local(), local(), local(), local()]
+      const rowsA = Array.from({ length: rows }, local)
+      const rowsC = Array.from({ length: rows }, local)
+      const factors = rowsA.map(() => Array.from({ length: depth }, () => b.local('v128')))
+      const bytes = b.let(i32.shl(n, 2))
+      const [firstB, ...others] = Array.from({ length: depth }, local) as [Local<'i32'>, ...Local<'i32'>[]]
+      /** The vectors in [at, end) of a row, and a narrow last one if there is one here. */
+      const eachVector = (start: Value<'i32'>, unitEnd: Value<'i32'>, body: (count: number) => void) => {
+        b.set(at, start)
+        b.set(end, least(unitEnd, i32.and(bytes, -16)))
+        b.for(at, end, 16, () => body(4))
+        if (tail) b.if(i32.gtU(unitEnd, i32.and(bytes, -16)), () => body(tail))
       }
       eachUnit(b, from, to, (unit) => {
-        const column = b.let(i32.mul(unit, columns * 4))
-        const whole = () => strip(shape, columns, column)
-        if (tail === 0) return whole()
-        b.if(
-          i32.leU(i32.mul(i32.add(unit, 1), columns), n),
-          whole,
-          // Narrow, so that at most the last vector reads beyond a row of B.
-          () => strip({ rows, columns: roundUp(tail, 4) }, tail, column),
+        const start = b.let(i32.mul(unit, streamBytes))
+        const unitEnd = b.let(least(i32.add(start, streamBytes), bytes))
+        const eachRows = (body: () => void) => {
+          b.set(row, 0)
+          b.for(row, m, rows, () => {
+            rowPointers(b, rowsC, i32.add(c, i32.mul(row, bytes)), bytes, row, m)
+            body()
+          })
+        }
+        eachRows(() =>
+          eachVector(start, unitEnd, (count) => {
+            const value = b.let(bias ? loadFloats(i32.add(biasAt, at), 0, count) : f32x4.const(0))
+            for (const pointer of rowsC) storeFloats(b, b.let(i32.add(pointer, at)), value, 0, count)
+          }),
         )
+        const part = (depth: number) => {
+          b.set(firstB, i32.add(bAt, i32.mul(step, bytes)))
+          others.slice(0, depth - 1).forEach((pointer, d) => {
+            b.set(pointer, i32.add(d === 0 ? firstB : others[d - 1]!, bytes))
+          })
+          const rowsB = [firstB, ...others].slice(0, depth)
+          eachRows(() => {
+            const aAt = i32.add(a, i32.shl(i32.add(i32.mul(row, k), step), 2))
+            rowPointers(b, rowsA, aAt, i32.shl(k, 2), row, m)
+            rowsA.forEach((pointer, i) => {
+              for (let d = 0; d < depth; d++) b.set(factors[i]![d]!, v128.load32Splat(pointer, d * 4))
+            })
+            eachVector(start, unitEnd, (count) => {
+              const right = rowsB.map((pointer) => b.let(loadFloats(b.let(i32.add(pointer, at)), 0, count)))
+              // All are read before any is written, as the last row may stand twice.
+              const places = rowsC.map((pointer) => b.let(i32.add(pointer, at)))
+              const sums = places.map((place) => b.let(loadFloats(place, 0, count)))
+              right.forEach((vector, d) => {
+                sums.forEach((sum, i) => {
+                  b.set(sum, multiplyAdd(engine.fma, factors[i]![d]!, vector, sum))
+                })
+              })
+              sums.forEach((sum, i) => {
+                storeFloats(b, places[i]!, sum, 0, count)
+              })
+            })
+          })
+        }
+        b.set(step, 0)
+        b.for(step, i32.sub(k, i32.remU(k, depth)), depth, () => part(depth))
+        b.for(step, k, 1, () => part(1))
       })
     })
   })
-  engine.parallel(kernel, [a, b_, bias, c, m, n, k], Math.ceil(n / columns), Math.ceil(grainWork / (columns * m * k)))
+  const units = Math.ceil((4 * n) / streamBytes)
+  engine.parallel(kernel, [a, b_, bias, c, m, n, k], units, Math.ceil((grainWork * units) / (m * n * k)))
 }
 
 /** C = A B + bias for one product, by whichever way suits its shape. */
@@ -252,7 +313,7 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
     transposeMatrix(engine, a, rows, k, m)
   }
   if (m <= fewRows) {
-    const few = transB ? dots : strips
+    const few = transB ? dots : streams
     few(engine, rows, b, bias, c, m, n, k)
     return
   }
