@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { efficientnet_b0, efficientnet_l2, resnet18 } from '@convnets/models-modern'
 import { profile, trace, withoutNumbers } from '@convnets/profile'
-import { getThreads, memory, noGrad, randn, setThreads, tidy } from '@convnets/tensor'
+import { getThreads, memory, noGrad, randn, setThreads, tidy, watchOps } from '@convnets/tensor'
 import { median } from './src/median.ts'
 
 const { values } = parseArgs({ options: { built: { type: 'string' }, runs: { type: 'string', default: '5' } } })
@@ -53,17 +53,23 @@ for (const threads of [1, getThreads()]) {
     const model = make().eval()
     const x = randn([1, 3, 224, 224]).keep()
     const plain: number[] = []
+    const apart: number[] = []
     const watched: number[] = []
     const whole: number[] = []
     for (let i = 0; i < 4 * runs + 3; i++) {
-      plain.push(timed(() => tidy(() => void noGrad(() => model.forward(x)))))
+      const forward = () => tidy(() => void noGrad(() => model.forward(x)))
+      plain.push(timed(forward))
+      // What is watched runs layer by layer; otherwise norms are folded into convolutions.
+      apart.push(timed(() => watchOps({}, forward)))
       // The pass that it shows, and the call with all that it does before and after that.
       whole.push(timed(() => watched.push(trace(model, x, { warmup: 0 }).milliseconds)))
     }
-    const [without = 0, having = 0, all = 0] = [plain, watched, whole].map((times) => median(times.slice(3)))
+    const [folded = 0, without = 0, having = 0, all = 0] = [plain, apart, watched, whole].map((times) =>
+      median(times.slice(3)),
+    )
     const share = (100 * (having / without - 1)).toFixed(1)
     say(
-      `trace of ${name}, ${threads} threads: ${having.toFixed(2)} ms beside ${without.toFixed(2)} ms, ${share} % more; the whole call ${all.toFixed(2)} ms`,
+      `trace of ${name}, ${threads} threads: ${having.toFixed(2)} ms beside ${without.toFixed(2)} ms layer by layer, ${share} % more (${folded.toFixed(2)} ms with norms folded); the whole call ${all.toFixed(2)} ms`,
     )
     x.dispose()
     model.dispose()

@@ -190,6 +190,8 @@ function record(model: Module, pass: (enterPhase: (phase: Phase) => void) => voi
  * Runs a model and times every op and module in it, in the mode (`train`, `eval`) it is in; with `backward` also the backward
  * pass, whose ops are put down to the modules whose gradients they are. Achieved GFLOP/s and bytes per second show which are slow.
  *
+ * What is traced runs layer by layer: norms that evaluation folds into convolutions (`conv2dBatchNorm`) are timed by themselves.
+ *
  * With `backward`, gradients that were there are freed, and none is left; running statistics are put back. Ops must be synchronous, as those of
  * the wasm and reference backends are.
  *
