@@ -49,30 +49,23 @@ export function silence(norm: NormLayer): void {
   if (norm.weight !== undefined) init.constant_(norm.weight, 0)
 }
 
+/** What a block has on its two paths besides the convolutions. */
+interface Paths {
+  readonly attention: Layer | undefined
+  readonly dropPath: DropPath
+  readonly downsample: Layer | undefined
+}
+
 /** relu(dropPath(attention(branch)) + shortcut(x)) */
-export function meet(
-  x: Tensor,
-  branch: Tensor,
-  {
-    attention,
-    dropPath,
-    downsample,
-  }: { attention: Layer | undefined; dropPath: DropPath; downsample: Layer | undefined },
-): Tensor {
+export function meet(x: Tensor, branch: Tensor, { attention, dropPath, downsample }: Paths): Tensor {
   const gated = attention === undefined ? branch : attention.forward(branch)
   return addRelu(dropPath.forward(gated), downsample === undefined ? x : downsample.forward(x))
 }
 
 /** `meet` for a branch that ends with a convolution and its norm: in one op where nothing stands between it and the sum. */
-export function meetConv(
-  x: Tensor,
-  y: Tensor,
-  conv: Layer,
-  norm: Layer,
-  parts: { attention: Layer | undefined; dropPath: DropPath; downsample: Layer | undefined },
-): Tensor {
-  const { attention, dropPath, downsample } = parts
-  if (attention !== undefined || !dropPath.idle) return meet(x, convNormAct(y, conv, norm), parts)
+export function meetConv(x: Tensor, y: Tensor, conv: Layer, norm: Layer, paths: Paths): Tensor {
+  const { attention, dropPath, downsample } = paths
+  if (attention !== undefined || !dropPath.idle) return meet(x, convNormAct(y, conv, norm), paths)
   return convNormAct(y, conv, norm, relu, downsample === undefined ? x : downsample.forward(x))
 }
 

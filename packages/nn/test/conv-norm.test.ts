@@ -1,7 +1,18 @@
 /** A convolution with what follows it: the same numbers as its layers, whoever watches. */
 
 import { BatchNorm2d, Conv2d, convNormAct, init, type Layer, ReLU, Sequential, SiLU } from '@convnets/nn'
-import { memory, noGrad, randn, reference, relu, seeded, type Tensor, tidy, withPrecision } from '@convnets/tensor'
+import {
+  conv2dBatchNorm,
+  memory,
+  noGrad,
+  randn,
+  reference,
+  relu,
+  seeded,
+  type Tensor,
+  tidy,
+  withPrecision,
+} from '@convnets/tensor'
 import { describe, expect, it, test } from 'vitest'
 
 function layers(): { conv: Conv2d; norm: BatchNorm2d; x: Tensor; residual: Tensor } {
@@ -131,6 +142,19 @@ test('convNormAct runs on backends that fold nothing, and says what does not fit
     const narrow = new BatchNorm2d(8).eval().to(reference)
     expect(() => noGrad(() => convNormAct(there, conv, narrow))).toThrow(
       /BatchNorm2d: x expects .* got \(2, 20, 9, 10\)/,
+    )
+  })
+})
+
+test('conv2dBatchNorm names the part of the norm that is not there or does not fit', () => {
+  const { conv, norm, x } = layers()
+  const { running_mean: mean, running_var: variance } = norm as { running_mean: Tensor; running_var: Tensor }
+  tidy(() => {
+    expect(() => conv2dBatchNorm(x, conv.weight, undefined, undefined as never)).toThrow(
+      'conv2dBatchNorm: mean expects a Tensor, got undefined',
+    )
+    expect(() => conv2dBatchNorm(x, conv.weight, undefined, { mean, variance: variance.narrow(0, 0, 8) })).toThrow(
+      'batchNorm: variance expects (20), got (8)',
     )
   })
 })

@@ -128,14 +128,13 @@ export {
   where,
 } from './ops/elementwise.ts'
 export { embedding, gather, indexSelect, oneHot, scatterAdd } from './ops/gather.ts'
+export { type BatchNormStatistics, batchNormInference } from './ops/given-norm.ts'
 export { type InterpolateOptions, interpolate } from './ops/interpolate.ts'
 export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.ts'
 export { linear, matmul } from './ops/matmul.ts'
 export {
   type BatchNormOptions,
   type BatchNormResult,
-  type BatchNormStatistics,
-  batchNormInference,
   batchNormTraining,
   groupNorm,
   instanceNorm,

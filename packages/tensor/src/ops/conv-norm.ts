@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
 import { type Conv2dOptions, conv2d, convOp } from './conv.ts'
 import { add, addRelu, relu } from './elementwise.ts'
-import { type BatchNormStatistics, batchNormInference, givenNorm, normalizeGiven } from './norm.ts'
+import { type BatchNormStatistics, batchNormInference, givenNorm, normalizeGiven } from './given-norm.ts'
 
 interface Attrs {
   readonly spec: ConvSpec
@@ -54,9 +54,10 @@ export interface Conv2dBatchNormOptions extends Conv2dOptions {
 }
 
 /**
- * `conv2d`, then `batchNormInference`, then `add` and `relu` if asked; shapes and errors are theirs. Where no gradient is recorded and
- * nothing watches the ops, the norm is folded into the weights, which are kept as long as nothing changes them, and nothing
- * is read and written twice. Under strict precision the results are those of the ops to the bit.
+ * `conv2d` of x (N, C, H, W) to (N, O, H', W'), then `batchNormInference` by statistics (O), then `add` and `relu` if asked;
+ * shapes and errors are theirs. Where no gradient is recorded and nothing watches the ops, the norm is folded into the weights,
+ * which are kept as long as nothing changes them, and nothing is read and written twice. Under strict precision the results are
+ * those of the ops to the bit.
  */
 export function conv2dBatchNorm(
   x: Tensor,
@@ -65,6 +66,7 @@ export function conv2dBatchNorm(
   norm: BatchNormStatistics,
   options: Conv2dBatchNormOptions = {},
 ): Tensor {
+  checkTensors('conv2dBatchNorm', { x, weight, mean: norm?.mean, variance: norm?.variance })
   const { residual } = options
   const inputs = [x, weight, bias, residual, norm.mean, norm.variance, norm.weight, norm.bias]
   if (watcher() !== undefined || records(inputs)) {
@@ -75,7 +77,6 @@ export function conv2dBatchNorm(
       return options.relu === true ? addRelu(normal, residual) : add(normal, residual)
     })
   }
-  checkTensors('conv2d', { x, weight })
   const { stride = 1, padding = 0, dilation = 1, groups = 1, precision } = options
   const spec = convSpec('conv2d', x.shape, weight.shape, { stride, padding, dilation, groups })
   const given = givenNorm('batchNorm', norm, spec.outChannels, x.dtype)

@@ -7,18 +7,15 @@
  * It is a kernel of its own. Under `createGraph` the gradient is made of simple ops instead, which can be
  * differentiated again.
  */
-import type { Backend, Buffer, GivenNorm, NormExtents } from '../backends/backend.ts'
-import type { DType } from '../dtype.ts'
+import type { NormExtents } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
-import { type Expr, f } from '../formula.ts'
 import { isGradEnabled } from '../grad-mode.ts'
-import { broadcastWalk } from '../layout.ts'
-import { apply, checkDType, checkFloat, checkTensors, type Op, records, run } from '../op.ts'
+import { apply, checkDType, checkFloat, checkTensors, type Op, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, checkNumber, checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
-import { add, div, elementwise, mul, pow, rsqrt, square, sub } from './elementwise.ts'
+import { add, div, mul, pow, rsqrt, square, sub } from './elementwise.ts'
 import { mean as meanOf } from './reduce.ts'
 import { reshape } from './reshape.ts'
 import { narrow, pad } from './slice.ts'
@@ -145,7 +142,11 @@ const groupNormOp = normOp('groupNorm')
 const instanceNormOp = normOp('instanceNorm')
 
 /** (N, C, ...) as channels and the product of the spatial extents, which is how all of them treat ranks. */
-function channelsOf(op: string, x: Tensor, minRank: number): { batch: number; channels: number; spatial: number } {
+export function channelsOf(
+  op: string,
+  x: Tensor,
+  minRank: number,
+): { batch: number; channels: number; spatial: number } {
   checkTensors(op, { x })
   if (x.rank < minRank)
     throw new ShapeError(
@@ -154,11 +155,9 @@ function channelsOf(op: string, x: Tensor, minRank: number): { batch: number; ch
   return { batch: at(x.shape, 0), channels: at(x.shape, 1), spatial: sizeOf(x.shape.slice(2)) }
 }
 
-function checkAffine(op: string, weight: Tensor | undefined, bias: Tensor | undefined, shape: Shape): void {
-  for (const [argument, value] of [
-    ['weight', weight],
-    ['bias', bias],
-  ] as const) {
+/** Checks that parameters and statistics, as far as they are there, have a shape. */
+export function checkAffine(op: string, parts: Readonly<Record<string, Tensor | undefined>>, shape: Shape): void {
+  for (const [argument, value] of Object.entries(parts)) {
     if (value === undefined) continue
     checkTensors(op, { [argument]: value })
     if (!sameShape(value.shape, shape)) {
@@ -201,7 +200,7 @@ export function batchNormTraining(
   return local(() => {
     const { batch, channels, spatial } = channelsOf('batchNorm', x, 2)
     const eps = checkNumber('batchNorm', 'eps', options.eps ?? 1e-5, 0)
-    checkAffine('batchNorm', weight, bias, [channels])
+    checkAffine('batchNorm', { weight, bias }, [channels])
     if (batch * spatial < 2) {
       throw new ShapeError(`batchNorm: x expects more than one value per channel in training, got ${show(x.shape)}`)
     }
@@ -223,109 +222,6 @@ export function batchNormTraining(
   })
 }
 
-/** (x - mean) scale and (x - mean) scale + bias, in one pass. */
-const scaled = elementwise('batchNorm', (x, mean, scale) => f.mul(f.sub(x, mean), scale))
-const shifted = elementwise('batchNorm', (x, mean, scale, bias) => f.add(f.mul(f.sub(x, mean), scale), bias))
-
-const inverseOf = f.div(1, f.sqrt(f.add(f.input(0), f.param(0))))
-const scaleOf = f.mul(f.input(1), inverseOf)
-const scaledOf = f.mul(f.sub(f.input(0), f.input(1)), f.input(2))
-const shiftedOf = f.add(scaledOf, f.input(3))
-/** By whether there is a bias, a residual, a ReLU. */
-const passes = [scaledOf, shiftedOf].map((norm, i) =>
-  [norm, f.add(norm, f.input(3 + i))].map((sum) => [sum, f.max(sum, 0)] as const),
-)
-
-/** The norm of x of a shape (N, C, ...), then the sum with another tensor if there is one, then max(., 0) if asked: one pass. */
-export function normalizeGiven(
-  backend: Backend,
-  x: Buffer,
-  shape: Shape,
-  { mean, variance, weight, bias, eps }: GivenNorm,
-  residual: Buffer | null,
-  relu: boolean,
-): Buffer {
-  const dense = (buffer: Buffer) => ({ buffer, offset: 0, strides: [1] })
-  const [factors, statistics] = weight ? [scaleOf, [variance, weight]] : [inverseOf, [variance]]
-  const scale = backend.map(factors, statistics.map(dense), [eps], [mean.length], x.dtype)
-  try {
-    const buffers = [x, mean, scale, bias, residual].filter((buffer) => buffer !== null)
-    const perChannel = [mean.length, ...shape.slice(2).map(() => 1)]
-    const { extents, strides } = broadcastWalk(
-      buffers.map((buffer) => (buffer === x || buffer === residual ? shape : perChannel)),
-      shape,
-    )
-    const views = buffers.map((buffer, i) => ({ buffer, offset: 0, strides: strides[i] ?? [] }))
-    const pass = passes[bias ? 1 : 0]?.[residual ? 1 : 0]?.[relu ? 1 : 0] as Expr
-    return backend.map(pass, views, [], extents, x.dtype)
-  } finally {
-    backend.free(scale)
-  }
-}
-
-/** Statistics and parameters of a norm, by channel. */
-export interface BatchNormStatistics extends BatchNormOptions {
-  readonly mean: Tensor
-  readonly variance: Tensor
-  readonly weight?: Tensor | undefined
-  readonly bias?: Tensor | undefined
-}
-
-/** The buffers of a norm of `channels` channels, checked. */
-export function givenNorm(op: string, norm: BatchNormStatistics, channels: number, dtype: DType): GivenNorm {
-  const { mean, variance, weight, bias } = norm
-  checkTensors(op, { mean, variance })
-  const eps = checkNumber(op, 'eps', norm.eps ?? 1e-5, 0)
-  checkAffine(op, mean, variance, [channels])
-  checkAffine(op, weight, bias, [channels])
-  for (const [argument, value] of Object.entries({ mean, variance, weight, bias })) {
-    if (value !== undefined) checkDType(op, argument, value, dtype)
-  }
-  const buffer = (t: Tensor | undefined): Buffer | null => t?.storage.buffer ?? null
-  return {
-    mean: mean.storage.buffer,
-    variance: variance.storage.buffer,
-    weight: buffer(weight),
-    bias: buffer(bias),
-    eps,
-  }
-}
-
-/** Inputs: x, mean, variance, weight, bias. Where no gradient is recorded: one call instead of seven. */
-const inferenceOp: Op<GivenNorm> = {
-  name: 'batchNorm',
-  infer: ([x]) => x as Tensor,
-  forward: ([x], norm, { shape }, backend) =>
-    normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, null, false),
-}
-
-/**
- * Batch norm of x (N, C, ...) by given statistics (C), as in inference: (x - mean) / sqrt(variance + eps) weight + bias.
- * Gradients flow to x, weight and bias, and to the statistics where they require one.
- */
-export function batchNormInference(
-  x: Tensor,
-  mean: Tensor,
-  variance: Tensor,
-  weight?: Tensor,
-  bias?: Tensor,
-  options: BatchNormOptions = {},
-): Tensor {
-  return local(() => {
-    checkTensors('batchNorm', { x })
-    const { channels } = channelsOf('batchNorm', x, 2)
-    checkFloat('batchNorm', 'x', x)
-    const norm = givenNorm('batchNorm', { mean, variance, weight, bias, ...options }, channels, x.dtype)
-    const inputs = [x, mean, variance, weight, bias]
-    if (!records(inputs)) return apply(inferenceOp, inputs, norm)
-    const inverse = rsqrt(add(variance, norm.eps))
-    const scale = weight === undefined ? inverse : mul(weight, inverse)
-    const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])
-    const statistics = [perChannel(mean), perChannel(scale)] as const
-    return bias === undefined ? scaled(x, ...statistics) : shifted(x, ...statistics, perChannel(bias))
-  })
-}
-
 /** Layer norm over the trailing axes `normalizedShape`; weight and bias have that shape. Ba et al. 2016. */
 export function layerNorm(
   x: Tensor,
@@ -342,7 +238,7 @@ export function layerNorm(
     if (normalizedShape.length === 0 || lead < 0 || !sameShape(x.shape.slice(Math.max(0, lead)), normalizedShape)) {
       throw new ShapeError(`layerNorm: x expects ${show(normalizedShape)} as its last axes, got ${show(x.shape)}`)
     }
-    checkAffine('layerNorm', weight, bias, normalizedShape)
+    checkAffine('layerNorm', { weight, bias }, normalizedShape)
     const size = sizeOf(normalizedShape)
     const rows = sizeOf(x.shape.slice(0, lead))
     const flat = (t: Tensor | undefined): Tensor | undefined => (t === undefined ? undefined : reshape(t, [size]))
@@ -365,7 +261,7 @@ export function groupNorm(
     checkInteger('groupNorm', 'groups', groups, 1)
     if (channels % groups !== 0)
       throw new ShapeError(`groupNorm: groups expects a divisor of ${channels} channels, got ${groups}`)
-    checkAffine('groupNorm', weight, bias, [channels])
+    checkAffine('groupNorm', { weight, bias }, [channels])
     const size = channels / groups
     const attrs = {
       extents: [batch, spatial, groups, size] as const,
@@ -383,7 +279,7 @@ export function instanceNorm(x: Tensor, weight?: Tensor, bias?: Tensor, options:
   return local(() => {
     const { batch, channels, spatial } = channelsOf('instanceNorm', x, 3)
     const eps = checkNumber('instanceNorm', 'eps', options.eps ?? 1e-5, 0)
-    checkAffine('instanceNorm', weight, bias, [channels])
+    checkAffine('instanceNorm', { weight, bias }, [channels])
     if (spatial < 2) throw new ShapeError(`instanceNorm: x expects more than one spatial cell, got ${show(x.shape)}`)
     const attrs = {
       extents: [batch, spatial, channels, 1] as const,

@@ -324,7 +324,6 @@ export class Pool {
   }
 }
 
-/** Jobs of one kernel with equally many units are taken to be alike. */
 /** Parts of a young kernel's job, and how many of them a kernel runs before it counts as grown up. */
 const youngParts = 8
 const grownUp = 32
@@ -338,10 +337,11 @@ export function runAlone(kernel: Kernel, args: readonly number[], units: number)
   const parts = kernel.parts < grownUp ? Math.min(units, youngParts) : 1
   kernel.parts += parts
   for (let part = 0; part < parts; part++) {
-    kernel.run(...args, Math.floor((units * part) / parts), Math.floor((units * (part + 1)) / parts), 0)
+    kernel.run(...args, chunkStart(units, part, parts), chunkStart(units, part + 1, parts), 0)
   }
 }
 
+/** Jobs of one kernel with equally many units are taken to be alike. */
 function jobKey({ id }: Kernel, units: number): number {
   return id * 2 ** 31 + units
 }

@@ -10,6 +10,7 @@ import { moveElements } from '../copy.ts'
 import type { Engine } from '../engine.ts'
 import type { DirectSpec } from './direct.ts'
 import { grainWork } from './matmul.ts'
+import { placementArgs, placementCount, placementLocals } from './placement.ts'
 import { eachUnit, endingKey, loadFloats, multiplyAdd, storeFloats } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
 
@@ -65,147 +66,113 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
   while (pixels > 1 && pixels + loads(pixels) + kernelWidth > registers(fma)) pixels--
   const key = `depthwise ${inChannels} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
-    module.func(
-      'run',
-      ints(16),
-      (
-        b,
-        x,
-        weights,
-        bias_,
-        y,
-        height,
-        width,
-        outHeight,
-        outWidth,
-        padTop,
-        padLeft,
-        outImage,
-        outRow,
-        outColumn,
-        residual,
-        from,
-        to,
-      ) => {
-        const local = () => b.local('i32')
-        const [ox, ix, outAt, left, pixel, weight] = [local(), local(), local(), local(), local(), local()]
-        const accs = Array.from({ length: pixels }, () => b.local('v128'))
-        const start = (acc: Local<'v128'>, offset: Local<'i32'>) =>
-          b.set(acc, bias ? v128.load(i32.add(bias_, offset)) : f32x4.const(0))
-        /** Adds what is to be added, as far as it lies inside; nothing is read behind it. */
-        const finish = (acc: Local<'v128'>, at: Local<'i32'>, valid: number) => {
-          if (ending.residual) b.set(acc, f32x4.add(acc, loadFloats(i32.add(at, residual), 0, valid)))
-          if (ending.relu) b.set(acc, f32x4.pmax(acc, f32x4.const(0)))
-        }
-        eachUnit(b, from, to, (unit) => {
-          const image = b.let(i32.divU(unit, outHeight))
-          const oy = b.let(i32.remU(unit, outHeight))
-          const iy = b.let(i32.sub(i32.mul(oy, strideHeight), padTop))
-          const vertical = emitRange(b, iy, height, dilationHeight, kernelHeight)
-          const kernelRows = b.let(i32.sub(vertical.high, vertical.low))
-          const inRow = b.let(i32.add(i32.mul(image, height), i32.add(iy, i32.mul(vertical.low, dilationHeight))))
-          const inStart = b.let(i32.add(x, i32.mul(i32.mul(inRow, width), column)))
-          const firstWeight = b.let(i32.mul(vertical.low, kernelWidth * 16))
-          const rowStep = b.let(i32.mul(width, dilationHeight * column))
-          b.set(outAt, i32.add(y, i32.add(i32.mul(image, outImage), i32.mul(oy, outRow))))
-          /** The kernel rows that lie inside, for one vector of channels: `pixel` and `weight` point to their start. */
-          const rows = (at: Value<'i32'>, offset: Local<'i32'>, body: () => void) => {
-            b.set(pixel, i32.add(at, offset))
-            b.set(weight, i32.add(i32.add(weights, firstWeight), i32.mul(offset, taps)))
-            b.set(left, kernelRows)
-            b.if(left, () =>
-              b.repeat(left, () => {
-                body()
-                b.add(pixel, rowStep)
-                b.add(weight, kernelWidth * 16)
-              }),
-            )
-          }
-          b.set(ox, 0)
-          b.block((done) =>
-            b.loop((again) => {
-              done(i32.geU(ox, outWidth))
-              b.set(ix, i32.sub(i32.mul(ox, strideWidth), padLeft))
-              const inside = i32.and(
-                i32.and(i32.ge(ix, 0), i32.lt(i32.add(ix, pixelTap(pixels - 1, kernelWidth - 1)), width)),
-                i32.leU(i32.add(ox, pixels), outWidth),
-              )
-              b.if(
-                inside,
-                () => {
-                  const at = i32.add(inStart, i32.mul(ix, column))
-                  eachVector(b, inChannels, 1, (offset, _, valid) => {
-                    for (const acc of accs) start(acc, offset)
-                    rows(at, offset, () => {
-                      const inputs = new Map(
-                        [...new Set(reach(pixels))].map((tap) => [tap, b.let(v128.load(pixel, tap * column))]),
-                      )
-                      for (let kx = 0; kx < kernelWidth; kx++) {
-                        const w = b.let(v128.load(weight, kx * 16))
-                        accs.forEach((acc, i) => {
-                          b.set(acc, multiplyAdd(fma, inputs.get(pixelTap(i, kx))!, w, acc))
-                        })
-                      }
-                    })
-                    const out = b.let(i32.add(outAt, offset))
-                    for (const acc of accs) {
-                      finish(acc, out, valid)
-                      storeFloats(b, out, acc, 0, valid)
-                      b.add(out, outColumn)
-                    }
-                  })
-                  b.add(ox, pixels)
-                  b.add(outAt, i32.mul(outColumn, pixels))
-                },
-                () => {
-                  const { low, high } = emitRange(b, ix, width, dilationWidth, kernelWidth)
-                  const acc = accs[0]!
-                  const [kx, at] = [local(), local()]
-                  eachVector(b, inChannels, 1, (offset, _, valid) => {
-                    start(acc, offset)
-                    rows(i32.add(inStart, i32.mul(ix, column)), offset, () => {
-                      b.set(kx, low)
-                      b.set(at, i32.add(pixel, i32.mul(low, dilationWidth * column)))
-                      b.for(kx, high, 1, () => {
-                        const w = v128.load(i32.add(weight, i32.shl(kx, 4)))
-                        b.set(acc, multiplyAdd(fma, v128.load(at), w, acc))
-                        b.add(at, dilationWidth * column)
-                      })
-                    })
-                    const out = b.let(i32.add(outAt, offset))
-                    finish(acc, out, valid)
-                    storeFloats(b, out, acc, 0, valid)
-                  })
-                  b.add(ox, 1)
-                  b.add(outAt, outColumn)
-                },
-              )
-              again()
+    module.func('run', ints(16), (b, x, weights, bias_, y, ...rest) => {
+      const { height, width, outHeight, outWidth, padTop, padLeft, outImage, outRow, outColumn, residual } =
+        placementLocals(rest)
+      const [from, to] = rest.slice(placementCount) as [Local<'i32'>, Local<'i32'>]
+      const local = () => b.local('i32')
+      const [ox, ix, outAt, left, pixel, weight] = [local(), local(), local(), local(), local(), local()]
+      const accs = Array.from({ length: pixels }, () => b.local('v128'))
+      const start = (acc: Local<'v128'>, offset: Local<'i32'>) =>
+        b.set(acc, bias ? v128.load(i32.add(bias_, offset)) : f32x4.const(0))
+      /** Adds what is to be added, as far as it lies inside; nothing is read behind it. */
+      const finish = (acc: Local<'v128'>, at: Local<'i32'>, valid: number) => {
+        if (ending.residual) b.set(acc, f32x4.add(acc, loadFloats(i32.add(at, residual), 0, valid)))
+        if (ending.relu) b.set(acc, f32x4.pmax(acc, f32x4.const(0)))
+      }
+      eachUnit(b, from, to, (unit) => {
+        const image = b.let(i32.divU(unit, outHeight))
+        const oy = b.let(i32.remU(unit, outHeight))
+        const iy = b.let(i32.sub(i32.mul(oy, strideHeight), padTop))
+        const vertical = emitRange(b, iy, height, dilationHeight, kernelHeight)
+        const kernelRows = b.let(i32.sub(vertical.high, vertical.low))
+        const inRow = b.let(i32.add(i32.mul(image, height), i32.add(iy, i32.mul(vertical.low, dilationHeight))))
+        const inStart = b.let(i32.add(x, i32.mul(i32.mul(inRow, width), column)))
+        const firstWeight = b.let(i32.mul(vertical.low, kernelWidth * 16))
+        const rowStep = b.let(i32.mul(width, dilationHeight * column))
+        b.set(outAt, i32.add(y, i32.add(i32.mul(image, outImage), i32.mul(oy, outRow))))
+        /** The kernel rows that lie inside, for one vector of channels: `pixel` and `weight` point to their start. */
+        const rows = (at: Value<'i32'>, offset: Local<'i32'>, body: () => void) => {
+          b.set(pixel, i32.add(at, offset))
+          b.set(weight, i32.add(i32.add(weights, firstWeight), i32.mul(offset, taps)))
+          b.set(left, kernelRows)
+          b.if(left, () =>
+            b.repeat(left, () => {
+              body()
+              b.add(pixel, rowStep)
+              b.add(weight, kernelWidth * 16)
             }),
           )
-        })
-      },
-    )
+        }
+        b.set(ox, 0)
+        b.block((done) =>
+          b.loop((again) => {
+            done(i32.geU(ox, outWidth))
+            b.set(ix, i32.sub(i32.mul(ox, strideWidth), padLeft))
+            const inside = i32.and(
+              i32.and(i32.ge(ix, 0), i32.lt(i32.add(ix, pixelTap(pixels - 1, kernelWidth - 1)), width)),
+              i32.leU(i32.add(ox, pixels), outWidth),
+            )
+            b.if(
+              inside,
+              () => {
+                const at = i32.add(inStart, i32.mul(ix, column))
+                eachVector(b, inChannels, 1, (offset, _, valid) => {
+                  for (const acc of accs) start(acc, offset)
+                  rows(at, offset, () => {
+                    const inputs = new Map(
+                      [...new Set(reach(pixels))].map((tap) => [tap, b.let(v128.load(pixel, tap * column))]),
+                    )
+                    for (let kx = 0; kx < kernelWidth; kx++) {
+                      const w = b.let(v128.load(weight, kx * 16))
+                      accs.forEach((acc, i) => {
+                        b.set(acc, multiplyAdd(fma, inputs.get(pixelTap(i, kx))!, w, acc))
+                      })
+                    }
+                  })
+                  const out = b.let(i32.add(outAt, offset))
+                  for (const acc of accs) {
+                    finish(acc, out, valid)
+                    storeFloats(b, out, acc, 0, valid)
+                    b.add(out, outColumn)
+                  }
+                })
+                b.add(ox, pixels)
+                b.add(outAt, i32.mul(outColumn, pixels))
+              },
+              () => {
+                const { low, high } = emitRange(b, ix, width, dilationWidth, kernelWidth)
+                const acc = accs[0]!
+                const [kx, at] = [local(), local()]
+                eachVector(b, inChannels, 1, (offset, _, valid) => {
+                  start(acc, offset)
+                  rows(i32.add(inStart, i32.mul(ix, column)), offset, () => {
+                    b.set(kx, low)
+                    b.set(at, i32.add(pixel, i32.mul(low, dilationWidth * column)))
+                    b.for(kx, high, 1, () => {
+                      const w = v128.load(i32.add(weight, i32.shl(kx, 4)))
+                      b.set(acc, multiplyAdd(fma, v128.load(at), w, acc))
+                      b.add(at, dilationWidth * column)
+                    })
+                  })
+                  const out = b.let(i32.add(outAt, offset))
+                  finish(acc, out, valid)
+                  storeFloats(b, out, acc, 0, valid)
+                })
+                b.add(ox, 1)
+                b.add(outAt, outColumn)
+              },
+            )
+            again()
+          }),
+        )
+      })
+    })
   })
-  const { batch, inHeight, inWidth, outHeight, outWidth, padTop, padLeft, outImage, outRow, outColumn } = spec
+  const { batch, outHeight, outWidth } = spec
   engine.parallel(
     kernel,
-    [
-      x,
-      packed,
-      bias,
-      y,
-      inHeight,
-      inWidth,
-      outHeight,
-      outWidth,
-      padTop,
-      padLeft,
-      outImage,
-      outRow,
-      outColumn,
-      ending.residual ?? 0,
-    ],
+    [x, packed, bias, y, ...placementArgs(spec)],
     batch * outHeight,
     Math.ceil(grainWork / (4 * outWidth * inChannels * taps)),
   )

@@ -10,6 +10,7 @@ import { emitRange } from './depthwise.ts'
 import type { DirectSpec } from './direct.ts'
 import { grainWork, roundUp, rowPointers } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
+import { placementArgs, placementCount, placementLocals } from './placement.ts'
 import { eachUnit, endingKey, Tile, type TileShape, tileShape } from './tile.ts'
 
 /** Pixels of an output that is small: on larger ones padding is a small part, and rows of pixels fill tiles. */
@@ -51,118 +52,82 @@ export function pixelwise(
   const oneRun = dilationWidth === 1 || kernelWidth === 1
   const key = `pixelwise ${rows} ${columns} ${inChannels} ${groupOut} ${kernelHeight} ${kernelWidth} ${strideHeight} ${strideWidth} ${dilationHeight} ${dilationWidth} ${bias !== 0} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
-    module.func(
-      'run',
-      ints(17),
-      (
-        b,
-        x,
-        packed,
-        bias_,
-        y,
-        batch,
-        height,
-        width,
-        outHeight,
-        outWidth,
-        padTop,
-        padLeft,
-        outImage,
-        outRow,
-        outColumn,
-        residual,
-        from,
-        to,
-      ) => {
-        const tile = new Tile(b, engine.fma, shape)
-        const rowsA = Array.from({ length: rows }, () => b.local('i32'))
-        const rowsC = Array.from({ length: rows }, () => b.local('i32'))
-        const [panelAt, left, more, ox, image] = Array.from({ length: 5 }, () => b.local('i32')) as Five<Local<'i32'>>
-        const inRow = i32.mul(width, column)
-        const inImage = i32.mul(height, inRow)
-        eachUnit(b, from, to, (unit) => {
-          const panel = b.let(i32.divU(unit, outHeight))
-          const oy = b.let(i32.remU(unit, outHeight))
-          const iy = b.let(i32.sub(i32.mul(oy, strideHeight), padTop))
-          const vertical = emitRange(b, iy, height, dilationHeight, kernelHeight)
-          const kernelRows = b.let(i32.sub(vertical.high, vertical.low))
-          const top = b.let(i32.add(iy, i32.mul(vertical.low, dilationHeight)))
-          const biasAt = i32.add(bias_, i32.mul(panel, columns * 4))
-          const sweep = (valid: number) => {
-            b.set(ox, 0)
-            b.for(ox, outWidth, 1, () => {
-              const ix = b.let(i32.sub(i32.mul(ox, strideWidth), padLeft))
-              const { low, high } = emitRange(b, ix, width, dilationWidth, kernelWidth)
-              const cells = b.let(i32.sub(high, low))
-              const any = b.let(i32.mul(cells, kernelRows))
-              const run = b.let(i32.mul(cells, inChannels))
-              const leftmost = i32.add(ix, i32.mul(low, dilationWidth))
-              const start = b.let(i32.add(x, i32.mul(i32.add(i32.mul(top, width), leftmost), column)))
-              const cell = i32.add(i32.mul(vertical.low, kernelWidth), low)
-              const weights = b.let(
-                i32.add(packed, i32.add(i32.mul(panel, depth * columns * 4), i32.mul(cell, inChannels * columns * 4))),
-              )
-              // From the last cell of a row that lies inside to the first of the next row.
-              const nextRow = b.let(
-                i32.sub(i32.mul(inRow, dilationHeight), i32.mul(cells, (oneRun ? 1 : dilationWidth) * column)),
-              )
-              const nextWeights = b.let(i32.mul(i32.sub(kernelWidth, cells), inChannels * columns * 4))
-              const output = b.let(
-                i32.add(i32.add(y, i32.mul(panel, columns * 4)), i32.add(i32.mul(oy, outRow), i32.mul(ox, outColumn))),
-              )
-              b.set(image, 0)
-              b.for(image, batch, rows, () => {
-                rowPointers(b, rowsA, i32.add(start, i32.mul(image, inImage)), inImage, image, batch)
-                rowPointers(b, rowsC, i32.add(output, i32.mul(image, outImage)), outImage, image, batch)
-                if (bias) tile.broadcast(b.let(biasAt), valid)
-                else tile.clear()
-                b.if(any, () => {
-                  b.set(panelAt, weights)
-                  b.set(left, kernelRows)
-                  b.repeat(left, () => {
-                    if (oneRun) tile.multiply(rowsA, panelAt, run)
-                    else {
-                      b.set(more, cells)
-                      b.repeat(more, () => {
-                        tile.multiply(rowsA, panelAt, inChannels)
-                        for (const pointer of rowsA) b.add(pointer, dilationWidth * column - inChannels * 4)
-                      })
-                    }
-                    for (const pointer of rowsA) b.add(pointer, nextRow)
-                    b.add(panelAt, nextWeights)
-                  })
+    module.func('run', ints(17), (b, x, packed, bias_, y, batch, ...rest) => {
+      const { height, width, outHeight, outWidth, padTop, padLeft, outImage, outRow, outColumn, residual } =
+        placementLocals(rest)
+      const [from, to] = rest.slice(placementCount) as [Local<'i32'>, Local<'i32'>]
+      const tile = new Tile(b, engine.fma, shape)
+      const rowsA = Array.from({ length: rows }, () => b.local('i32'))
+      const rowsC = Array.from({ length: rows }, () => b.local('i32'))
+      const [panelAt, left, more, ox, image] = Array.from({ length: 5 }, () => b.local('i32')) as Five<Local<'i32'>>
+      const inRow = i32.mul(width, column)
+      const inImage = i32.mul(height, inRow)
+      eachUnit(b, from, to, (unit) => {
+        const panel = b.let(i32.divU(unit, outHeight))
+        const oy = b.let(i32.remU(unit, outHeight))
+        const iy = b.let(i32.sub(i32.mul(oy, strideHeight), padTop))
+        const vertical = emitRange(b, iy, height, dilationHeight, kernelHeight)
+        const kernelRows = b.let(i32.sub(vertical.high, vertical.low))
+        const top = b.let(i32.add(iy, i32.mul(vertical.low, dilationHeight)))
+        const biasAt = i32.add(bias_, i32.mul(panel, columns * 4))
+        const sweep = (valid: number) => {
+          b.set(ox, 0)
+          b.for(ox, outWidth, 1, () => {
+            const ix = b.let(i32.sub(i32.mul(ox, strideWidth), padLeft))
+            const { low, high } = emitRange(b, ix, width, dilationWidth, kernelWidth)
+            const cells = b.let(i32.sub(high, low))
+            const any = b.let(i32.mul(cells, kernelRows))
+            const run = b.let(i32.mul(cells, inChannels))
+            const leftmost = i32.add(ix, i32.mul(low, dilationWidth))
+            const start = b.let(i32.add(x, i32.mul(i32.add(i32.mul(top, width), leftmost), column)))
+            const cell = i32.add(i32.mul(vertical.low, kernelWidth), low)
+            const weights = b.let(
+              i32.add(packed, i32.add(i32.mul(panel, depth * columns * 4), i32.mul(cell, inChannels * columns * 4))),
+            )
+            // From the last cell of a row that lies inside to the first of the next row.
+            const nextRow = b.let(
+              i32.sub(i32.mul(inRow, dilationHeight), i32.mul(cells, (oneRun ? 1 : dilationWidth) * column)),
+            )
+            const nextWeights = b.let(i32.mul(i32.sub(kernelWidth, cells), inChannels * columns * 4))
+            const output = b.let(
+              i32.add(i32.add(y, i32.mul(panel, columns * 4)), i32.add(i32.mul(oy, outRow), i32.mul(ox, outColumn))),
+            )
+            b.set(image, 0)
+            b.for(image, batch, rows, () => {
+              rowPointers(b, rowsA, i32.add(start, i32.mul(image, inImage)), inImage, image, batch)
+              rowPointers(b, rowsC, i32.add(output, i32.mul(image, outImage)), outImage, image, batch)
+              if (bias) tile.broadcast(b.let(biasAt), valid)
+              else tile.clear()
+              b.if(any, () => {
+                b.set(panelAt, weights)
+                b.set(left, kernelRows)
+                b.repeat(left, () => {
+                  if (oneRun) tile.multiply(rowsA, panelAt, run)
+                  else {
+                    b.set(more, cells)
+                    b.repeat(more, () => {
+                      tile.multiply(rowsA, panelAt, inChannels)
+                      for (const pointer of rowsA) b.add(pointer, dilationWidth * column - inChannels * 4)
+                    })
+                  }
+                  for (const pointer of rowsA) b.add(pointer, nextRow)
+                  b.add(panelAt, nextWeights)
                 })
-                const out = (i: number) => [rowsC[i]!, 0] as const
-                tile.end(ending, residual, out, valid)
-                tile.store(out, valid)
               })
+              const out = (i: number) => [rowsC[i]!, 0] as const
+              tile.end(ending, residual, out, valid)
+              tile.store(out, valid)
             })
-          }
-          tailOrWhole(b, tail, i32.eq(i32.add(panel, 1), panels), columns, sweep)
-        })
-      },
-    )
+          })
+        }
+        tailOrWhole(b, tail, i32.eq(i32.add(panel, 1), panels), columns, sweep)
+      })
+    })
   })
-  const { batch, inHeight, inWidth, outHeight, outWidth, padTop, padLeft, outImage, outRow, outColumn } = spec
+  const { batch, outHeight, outWidth } = spec
   engine.parallel(
     kernel,
-    [
-      x,
-      packed,
-      bias,
-      y,
-      batch,
-      inHeight,
-      inWidth,
-      outHeight,
-      outWidth,
-      padTop,
-      padLeft,
-      outImage,
-      outRow,
-      outColumn,
-      ending.residual ?? 0,
-    ],
+    [x, packed, bias, y, batch, ...placementArgs(spec)],
     panels * outHeight,
     Math.ceil(grainWork / (batch * outWidth * depth * columns)),
   )

@@ -1,0 +1,115 @@
+/** Batch norm by given statistics, as networks run when they do not train: one pass over x. */
+import type { Backend, Buffer, GivenNorm } from '../backends/backend.ts'
+import type { DType } from '../dtype.ts'
+import { type Expr, f } from '../formula.ts'
+import { broadcastWalk } from '../layout.ts'
+import { apply, checkDType, checkFloat, checkTensors, type Op, records } from '../op.ts'
+import { local } from '../scope.ts'
+import { checkNumber, type Shape } from '../shape.ts'
+import type { Tensor } from '../tensor.ts'
+import { add, elementwise, mul, rsqrt } from './elementwise.ts'
+import { type BatchNormOptions, channelsOf, checkAffine } from './norm.ts'
+import { reshape } from './reshape.ts'
+
+/** (x - mean) scale and (x - mean) scale + bias, in one pass. */
+const scaleBy = (x: Expr, mean: Expr, scale: Expr): Expr => f.mul(f.sub(x, mean), scale)
+const shiftBy = (x: Expr, mean: Expr, scale: Expr, bias: Expr): Expr => f.add(scaleBy(x, mean, scale), bias)
+const scaled = elementwise('batchNorm', scaleBy)
+const shifted = elementwise('batchNorm', shiftBy)
+
+const inverseOf = f.div(1, f.sqrt(f.add(f.input(0), f.param(0))))
+const scaleOf = f.mul(f.input(1), inverseOf)
+const [input, average, factor, shift] = [f.input(0), f.input(1), f.input(2), f.input(3)]
+/** By whether there is a bias, a residual, a ReLU. */
+const passes = [scaleBy(input, average, factor), shiftBy(input, average, factor, shift)].map((norm, i) =>
+  [norm, f.add(norm, f.input(3 + i))].map((sum) => [sum, f.max(sum, 0)] as const),
+)
+
+/** The norm of x of a shape (N, C, ...), then the sum with another tensor if there is one, then max(., 0) if asked: one pass. */
+export function normalizeGiven(
+  backend: Backend,
+  x: Buffer,
+  shape: Shape,
+  { mean, variance, weight, bias, eps }: GivenNorm,
+  residual: Buffer | null,
+  relu: boolean,
+): Buffer {
+  const dense = (buffer: Buffer) => ({ buffer, offset: 0, strides: [1] })
+  const [factors, statistics] = weight ? [scaleOf, [variance, weight]] : [inverseOf, [variance]]
+  const scale = backend.map(factors, statistics.map(dense), [eps], [mean.length], x.dtype)
+  try {
+    const buffers = [x, mean, scale, bias, residual].filter((buffer) => buffer !== null)
+    const perChannel = [mean.length, ...shape.slice(2).map(() => 1)]
+    const { extents, strides } = broadcastWalk(
+      buffers.map((buffer) => (buffer === x || buffer === residual ? shape : perChannel)),
+      shape,
+    )
+    const views = buffers.map((buffer, i) => ({ buffer, offset: 0, strides: strides[i] ?? [] }))
+    const pass = passes[bias ? 1 : 0]?.[residual ? 1 : 0]?.[relu ? 1 : 0] as Expr
+    return backend.map(pass, views, [], extents, x.dtype)
+  } finally {
+    backend.free(scale)
+  }
+}
+
+/** Statistics and parameters of a norm, by channel. */
+export interface BatchNormStatistics extends BatchNormOptions {
+  readonly mean: Tensor
+  readonly variance: Tensor
+  readonly weight?: Tensor | undefined
+  readonly bias?: Tensor | undefined
+}
+
+/** The buffers of a norm of `channels` channels, checked. */
+export function givenNorm(op: string, norm: BatchNormStatistics, channels: number, dtype: DType): GivenNorm {
+  const { mean, variance, weight, bias } = norm
+  checkTensors(op, { mean, variance })
+  const eps = checkNumber(op, 'eps', norm.eps ?? 1e-5, 0)
+  const parts = { mean, variance, weight, bias }
+  checkAffine(op, parts, [channels])
+  for (const [argument, value] of Object.entries(parts)) {
+    if (value !== undefined) checkDType(op, argument, value, dtype)
+  }
+  const buffer = (t: Tensor | undefined): Buffer | null => t?.storage.buffer ?? null
+  return {
+    mean: mean.storage.buffer,
+    variance: variance.storage.buffer,
+    weight: buffer(weight),
+    bias: buffer(bias),
+    eps,
+  }
+}
+
+/** Inputs: x, mean, variance, weight, bias. Where no gradient is recorded: one call instead of seven. */
+const inferenceOp: Op<GivenNorm> = {
+  name: 'batchNorm',
+  infer: ([x]) => x as Tensor,
+  forward: ([x], norm, { shape }, backend) =>
+    normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, null, false),
+}
+
+/**
+ * Batch norm of x (N, C, ...) by given statistics (C), as in inference: (x - mean) / sqrt(variance + eps) weight + bias.
+ * Gradients flow to x, weight and bias, and to the statistics where they require one.
+ */
+export function batchNormInference(
+  x: Tensor,
+  mean: Tensor,
+  variance: Tensor,
+  weight?: Tensor,
+  bias?: Tensor,
+  options: BatchNormOptions = {},
+): Tensor {
+  return local(() => {
+    const { channels } = channelsOf('batchNorm', x, 2)
+    checkFloat('batchNorm', 'x', x)
+    const norm = givenNorm('batchNorm', { mean, variance, weight, bias, ...options }, channels, x.dtype)
+    const inputs = [x, mean, variance, weight, bias]
+    if (!records(inputs)) return apply(inferenceOp, inputs, norm)
+    const inverse = rsqrt(add(variance, norm.eps))
+    const scale = weight === undefined ? inverse : mul(weight, inverse)
+    const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])
+    const statistics = [perChannel(mean), perChannel(scale)] as const
+    return bias === undefined ? scaled(x, ...statistics) : shifted(x, ...statistics, perChannel(bias))
+  })
+}
