@@ -1,5 +1,5 @@
 /** Gradients kept within bounds. */
-import { elementwise, f, noGrad, norm, stack, type Tensor, tidy, update } from '@convnets/tensor'
+import { elementwise, f, noGrad, norm, stack, type Tensor, tidy, updateEach } from '@convnets/tensor'
 import { checkNumbers, demand } from './check.ts'
 
 const scaled = f.mul(f.input(0), f.param(0))
@@ -16,6 +16,8 @@ function normOf(grads: readonly Tensor[], p: number): Tensor {
 function gradients(parameters: Iterable<Tensor>): Tensor[] {
   return [...parameters].flatMap(({ grad }) => (grad === undefined ? [] : [grad]))
 }
+
+const inPlace = (grads: readonly Tensor[]) => grads.map((g) => ({ targets: [g] }))
 
 /** Which norm, and what to do about one that is no number. */
 export interface ClipGradNormOptions {
@@ -43,7 +45,7 @@ export function clipGradNorm(
   const fits = !errorIfNonfinite || Number.isFinite(total)
   demand(fits, 'clipGradNorm', 'the norm of the gradients', 'a finite number', total)
   const factor = maxNorm / (total + 1e-6)
-  if (!(factor >= 1)) for (const g of grads) update([scaled], [g], [], [factor])
+  if (!(factor >= 1)) updateEach([scaled], inPlace(grads), [factor])
   return total
 }
 
@@ -75,5 +77,5 @@ export async function clipGradNormOnDevice(
 /** Cuts every element of every gradient off at -`clipValue` and `clipValue`, as `torch.nn.utils.clip_grad_value_`. */
 export function clipGradValue(parameters: Iterable<Tensor>, clipValue: number): void {
   checkNumbers('clipGradValue', { clipValue })
-  for (const g of gradients(parameters)) update([bounded], [g], [], [clipValue])
+  updateEach([bounded], inPlace(gradients(parameters)), [clipValue])
 }

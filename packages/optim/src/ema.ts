@@ -1,5 +1,5 @@
 /** Exponential moving averages of weights, which often test better than the weights themselves. */
-import { f, isFloat, noGrad, type Tensor, update } from '@convnets/tensor'
+import { f, isFloat, noGrad, type Tensor, updateEach } from '@convnets/tensor'
 import { checkCounts, checkLike, checkNumbers, checkTogether, demand } from './check.ts'
 
 /** What is averaged: a `Module`, or anything with named parameters and buffers. */
@@ -81,13 +81,17 @@ export class EMA {
     this.#together('update')
     const decay = this.#power ? Math.min(this.decay, 1 - (1 + this.#updates) ** -this.#power) : this.decay
     this.#updates++
-    for (const { source, average } of this.#pairs.values()) update([lerp], [average], [source], [1 - decay])
+    const updates = [...this.#pairs.values()].map(({ source, average }) => ({ targets: [average], others: [source] }))
+    updateEach([lerp], updates, [1 - decay])
   }
 
   /** Exchanges the model's weights and the averages, in place; once more puts them back. */
   swap(): void {
     this.#together('swap')
-    for (const { source, average } of this.#pairs.values()) update(exchange, [source, average])
+    updateEach(
+      exchange,
+      [...this.#pairs.values()].map(({ source, average }) => ({ targets: [source, average] })),
+    )
     this.#swapped = !this.#swapped
   }
 

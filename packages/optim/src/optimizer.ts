@@ -1,5 +1,5 @@
 /** Parameters, groups and state: what all optimizers share. */
-import { checkOptionNames, full, isFloat, type Tensor, update } from '@convnets/tensor'
+import { checkOptionNames, full, isFloat, type Tensor, type Update, updateEach } from '@convnets/tensor'
 import { checkCounts, checkLike, checkNumbers, checkTogether, demand } from './check.ts'
 import type { Hyperparameters, Method, Rule } from './rule.ts'
 import type { Schedule } from './schedules.ts'
@@ -124,11 +124,17 @@ export class Optimizer<H extends Hyperparameters> {
       work.push({ entry, rule, grad, fresh: missing.length > 0 })
     }
     this.#make(wishes)
+    // Parameters in a row that are stepped alike are stepped at once.
+    const batches: { rule: Rule; params: readonly number[]; updates: Update[] }[] = []
     for (const { entry, rule, grad, fresh } of work) {
-      const state = rule.slots.map((slot) => entry.slots.get(slot) as Tensor)
-      const params = this.#method.params(entry.group, ++entry.steps, fresh)
-      update(rule.formulas, [entry.parameter, ...state], [grad], params)
+      const { parameter, group, slots } = entry
+      const targets = [parameter, ...rule.slots.map((slot) => slots.get(slot) as Tensor)]
+      const params = this.#method.params(group, ++entry.steps, fresh)
+      const last = batches.at(-1)
+      if (last?.rule === rule && String(last.params) === String(params)) last.updates.push({ targets, others: [grad] })
+      else batches.push({ rule, params, updates: [{ targets, others: [grad] }] })
     }
+    for (const { rule, params, updates } of batches) updateEach(rule.formulas, updates, params)
   }
 
   /**

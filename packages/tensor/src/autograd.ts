@@ -23,7 +23,9 @@ const sum = f.add(f.input(0), f.input(1))
 
 /** a += b for gradients. */
 function addInPlace(a: Tensor, b: Tensor): void {
-  watched('accumulate', a, [b], () => a.backend.update([sum], [a.storage.buffer], [b.storage.buffer], []))
+  watched('accumulate', a, [b], () =>
+    a.backend.update([sum], [{ targets: [a.storage.buffer], others: [b.storage.buffer] }], []),
+  )
 }
 
 /** a + b for gradients: in place where `a` is nobody else's and nothing is recorded. `a` is used up. */

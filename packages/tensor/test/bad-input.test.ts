@@ -740,6 +740,21 @@ function cases(backend: t.Backend, other: t.Backend): Record<string, Case[]> {
       ],
       [() => t.update([t.f.input(0)], [matrix], [elsewhere]), BackendError, /update: other 0 lies on/],
       [() => t.update([t.f.input(0)], [gone]), DisposedError, /update: target 0 .* was used after it was freed/],
+      [
+        () => t.updateEach([t.f.input(0)], [{ targets: [matrix] }, { targets: [vector, matrix] }]),
+        ArgumentError,
+        /updateEach: set 1, formulas expects one for each .*, got 1 for 2/,
+      ],
+      [
+        () => t.updateEach([t.f.const(1)], [{ targets: [matrix] }, { targets: [vector], others: [matrix] }]),
+        ShapeError,
+        /updateEach: set 1, other 0 expects \(3\) as target 0, got \(2, 3\)/,
+      ],
+      [
+        () => t.updateEach([t.f.input(0)], [{ targets: [whole] }]),
+        DTypeError,
+        /updateEach: set 0, targets expects float tensors, got int32/,
+      ],
     ],
     gradients: [
       [() => matrix.backward(), GradientError, /backward: .* requires no gradient/],

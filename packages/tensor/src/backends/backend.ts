@@ -148,6 +148,12 @@ export interface CrossEntropySpec {
   readonly ignoreIndex: number
 }
 
+/** Buffers that change together: dense, and of one length and float dtype. */
+export interface UpdateSet {
+  readonly targets: readonly Buffer[]
+  readonly others: readonly Buffer[]
+}
+
 export interface Backend {
   /** Short name for messages: `wasm`, `reference`, `gpu`. */
   readonly name: string
@@ -186,15 +192,10 @@ export interface Backend {
     out: DType,
   ): Buffer
   /**
-   * targets[t][i] = formulas[t](targets..., others..., params) in place, all formulas reading the values from before;
-   * all buffers are dense and of one length and float dtype. Raises the targets' `version`.
+   * For each of `sets`, targets[t][i] = formulas[t](targets..., others..., params) in place, all formulas reading the values
+   * from before. Sets are alike but for their lengths and share no target. Raises the targets' `version`.
    */
-  update(
-    formulas: readonly Expr[],
-    targets: readonly Buffer[],
-    others: readonly Buffer[],
-    params: readonly number[],
-  ): void
+  update(formulas: readonly Expr[], sets: readonly UpdateSet[], params: readonly number[]): void
   /** Copies `source` to `target` element by element over `extents`; same dtype, no overlap. Does not raise `version`. */
   copy(source: View, target: View, extents: readonly number[]): void
   /**

@@ -34,7 +34,7 @@ export function draw(
   storage.overwriteLater((buffer) => {
     const numbers = backend.random(kind, dtype, size, seed, offset)
     try {
-      backend.update([formula], [buffer], [numbers], params)
+      backend.update([formula], [{ targets: [buffer], others: [numbers] }], params)
     } finally {
       backend.free(numbers)
     }

@@ -65,7 +65,7 @@ describe('the reference backend', () => {
     expect([...reference.readSync(a)]).toEqual([1, 2])
     expect(a.version).toBe(0)
     reference.write(a, Float64Array.of(3, 4))
-    reference.update([f.mul(f.input(0), f.param(0))], [a], [], [10])
+    reference.update([f.mul(f.input(0), f.param(0))], [{ targets: [a], others: [] }], [10])
     expect(a.version).toBe(2)
     expect([...reference.readSync(a)]).toEqual([30, 40])
     reference.free(a)

@@ -5,6 +5,7 @@ import { loops } from '../../src/backends/reference/loops.ts'
 import { reference } from '../../src/backends/reference/reference.ts'
 import { elementwise } from '../../src/backends/wasm/elementwise.ts'
 import { Engine, type WasmBuffer } from '../../src/backends/wasm/engine.ts'
+import { Heap } from '../../src/backends/wasm/memory.ts'
 import { type DType, dtypes, type TypedArray, zeroArray } from '../../src/dtype.ts'
 import { type Expr, f } from '../../src/formula.ts'
 import { integer, numbers, pick } from './random.ts'
@@ -18,12 +19,22 @@ function upload(data: TypedArray, dtype: DType): WasmBuffer {
   return buffer
 }
 
-/** Whether `body` writes nowhere but into the blocks of the buffers that it returns. */
+/** Whether `body` writes nowhere but into the blocks of the buffers that it returns, and its workspace. */
 function writesOnlyInto(body: () => readonly Buffer[]): boolean {
-  const before = engine.heap.u8.slice()
+  const { heap } = engine
+  const before = heap.u8.slice()
+  const mark = heap.mark()
+  const taken: { ptr: number; size: number }[] = []
+  heap.workspace = (size) => {
+    const ptr = Heap.prototype.workspace.call(heap, size)
+    taken.push({ ptr, size })
+    return ptr
+  }
   const blocks = body().map((buffer) => (buffer as WasmBuffer).block as NonNullable<WasmBuffer['block']>)
-  const after = engine.heap.u8
-  for (const { ptr, size } of blocks) before.set(after.subarray(ptr, ptr + size), ptr)
+  heap.workspace = Heap.prototype.workspace
+  heap.release(mark)
+  const after = heap.u8
+  for (const { ptr, size } of [...blocks, ...taken]) before.set(after.subarray(ptr, ptr + size), ptr)
   return compareBytes(before, after) === 0
 }
 
@@ -301,12 +312,12 @@ describe('update', () => {
       const [w, m, g] = data.map((values) => upload(values, dtype)) as [WasmBuffer, WasmBuffer, WasmBuffer]
       const params = [0.5, 0.25]
       const step = (): Buffer[] => {
-        kernels.update(momentum, [w, m], [g], params)
+        kernels.update(momentum, [{ targets: [w, m], others: [g] }], params)
         return [w, m]
       }
       expect(writesOnlyInto(step)).toBe(true)
       const own = data.map((values) => reference.upload(dtype, values))
-      reference.update(momentum, own.slice(0, 2), own.slice(2), params)
+      reference.update(momentum, [{ targets: own.slice(0, 2), others: own.slice(2) }], params)
       expect(engine.array(w)).toEqual(reference.readSync(own[0] as Buffer))
       expect(engine.array(m)).toEqual(reference.readSync(own[1] as Buffer))
       expect(engine.array(g)).toEqual(data[2])
@@ -316,9 +327,39 @@ describe('update', () => {
     }
   })
 
+  it.each([1, 2, 3])('steps many sets of all lengths at once, %i threads', (threads) => {
+    const many = new Engine({ threads })
+    const shared = elementwise(many, loops(many))
+    const random = numbers(7)
+    const lengths = [1, 4097, 3, 0, 70_001, 4, 64, 12_345, 5, 4096, 17]
+    for (let round = 0; round < 3; round++) {
+      const data = lengths.map((length) => [0, 1, 2].map(() => Float32Array.from({ length }, () => random() * 2 - 1)))
+      const sets = data.map((arrays) => {
+        const [w, m, g] = arrays.map((values) => {
+          const buffer = many.alloc('float32', values.length)
+          many.array(buffer).set(values)
+          return buffer
+        }) as [WasmBuffer, WasmBuffer, WasmBuffer]
+        return { targets: [w, m], others: [g] }
+      })
+      shared.update(momentum, sets, [0.5, 0.25])
+      for (const [i, { targets, others }] of sets.entries()) {
+        const own = (data[i] as Float32Array[]).map((values) => reference.upload('float32', values))
+        reference.update(momentum, [{ targets: own.slice(0, 2), others: own.slice(2) }], [0.5, 0.25])
+        for (const [k, buffer] of [...targets, ...others].entries()) {
+          expect(many.array(buffer)).toEqual(reference.readSync(own[k] as Buffer))
+          many.free(buffer)
+        }
+        expect(targets.map(({ version }) => version)).toEqual([1, 1])
+        for (const buffer of own) reference.free(buffer)
+      }
+    }
+    many.pool.threads = 1
+  })
+
   it('raises versions once even for an empty buffer', () => {
     const empty = upload(new Float32Array(0), 'float32')
-    kernels.update([f.neg(f.input(0))], [empty], [], [])
+    kernels.update([f.neg(f.input(0))], [{ targets: [empty], others: [] }], [])
     expect(empty.version).toBe(1)
     engine.free(empty)
   })

@@ -5,20 +5,22 @@ import { Engine } from '../../src/backends/wasm/engine.ts'
 import { cos, erf, exp, log, pow, sin, tanh } from '../../src/backends/wasm/math.ts'
 
 const engine = new Engine({ threads: 1 })
+/** An engine on a host without relaxed SIMD. */
+const plain = Object.defineProperty(new Engine({ threads: 1 }), 'fma', { value: false })
 
 type Emit = (b: FunctionBuilder, ...args: Value<'v128'>[]) => Value<'v128'>
 
 /** The function on all elements of the inputs. */
-function apply(name: string, emit: Emit, inputs: readonly Float32Array[]): Float32Array {
+function apply(name: string, emit: Emit, inputs: readonly Float32Array[], on = engine): Float32Array {
   const length = (inputs[0] as Float32Array).length
   const padded = Math.ceil(length / 4) * 4
   const buffers = [...inputs, new Float32Array(length)].map((data) => {
-    const buffer = engine.alloc('float32', padded)
-    engine.array(buffer).fill(1)
-    engine.array(buffer).set(data)
+    const buffer = on.alloc('float32', padded)
+    on.array(buffer).fill(1)
+    on.array(buffer).set(data)
     return buffer
   })
-  const kernel = engine.kernel(name, (m) =>
+  const kernel = on.kernel(name, (m) =>
     m.func('run', [...inputs.map(() => 'i32' as const), 'i32', 'i32'], (b, ...pointers) => {
       const count = pointers.at(-1)
       const at = pointers.slice(0, -1)
@@ -30,9 +32,9 @@ function apply(name: string, emit: Emit, inputs: readonly Float32Array[]): Float
       })
     }),
   )
-  engine.run(kernel, ...buffers.map((buffer) => buffer.ptr), padded / 4)
-  const result = (engine.array(buffers.at(-1) as (typeof buffers)[0]) as Float32Array).slice(0, length)
-  for (const buffer of buffers) engine.free(buffer)
+  on.run(kernel, ...buffers.map((buffer) => buffer.ptr), padded / 4)
+  const result = (on.array(buffers.at(-1) as (typeof buffers)[0]) as Float32Array).slice(0, length)
+  for (const buffer of buffers) on.free(buffer)
   return result
 }
 
@@ -72,8 +74,14 @@ function range(low: number, high: number, count: number): Float32Array {
   return Float32Array.from({ length: count }, (_, i) => low + ((high - low) * i) / (count - 1))
 }
 
-function worst(name: string, emit: Emit, exact: (...x: number[]) => number, inputs: readonly Float32Array[]): number {
-  const got = apply(name, emit, inputs)
+function worst(
+  name: string,
+  emit: Emit,
+  exact: (...x: number[]) => number,
+  inputs: readonly Float32Array[],
+  on = engine,
+): number {
+  const got = apply(name, emit, inputs, on)
   let most = 0
   let where = ''
   got.forEach((value, i) => {
@@ -104,6 +112,13 @@ describe('functions of one argument are within 2 ulp', () => {
     const wide =
       name === 'sin' || name === 'cos' ? all.filter((x) => !(Math.abs(x) > 2 ** 29) || !Number.isFinite(x)) : all
     expect(worst(name, emit, exact, [wide])).toBeLessThan(2)
+  })
+
+  it('exp, with fused products and without', () => {
+    expect([engine.fma, plain.fma]).toEqual([true, false])
+    const numbers = Float32Array.from([...range(-105, 90, 300_001), ...all])
+    expect(worst('exp', exp, Math.exp, [numbers], plain)).toBeLessThan(2)
+    expect(apply('exp', exp, [numbers], plain)).not.toEqual(apply('exp', exp, [numbers]))
   })
 })
 

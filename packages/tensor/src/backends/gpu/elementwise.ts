@@ -80,17 +80,19 @@ export function elementwiseKernels(device: Device): Pick<Backend, 'fill' | 'map'
           element: (s) => stored(s, formulaPrinter(s, walk(s, operands, extents), params)(formula), out),
         },
       ),
-    update(formulas, targets, others, params) {
-      const inputs = [...targets, ...others].map((buffer) => device.own(buffer))
-      const launches: Launch[] = formulas.map((formula, t) => ({
-        op: 'update',
-        out: device.own(targets[t] as View['buffer']),
-        inputs,
-        aligned: true,
-        element: (s) => formulaPrinter(s, (k) => s.at(k, s.i), params)(formula),
-      }))
-      device.launch(...launches)
-      for (const target of targets) target.version++
+    update(formulas, sets, params) {
+      for (const { targets, others } of sets) {
+        const inputs = [...targets, ...others].map((buffer) => device.own(buffer))
+        const launches: Launch[] = formulas.map((formula, t) => ({
+          op: 'update',
+          out: device.own(targets[t] as View['buffer']),
+          inputs,
+          aligned: true,
+          element: (s) => formulaPrinter(s, (k) => s.at(k, s.i), params)(formula),
+        }))
+        device.launch(...launches)
+        for (const target of targets) target.version++
+      }
     },
   }
 }

@@ -44,9 +44,11 @@ export function loops(host: Host): Omit<Backend, 'name' | StorageMethod> {
   return {
     map: (formula, operands, params, extents, out) =>
       make(out, count(extents), (to) => map(formula, operands.map(openView), params, extents, to, out === 'bool')),
-    update(formulas, targets, others, params) {
-      update(formulas, targets.map(open), others.map(open), params)
-      for (const target of targets) target.version++
+    update(formulas, sets, params) {
+      for (const { targets, others } of sets) {
+        update(formulas, targets.map(open), others.map(open), params)
+        for (const target of targets) target.version++
+      }
     },
     copy: (source, target, extents) => copy(openView(source), openView(target), extents),
     gather: (source, index, axisStride, axisSize, extents) =>

@@ -18,8 +18,8 @@ const sampled = (s: InterpolateSpec): number => s.batch * s.rows.low.length * s.
 export function shapes(make: Allocate): Omit<Backend, 'name' | StorageMethod> {
   return {
     map: (_, __, ___, extents, out) => make(out, product(extents), 'an elementwise op'),
-    update(_, targets) {
-      for (const target of targets) target.version++
+    update(_, sets) {
+      for (const { targets } of sets) for (const target of targets) target.version++
     },
     copy: () => undefined,
     gather: (source, _, __, ___, extents) => make(source.buffer.dtype, product(extents), 'gather'),

@@ -296,11 +296,16 @@ export const memory: {
 /** Jumps to where a block ends or a loop begins: always, or if `condition` is not zero. */
 export type Jump = (condition?: Value<'i32'>) => void
 
-/** Collects the statements of one function. */
+/** Collects the statements of one function; `fma`: it may use fused multiply-adds (`madd`), which are relaxed SIMD. */
 export class FunctionBuilder {
+  readonly fma: boolean
   readonly code: number[] = []
   readonly locals: Type[] = []
   #depth = 0
+
+  constructor(fma: boolean) {
+    this.fma = fma
+  }
 
   /** A new local, zero when the function is entered. */
   local<T extends Type>(type: T): Local<T> {
@@ -410,9 +415,15 @@ export interface MemoryImport {
 
 /** Collects functions without results into a module that imports its memory and exports them by name. */
 export class ModuleBuilder {
+  readonly #fma: boolean
   readonly #types: number[][] = []
   readonly #exports: number[][] = []
   readonly #bodies: number[][] = []
+
+  /** @param fma whether the code may use relaxed SIMD's `madd`; nothing is emitted that needs it by itself. */
+  constructor(fma = false) {
+    this.#fma = fma
+  }
 
   /** Adds a function; `body` emits its statements. */
   func<const P extends readonly Type[]>(
@@ -420,7 +431,7 @@ export class ModuleBuilder {
     params: P,
     body: (b: FunctionBuilder, ...params: Locals<P>) => void,
   ): void {
-    const b = new FunctionBuilder()
+    const b = new FunctionBuilder(this.#fma)
     body(b, ...(params.map((type) => b.local(type)) as unknown as Locals<P>))
     const types = b.locals.map((type) => [typeCode[type]])
     const declared = types.slice(params.length).map((type) => [1, ...type])

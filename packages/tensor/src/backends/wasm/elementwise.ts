@@ -3,10 +3,10 @@ import type { DType } from '../../dtype.ts'
 import { type Expr, formulaKey, partsOf } from '../../formula.ts'
 import { mergeLoops } from '../../loops.ts'
 import { stridesOf } from '../../shape.ts'
-import type { Buffer, View } from '../backend.ts'
+import type { Buffer, UpdateSet, View } from '../backend.ts'
 import { i32 } from './asm.ts'
 import type { Engine, Kernel, Kernels } from './engine.ts'
-import { costOf, elementBytes, emitFormulas, type Walked } from './formula-kernel.ts'
+import { costOf, elementBytes, emitFormulas, listedRows, regularRows, type Walked } from './formula-kernel.ts'
 import { forEachStep, longestLoop } from './merge.ts'
 
 /** Elements that are walked as one row where a walk has no rows of its own. */
@@ -72,9 +72,7 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     for (const { dtype, step } of tracks) signature = signature * 12 + dtypeNumber[dtype] * 3 + stepNumber[step]
     let kernel = kernels.get(signature)
     if (!kernel) {
-      kernel = engine.kernel(`map ${id} ${signature}`, (m) =>
-        emitFormulas(m, [formula], tracks.slice(0, -1), tracks.slice(-1), params),
-      )
+      kernel = engine.kernel(`map ${id} ${signature}`, (m) => emitFormulas(m, [formula], regularRows(tracks, params)))
       kernels.set(signature, kernel)
     }
     return kernel
@@ -204,34 +202,40 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     return result
   }
 
-  function update(
-    formulas: readonly Expr[],
-    targets: readonly Buffer[],
-    others: readonly Buffer[],
-    params: readonly number[],
-  ): void {
-    const operands = [...targets, ...others]
-    if (operands.some(({ dtype }) => dtype !== 'float32')) {
-      plain.update(formulas, targets, others, params)
+  function update(formulas: readonly Expr[], sets: readonly UpdateSet[], params: readonly number[]): void {
+    const { targets = [], others = [] } = sets[0] ?? {}
+    const operands = targets.length + others.length
+    if (targets[0]?.dtype !== 'float32') {
+      plain.update(formulas, sets, params)
       return
     }
     const entries = formulas.map(usedOf)
     const count = entries.reduce((most, { params }) => Math.max(most, params), 0)
-    const key = `update ${operands.length} ${entries.map(({ id }) => id).join(' ')}`
-    const all = [...operands, ...targets]
-    const tracks: Track[] = all.map(() => ({ dtype: 'float32', step: 'dense', stride: 4 }))
+    const key = `update ${operands} ${entries.map(({ id }) => id).join(' ')}`
     let kernel = updates.get(key)
     if (!kernel) {
-      const [read, written] = [tracks.slice(0, operands.length), tracks.slice(operands.length)]
-      kernel = engine.kernel(key, (m) => emitFormulas(m, formulas, read, written, count))
+      kernel = engine.kernel(key, (m) => emitFormulas(m, formulas, listedRows(operands, targets.length, count)))
       updates.set(key, kernel)
     }
+    // Rows are listed for the kernel, and may be run over: into the rest of the last line of a buffer.
+    const rows = sets.reduce((sum, { targets }) => sum + Math.ceil((targets[0] as Buffer).length / rowLength), 0)
+    const list = engine.workspace(rows * (operands + 1) * 4)
+    const words = engine.heap.i32
+    let next = list >>> 2
+    let elements = 0
+    for (const { targets, others } of sets) {
+      const pointers = [...targets, ...others].map((buffer) => engine.ptr(buffer))
+      const length = (targets[0] as Buffer).length
+      elements += length
+      for (let start = 0; start < length; start += rowLength) {
+        for (let k = 0; k < operands; k++) words[next++] = (pointers[k] as number) + start * 4
+        words[next++] = (Math.min(rowLength, length - start) + 3) & ~3
+      }
+    }
     const cost = entries.reduce((sum, { cost }) => sum + cost, 2)
-    const length = targets[0]?.length ?? 0
-    const launch: Launch = { kernel, cost, tracks, params: params.slice(0, count) }
-    const pointers = all.map((buffer) => engine.ptr(buffer))
-    launchRow(launch, pointers, length, true)
-    for (const target of targets) target.version++
+    const time = (elements * 0.25 * cost * instructionTime) / rows + rowTime
+    engine.parallel(kernel, [list, ...params.slice(0, count)], rows, threadTime / time)
+    for (const { targets } of sets) for (const target of targets) target.version++
   }
 
   return { map, update }

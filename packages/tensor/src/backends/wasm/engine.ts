@@ -330,7 +330,7 @@ export class Engine {
   kernel(key: string, build: (m: ModuleBuilder) => void): Kernel {
     const known = this.#kernels.get(key)
     if (known) return known
-    const m = new ModuleBuilder()
+    const m = new ModuleBuilder(this.fma)
     build(m)
     try {
       const code = m.encode({ initial: 1, maximum: 65536, shared: this.heap.shared })

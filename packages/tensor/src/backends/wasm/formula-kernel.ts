@@ -91,38 +91,107 @@ export function costOf(e: Expr): number {
 /** Loops that a value changes in: 0 none, 1 that over rows, 2 that within a row. */
 type Depth = 0 | 1 | 2
 
+/** Where the rows of a kernel lie, and where its loops find operands and results. */
+interface Rows {
+  /** Operands, then results; those that are changed in place are one and the same. */
+  readonly walks: readonly Walk[]
+  readonly params: readonly Local<'f32'>[]
+  /** Elements of a row; read once it has begun. */
+  readonly count: Local<'i32'>
+  readonly from: Local<'i32'>
+  readonly to: Local<'i32'>
+  /** Emits what leads to row `from`, to the row that begins, and from a row to the next. */
+  readonly enter: () => void
+  readonly begin: () => void
+  readonly next: () => void
+}
+
+interface Walk extends Walked {
+  /** Address of the element at hand. */
+  readonly at: Local<'i32'>
+  /** Bytes from element to element. */
+  readonly bytes: number | Local<'i32'>
+}
+
+/** Types of the arguments of a kernel, and its rows by them. */
+interface RowSource {
+  readonly types: readonly Type[]
+  rows(b: FunctionBuilder, args: readonly Local[]): Rows
+}
+
 /**
- * Adds the function `run` to a module. Its arguments: for each operand and then each result the byte address, the bytes
- * from row to row and, if it is strided, those from element to element; the params; the elements of a row, at least 4;
- * the first row and the one after the last. Result i is `formulas[i]`. The last vector of a row overlaps the one before
- * if the count is no multiple of 4.
+ * Rows at equal distances. Arguments: for each operand and then the result the byte address, the bytes from row to row and,
+ * if it is strided, those from element to element; the params; the elements of a row, at least 4; the first row and end.
  */
-export function emitFormulas(
-  m: ModuleBuilder,
-  formulas: readonly Expr[],
-  operands: readonly Walked[],
-  results: readonly Walked[],
-  params: number,
-): void {
-  const all = [...operands, ...results]
-  const types: Type[] = [
-    ...all.flatMap(({ step }): Type[] => (step === 'strided' ? ['i32', 'i32', 'i32'] : ['i32', 'i32'])),
-    ...new Array<Type>(params).fill('f32'),
-    'i32',
-    'i32',
-    'i32',
-  ]
-  m.func('run', types, (b, ...args) => {
-    let next = 0
-    const take = <T extends Type>(): Local<T> => args[next++] as Local<T>
-    const walks = all.map(({ dtype, step }) => {
-      const start = take<'i32'>()
-      const toRow = take<'i32'>()
-      const bytes = step === 'strided' ? take<'i32'>() : elementBytes[dtype]
-      return { dtype, step, start, toRow, bytes, at: b.local('i32') }
-    })
-    const given = Array.from({ length: params }, () => take<'f32'>())
-    const [count, from, to] = [take<'i32'>(), take<'i32'>(), take<'i32'>()]
+export function regularRows(all: readonly Walked[], params: number): RowSource {
+  const typesOf = ({ step }: Walked): Type[] => (step === 'strided' ? ['i32', 'i32', 'i32'] : ['i32', 'i32'])
+  return {
+    types: [...all.flatMap(typesOf), ...new Array<Type>(params).fill('f32'), 'i32', 'i32', 'i32'],
+    rows(b, args) {
+      let next = 0
+      const take = <T extends Type>(): Local<T> => args[next++] as Local<T>
+      const walks = all.map(({ dtype, step }) => {
+        const start = take<'i32'>()
+        const toRow = take<'i32'>()
+        const bytes = step === 'strided' ? take<'i32'>() : elementBytes[dtype]
+        return { dtype, step, start, toRow, bytes, at: b.local('i32') }
+      })
+      const given = Array.from({ length: params }, () => take<'f32'>())
+      const [count, from, to] = [take<'i32'>(), take<'i32'>(), take<'i32'>()]
+      const each = (code: (walk: (typeof walks)[number]) => void) => () => walks.forEach(code)
+      return {
+        walks,
+        params: given,
+        count,
+        from,
+        to,
+        enter: each(({ start, toRow }) => b.set(start, i32.add(start, i32.mul(toRow, from)))),
+        begin: each(({ at, start }) => b.set(at, start)),
+        next: each(({ start, toRow }) => b.set(start, i32.add(start, toRow))),
+      }
+    },
+  }
+}
+
+/**
+ * Rows of floats anywhere, as a list tells: for each its addresses in all operands and its number of elements, at least 4.
+ * The first `results` operands are changed in place. Arguments: the list, the params, the first row and the end.
+ */
+export function listedRows(operands: number, results: number, params: number): RowSource {
+  return {
+    types: ['i32', ...new Array<Type>(params).fill('f32'), 'i32', 'i32'],
+    rows(b, args) {
+      const list = args[0] as Local<'i32'>
+      const [from, to] = args.slice(-2) as [Local<'i32'>, Local<'i32'>]
+      const count = b.local('i32')
+      const walks = Array.from({ length: operands }, (): Walk => {
+        return { dtype: 'float32', step: 'dense', bytes: 4, at: b.local('i32') }
+      })
+      return {
+        walks: [...walks, ...walks.slice(0, results)],
+        params: args.slice(1, -2) as Local<'f32'>[],
+        count,
+        from,
+        to,
+        enter: () => b.set(list, i32.add(list, i32.mul(from, 4 * (operands + 1)))),
+        begin() {
+          for (const [k, { at }] of walks.entries()) b.set(at, i32.load(list, 4 * k))
+          b.set(count, i32.load(list, 4 * operands))
+        },
+        next: () => b.add(list, 4 * (operands + 1)),
+      }
+    },
+  }
+}
+
+/**
+ * Adds the function `run` to a module: result i of each row is `formulas[i]`. The last vector of a row overlaps the one
+ * before if the count is no multiple of 4, so what is changed in place has rows of multiples.
+ */
+export function emitFormulas(m: ModuleBuilder, formulas: readonly Expr[], source: RowSource): void {
+  m.func('run', source.types, (b, ...args) => {
+    const { walks, params: given, count, from, to, enter, begin, next } = source.rows(b, args)
+    const operands = walks.slice(0, walks.length - formulas.length)
 
     // --- values, each computed once ---
     const known = new Map<string, { depth: Depth; lanes: Lanes }>()
@@ -252,35 +321,42 @@ export function emitFormulas(
         b.set(place, i32.add(place, bytes))
       }
     }
-    const moving = walks.filter(({ step }) => step !== 'repeat')
+    const moving = [...new Set(walks)].filter(({ step }) => step !== 'repeat')
     const advance = (elements: number): void => {
       for (const { at, bytes } of moving) {
         b.set(at, i32.add(at, typeof bytes === 'number' ? bytes * elements : i32.mul(bytes, elements)))
       }
     }
-    const step = (ahead: number): void => {
-      const lanes = formulas.map((e) => evaluate(e, ahead))
-      for (const [i, value] of lanes.entries()) store(value, operands.length + i, ahead)
-      forget(2)
+    /** Four elements, or several times four, of which hosts interleave the code as no store stands between their loads. */
+    const step = (...aheads: readonly number[]): void => {
+      const computed = aheads.map((ahead) => {
+        const lanes = formulas.map((e) => evaluate(e, ahead))
+        forget(2)
+        return lanes
+      })
+      for (const [j, lanes] of computed.entries()) {
+        for (const [i, value] of lanes.entries()) store(value, operands.length + i, aheads[j] as number)
+      }
     }
     const cost = formulas.reduce((sum, e) => sum + costOf(e), 0)
-    const unrolled = cost <= 16 && walks.every(({ step }) => step !== 'strided')
+    const ahead = walks.some(({ step }) => step === 'strided') ? [0] : cost <= 16 ? [0, 4, 8, 12] : [0, 4]
+    const elements = ahead.length * 4
 
     for (const e of formulas) hoist(e, 0)
-    for (const { start, toRow } of walks) b.set(start, i32.add(start, i32.mul(toRow, from)))
+    enter()
     const row = b.let(from)
     const left = b.local('i32')
     b.for(row, to, 1, () => {
-      for (const { at, start } of walks) b.set(at, start)
+      begin()
       for (const e of formulas) hoist(e, 1)
       b.set(left, count)
-      if (unrolled) {
-        b.if(i32.geU(left, 16), () =>
+      if (elements > 4) {
+        b.if(i32.geU(left, elements), () =>
           b.loop((again) => {
-            for (let ahead = 0; ahead < 16; ahead += 4) step(ahead)
-            advance(16)
-            b.add(left, -16)
-            again(i32.geU(left, 16))
+            step(...ahead)
+            advance(elements)
+            b.add(left, -elements)
+            again(i32.geU(left, elements))
           }),
         )
       }
@@ -297,7 +373,7 @@ export function emitFormulas(
           again(left)
         }),
       )
-      for (const { start, toRow } of walks) b.set(start, i32.add(start, toRow))
+      next()
       forget(1)
     })
   })

@@ -1,8 +1,8 @@
 /**
  * Elementary functions on vectors of four floats, emitted into the kernel at hand: the arguments are reduced by Cody and
  * Waite's method (Software Manual for the Elementary Functions, 1980), then polynomials follow that were fitted to the
- * least maximal relative error. They use no fused products and call nothing of the host, so the bits are the same on
- * every machine.
+ * least maximal relative error. They call nothing of the host, and only `exp` uses fused products, where kernels may, so
+ * the bits are the same on all machines that have those.
  *
  * Errors: exp, log, tanh and erf at most 2 units in the last place (ulp) everywhere, denormal numbers, infinities and
  * NaN included; pow, sin and cos at most 1, as they are computed in double precision (sin and cos up to |x| = 2^29,
@@ -19,6 +19,11 @@ function polynomial(lanes: Arithmetic, x: Vector, c: readonly number[]): Vector 
   return c
     .slice(0, -1)
     .reduceRight<Vector>((sum, value) => lanes.add(lanes.mul(sum, x), value), lanes.const(c.at(-1) as number))
+}
+
+/** a * b + c, fused where kernels may. */
+export function multiplyAdd(fma: boolean, a: Vector, b: Vector, c: Vector): Vector {
+  return fma ? f32x4.madd(a, b, c) : f32x4.add(c, f32x4.mul(a, b))
 }
 
 /** Lanes of `a` where `mask` is set, of `b` elsewhere. */
@@ -42,11 +47,15 @@ const powerOfTwo = (k: Vector): Vector => i32x4.shl(i32x4.add(k, 127), 23)
 export function exp(b: FunctionBuilder, x: Vector): Vector {
   // Beyond these bounds the result is infinite or 0 all the same; NaN passes.
   const t = b.let(f32x4.pmax(f32x4.pmin(x, 89), -104))
-  const shifted = b.let(f32x4.add(f32x4.mul(t, Math.LOG2E), integer32))
+  const madd = (a: Vector, factor: Vector, c: Vector) => multiplyAdd(b.fma, a, factor, c)
+  const shifted = b.let(madd(t, f32x4.const(Math.LOG2E), f32x4.const(integer32)))
   const n = b.let(f32x4.sub(shifted, integer32))
-  const r = b.let(f32x4.sub(f32x4.sub(t, f32x4.mul(n, ln2High)), f32x4.mul(n, ln2Low)))
-  const p = polynomial(f32x4, r, [0.499999934, 0.166665206, 0.0416683887, 0.00836872394, 0.00138145839])
-  const y = f32x4.add(f32x4.add(f32x4.mul(p, f32x4.mul(r, r)), r), 1)
+  const r = b.let(madd(n, f32x4.const(-ln2Low), madd(n, f32x4.const(-ln2High), t)))
+  const p = [0.499999934, 0.166665206, 0.0416683887, 0.00836872394].reduceRight<Vector>(
+    (sum, value) => madd(sum, r, f32x4.const(value)),
+    f32x4.const(0.00138145839),
+  )
+  const y = f32x4.add(madd(p, f32x4.mul(r, r), r), 1)
   // 2^n in two factors: it may be too large or too small for one.
   const k = b.let(i32x4.sub(shifted, f32x4.const(integer32)))
   const half = b.let(i32x4.shr(k, 1))

@@ -8,10 +8,11 @@ import { type FunctionBuilder, f32x4, i32, ints, type Local, memory, type Operan
 
 import { moveElements } from '../copy.ts'
 import type { Engine } from '../engine.ts'
+import { multiplyAdd } from '../math.ts'
 import type { DirectSpec } from './direct.ts'
 import { grainWork } from './matmul.ts'
 import { placementArgs, placementCount, placementLocals } from './placement.ts'
-import { eachUnit, endingKey, loadFloats, multiplyAdd, storeFloats } from './tile.ts'
+import { eachUnit, endingKey, loadFloats, storeFloats } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
 
 /** Vector registers that a loop body may use; without fused instructions products need some too. */

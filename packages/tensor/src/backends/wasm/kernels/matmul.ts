@@ -6,18 +6,9 @@ import type { MatmulSpec } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, ints, type Local, select, type Value, v128 } from '../asm.ts'
 import { transposeMatrix } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
+import { multiplyAdd } from '../math.ts'
 import { type PackSource, pack, packedBytes, transpose4 } from './pack.ts'
-import {
-  type Ending,
-  eachUnit,
-  endingKey,
-  loadFloats,
-  multiplyAdd,
-  storeFloats,
-  strictDepth,
-  Tile,
-  tileShape,
-} from './tile.ts'
+import { type Ending, eachUnit, endingKey, loadFloats, storeFloats, strictDepth, Tile, tileShape } from './tile.ts'
 
 /** Floats of A's block: half of a small second-level cache. */
 const blockFloats = 32768

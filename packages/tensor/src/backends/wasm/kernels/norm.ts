@@ -2,6 +2,7 @@
 import type { Buffer, NormExtents } from '../../backend.ts'
 import { f32x4, i32, type Local } from '../asm.ts'
 import { type Engine, forFloat32, type Kernels } from '../engine.ts'
+import { multiplyAdd } from '../math.ts'
 import {
   type ColumnKernel,
   type Columns,
@@ -15,7 +16,6 @@ import {
 } from './columns.ts'
 import { type Grads, gradRows, normalizeRows } from './norm-rows.ts'
 import { alongRow, inRows, least, type Strip } from './rows.ts'
-import { multiplyAdd } from './tile.ts'
 
 /** Rows whose mean the others of a chunk are measured from. */
 const pilotRows = 32

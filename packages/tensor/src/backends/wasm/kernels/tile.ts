@@ -13,6 +13,7 @@ import {
   v128,
 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
+import { multiplyAdd } from '../math.ts'
 
 /**
  * Products in a partial sum under strict precision. The rounding error of a sum grows with the root of its length, so that
@@ -41,11 +42,6 @@ export interface TileShape {
 
 /** Where row i of the tile is: a pointer and a constant byte offset. */
 export type RowAddress = (row: number) => readonly [pointer: Value<'i32'>, offset: number]
-
-/** a * b + c, fused where the engine may. */
-export function multiplyAdd(fma: boolean, a: Value<'v128'>, b: Value<'v128'>, c: Value<'v128'>): Value<'v128'> {
-  return fma ? f32x4.madd(a, b, c) : f32x4.add(c, f32x4.mul(a, b))
-}
 
 /** The first `count` floats at an address, zeros in the other lanes. */
 export function loadFloats(address: Value<'i32'>, offset: number, count: number): Value<'v128'> {

@@ -9,7 +9,7 @@
  * G^T [ sum (B^T d B) * (A dY A^T) ] G.
  */
 import { type FunctionBuilder, f32x4, i32, type Local, type Value, v128 } from '../asm.ts'
-import { multiplyAdd } from './tile.ts'
+import { multiplyAdd } from '../math.ts'
 
 type Vector = Value<'v128'>
 /** One dimension of a map: values in, values out; what is used twice is kept by `keep`. */
