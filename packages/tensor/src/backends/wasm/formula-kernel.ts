@@ -3,7 +3,7 @@
  * the loops as what it depends on allows.
  */
 import type { DType } from '../../dtype.ts'
-import { type BinaryFunction, type Expr, formulaKey, partsOf, type UnaryFunction } from '../../formula.ts'
+import { type Expr, partsOf } from '../../formula.ts'
 import {
   type FunctionBuilder,
   f32x4,
@@ -16,7 +16,7 @@ import {
   type Value,
   v128,
 } from './asm.ts'
-import { cos, erf, exp, log, pow, sin, tanh } from './math.ts'
+import { costOf, FormulaValues, type Lanes } from './formula-value.ts'
 
 type Vector = Value<'v128'>
 
@@ -27,66 +27,6 @@ export interface Walked {
 }
 
 export const elementBytes: Record<Walked['dtype'], number> = { float32: 4, int32: 4, uint8: 1, bool: 1 }
-
-/** A value of four lanes: as floats, as integers (before they are converted) or as a mask of ones and zeros. */
-interface Lanes {
-  float?: Vector
-  ints?: Vector
-  mask?: Vector
-}
-
-type Code = (b: FunctionBuilder, ...args: Vector[]) => Vector
-
-/** An instruction as the code of a function. */
-const of =
-  (instruction: (...args: Vector[]) => Vector): Code =>
-  (_, ...args) =>
-    instruction(...args)
-
-const codes: Record<Exclude<UnaryFunction | BinaryFunction, 'not' | 'and' | 'or' | Comparison>, Code> = {
-  neg: of(f32x4.neg),
-  abs: of(f32x4.abs),
-  sqrt: of(f32x4.sqrt),
-  floor: of(f32x4.floor),
-  ceil: of(f32x4.ceil),
-  round: of(f32x4.nearest),
-  trunc: of(f32x4.trunc),
-  add: of(f32x4.add),
-  sub: of(f32x4.sub),
-  mul: of(f32x4.mul),
-  div: of(f32x4.div),
-  min: of(f32x4.pmin),
-  max: of(f32x4.pmax),
-  exp,
-  log,
-  sin,
-  cos,
-  tanh,
-  erf,
-  pow,
-}
-
-type Comparison = 'lt' | 'le' | 'gt' | 'ge' | 'eq' | 'ne'
-
-/** Rough cost of a function in instructions. */
-const costs: Partial<Record<UnaryFunction | BinaryFunction, number>> = {
-  exp: 25,
-  log: 35,
-  tanh: 45,
-  erf: 60,
-  sin: 60,
-  cos: 60,
-  pow: 130,
-  div: 4,
-  sqrt: 5,
-}
-
-/** Rough cost of four elements of a formula in instructions. */
-export function costOf(e: Expr): number {
-  if (e.kind === 'input') return 2
-  const own = 'fn' in e ? (costs[e.fn] ?? 1) : e.kind === 'select' ? 1 : 0
-  return partsOf(e).reduce((sum, part) => sum + costOf(part), own)
-}
 
 /** Loops that a value changes in: 0 none, 1 that over rows, 2 that within a row. */
 type Depth = 0 | 1 | 2
@@ -194,28 +134,19 @@ export function emitFormulas(m: ModuleBuilder, formulas: readonly Expr[], source
     const operands = walks.slice(0, walks.length - formulas.length)
 
     // --- values, each computed once ---
-    const known = new Map<string, { depth: Depth; lanes: Lanes }>()
-
     const depthOf = (e: Expr): Depth => {
       if (e.kind === 'input') return operands[e.index]!.step === 'repeat' ? 1 : 2
       return Math.max(0, ...partsOf(e).map(depthOf)) as Depth
     }
-    const float = (lanes: Lanes): Vector => {
-      lanes.float ??= b.let(lanes.ints ? f32x4.fromI32(lanes.ints) : v128.and(lanes.mask as Vector, f32x4.const(1)))
-      return lanes.float
-    }
-    const mask = (lanes: Lanes): Vector => {
-      lanes.mask ??= b.let(lanes.ints ? i32x4.ne(lanes.ints, 0) : f32x4.ne(lanes.float as Vector, 0))
-      return lanes.mask
-    }
-    /** Four elements of operand `k`, the first of them `ahead` elements further on. */
-    const load = (k: number, ahead: number): Lanes => {
+    /** Elements before those that are loaded next. */
+    let before = 0
+    const load = (k: number): Lanes => {
       const { dtype, step, at, bytes } = walks[k]!
       const wide = elementBytes[dtype] === 4
       let value: Vector
       if (step === 'repeat') value = wide ? v128.load32Splat(at) : i32x4.splat(i32.load8U(at))
       else if (step === 'dense') {
-        const offset = ahead * elementBytes[dtype]
+        const offset = before * elementBytes[dtype]
         value = wide ? v128.load(at, offset) : i32x4.fromU16Low(i16x8.fromU8Low(v128.load32Zero(at, offset)))
       } else {
         const place = b.let(at)
@@ -228,83 +159,27 @@ export function emitFormulas(m: ModuleBuilder, formulas: readonly Expr[], source
       }
       return dtype === 'float32' ? { float: b.let(value) } : { ints: b.let(value) }
     }
-    const evaluate = (e: Expr, ahead: number): Lanes => {
-      if (e.kind === 'const') return { float: f32x4.const(e.value) }
-      const key = formulaKey(e)
-      const found = known.get(key)
-      if (found) return found.lanes
-      const lanes = compute(e, ahead)
-      const depth = depthOf(e)
-      if (depth < 2) {
-        // Converted here for good, as a later place might be one that is not always reached.
-        float(lanes)
-        mask(lanes)
-      }
-      known.set(key, { depth, lanes })
-      return lanes
-    }
-    const compute = (e: Exclude<Expr, { kind: 'const' }>, ahead: number): Lanes => {
-      switch (e.kind) {
-        case 'input':
-          return load(e.index, ahead)
-        case 'param':
-          return { float: b.let(f32x4.splat(given[e.index]!)) }
-        case 'unary': {
-          const a = evaluate(e.a, ahead)
-          return e.fn === 'not' ? { mask: b.let(v128.not(mask(a))) } : { float: b.let(codes[e.fn](b, float(a))) }
-        }
-        case 'binary':
-          return binary(e.fn, e.b, evaluate(e.a, ahead), evaluate(e.b, ahead))
-        case 'select': {
-          const condition = mask(evaluate(e.condition, ahead))
-          const x = evaluate(e.a, ahead)
-          const y = evaluate(e.b, ahead)
-          return { float: b.let(v128.bitselect(float(x), float(y), condition)) }
-        }
-      }
-    }
-    const binary = (fn: BinaryFunction, second: Expr, x: Lanes, y: Lanes): Lanes => {
-      switch (fn) {
-        case 'and':
-        case 'or':
-          return { mask: b.let(v128[fn](mask(x), mask(y))) }
-        case 'lt':
-        case 'le':
-        case 'gt':
-        case 'ge':
-        case 'eq':
-        case 'ne':
-          return { mask: b.let(f32x4[fn satisfies Comparison](float(x), float(y))) }
-        case 'pow': {
-          const a = float(x)
-          const power = second.kind === 'const' ? second.value : undefined
-          if (power === 2) return { float: b.let(f32x4.mul(a, a)) }
-          if (power === 3) return { float: b.let(f32x4.mul(f32x4.mul(a, a), a)) }
-          if (power === -1) return { float: b.let(f32x4.div(1, a)) }
-          return { float: b.let(pow(b, a, float(y))) }
-        }
-        default:
-          return { float: b.let(codes[fn](b, float(x), float(y))) }
-      }
-    }
+    const values = new FormulaValues(b, {
+      input: load,
+      param: (index) => f32x4.splat(given[index]!),
+      lasts: (e) => depthOf(e) < 2,
+    })
     /** Computes what changes in no deeper loop than `depth`. */
     const hoist = (e: Expr, depth: Depth): void => {
       if (e.kind === 'const') return
-      if (depthOf(e) <= depth) evaluate(e, 0)
+      if (depthOf(e) <= depth) values.evaluate(e)
       else for (const part of partsOf(e)) hoist(part, depth)
     }
-    const forget = (depth: Depth): void => {
-      for (const [key, value] of known) if (value.depth >= depth) known.delete(key)
-    }
+    const forget = (depth: Depth): void => values.forget((e) => depthOf(e) >= depth)
 
     // --- loops ---
     const store = (lanes: Lanes, k: number, ahead: number): void => {
       const { dtype, step, at, bytes } = walks[k]!
       const wide = elementBytes[dtype] === 4
       let value: Vector
-      if (dtype === 'float32') value = float(lanes)
-      else if (dtype === 'bool') value = v128.and(mask(lanes), i32x4.const(1))
-      else value = lanes.ints ?? i32x4.fromF32(float(lanes))
+      if (dtype === 'float32') value = values.float(lanes)
+      else if (dtype === 'bool') value = v128.and(values.mask(lanes), i32x4.const(1))
+      else value = lanes.ints ?? i32x4.fromF32(values.float(lanes))
       const kept = b.let(value)
       if (step === 'dense') {
         const offset = ahead * elementBytes[dtype]
@@ -330,7 +205,8 @@ export function emitFormulas(m: ModuleBuilder, formulas: readonly Expr[], source
     /** Four elements, or several times four, of which hosts interleave the code as no store stands between their loads. */
     const step = (...aheads: readonly number[]): void => {
       const computed = aheads.map((ahead) => {
-        const lanes = formulas.map((e) => evaluate(e, ahead))
+        before = ahead
+        const lanes = formulas.map((e) => values.evaluate(e))
         forget(2)
         return lanes
       })
