@@ -155,6 +155,8 @@ export interface Backend {
   // --- storage ---
   /** A buffer of `length` elements, all `value`. */
   fill(dtype: DType, length: number, value: number): Buffer
+  /** A buffer of `length` elements that may be anything, for who then writes all of them. */
+  alloc(dtype: DType, length: number): Buffer
   /** A buffer holding a copy of `data`, whose array type must be that of `dtype`. */
   upload(dtype: DType, data: TypedArray, arrange?: Arrange): Buffer
   /**
