@@ -1,6 +1,17 @@
 /** Blocks of DenseNet: every layer sees the outputs of all layers before it. */
-import { Conv2d, convNormAct, Dropout, type Layer, Module } from '@convnets/nn'
-import { avgPool2d, cat, checkInteger, checkNumber, checkpoint, readOptions, relu, type Tensor } from '@convnets/tensor'
+import { Conv2d, convNormAct, Dropout, type Layer, Module, normAct } from '@convnets/nn'
+import {
+  avgPool2d,
+  cat,
+  checkInteger,
+  checkNumber,
+  checkpoint,
+  isGradEnabled,
+  readOptions,
+  relu,
+  type Tensor,
+} from '@convnets/tensor'
+import { frugal } from './frugal.ts'
 import { batchNorm } from './residual.ts'
 
 /** Options of a dense layer, and of all layers of a dense block. */
@@ -20,6 +31,10 @@ export interface DenseLayerOptions {
   /** Makes a layer at the end, given the channels: squeeze-and-excitation and the like. */
   readonly attention?: (channels: number) => Layer
 }
+
+/** Whether a layer saves memory for the gradient: where none is recorded there is nothing to save. */
+const saves = ({ memoryEfficient }: { readonly memoryEfficient: boolean }): boolean =>
+  memoryEfficient && isGradEnabled()
 
 /**
  * The new channels of one dense layer. Huang et al., "Densely connected convolutional networks", 2017, section 3.
@@ -67,17 +82,19 @@ export class DenseLayer extends Module {
   /** @param x the maps so far: joined, or as a list that is joined here. */
   forward(x: Tensor | readonly Tensor[]): Tensor {
     const maps = Array.isArray(x) ? (x as readonly Tensor[]) : [x as Tensor]
-    const squeezed = this.memoryEfficient
-      ? relu(this.norm2.forward(checkpoint((...all) => this.conv1.forward(this.#join(all)), ...maps)))
-      : convNormAct(this.#join(maps), this.conv1, this.norm2, relu)
-    const grown = this.conv2.forward(squeezed)
-    return this.dropout.forward(this.attention === undefined ? grown : this.attention.forward(grown))
+    return frugal(() => {
+      const squeezed = saves(this)
+        ? relu(this.norm2.forward(checkpoint((...all) => this.conv1.forward(this.#join(all)), ...maps)))
+        : convNormAct(this.#join(maps), this.conv1, this.norm2, relu)
+      const grown = this.conv2.forward(squeezed)
+      return this.dropout.forward(this.attention === undefined ? grown : this.attention.forward(grown))
+    })
   }
 
   #join(maps: readonly Tensor[]): Tensor {
     const [first] = maps
     const joined = maps.length === 1 && first !== undefined ? first : cat([...maps], 1)
-    return relu(this.norm1.forward(joined))
+    return normAct(joined, this.norm1, relu)
   }
 }
 
@@ -113,9 +130,21 @@ export class DenseBlock extends Module {
   }
 
   forward(x: Tensor): Tensor {
+    if (!this.#layers.some(saves)) return this.#joined(x, this.#layers.length)
+    // Apart, every map is kept once; what layers join of them is not kept.
     const maps = [x]
     for (const layer of this.#layers) maps.push(layer.forward(maps))
     return cat(maps, 1)
+  }
+
+  /** x and what the first `count` layers add: joined once, so that a layer takes one tensor and copies the maps once. */
+  #joined(x: Tensor, count: number): Tensor {
+    const layer = this.#layers[count - 1]
+    if (layer === undefined) return x
+    return frugal(() => {
+      const maps = this.#joined(x, count - 1)
+      return cat([maps, layer.forward(maps)], 1)
+    })
   }
 }
 
@@ -155,6 +184,6 @@ export class Transition extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return avgPool2d(this.conv.forward(relu(this.norm.forward(x))), 2)
+    return frugal(() => avgPool2d(this.conv.forward(normAct(x, this.norm, relu)), 2))
   }
 }

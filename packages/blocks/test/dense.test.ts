@@ -5,6 +5,8 @@ import {
   avgPool2d,
   cat,
   memory,
+  noGrad,
+  type OpCall,
   reference,
   relu,
   resetPeakMemory,
@@ -12,6 +14,7 @@ import {
   type Tensor,
   tensor,
   tidy,
+  watchOps,
 } from '@convnets/tensor'
 import { checkGradient, fill, fillModel } from '@convnets/testkit'
 import { describe, expect, test } from 'vitest'
@@ -62,8 +65,8 @@ describe('what they compute', () => {
     expect(body.forward(filled([1, 4, 4, 4])).shape).toEqual([1, 7, 2, 2])
   })
 
-  test('gradients are those of central differences', () => {
-    const block = fillModel(new DenseBlock(2, 2, 2, { memoryEfficient: true }).to('float64').to(reference)).eval()
+  test.each([false, true])('gradients are those of central differences, memoryEfficient: %s', (memoryEfficient) => {
+    const block = fillModel(new DenseBlock(2, 2, 2, { memoryEfficient }).to('float64').to(reference)).eval()
     const x = tensor(fill('gradient', [1, 2, 3, 3]), { shape: [1, 2, 3, 3], dtype: 'float64', backend: reference })
     for (const error of checkGradient((t) => block.forward(t as Tensor), [x]).errors) expect(error).toBeLessThan(1e-6)
   })
@@ -107,6 +110,55 @@ describe('memoryEfficient', () => {
     expect(efficient.numbers).toEqual(plain.numbers)
     expect(plain.numbers.get('denselayer3.norm1.num_batches_tracked')).toEqual([1])
     expect(efficient.peak).toBeLessThan(0.8 * plain.peak)
+  })
+})
+
+describe('joining', () => {
+  /** Inputs of every `cat` of a pass. */
+  const joins = (block: DenseBlock, x: Tensor): number[] => {
+    const seen: number[] = []
+    const end = ({ name, inputs }: OpCall): void => void (name === 'cat' && seen.push(inputs.length))
+    tidy(() => watchOps({ end }, () => void block.forward(x)))
+    return seen
+  }
+
+  test('every layer adds to one tensor, except where joined maps are not to be kept for the gradient', () => {
+    const x = filled([2, 4, 5, 5])
+    const [plain, efficient] = [false, true].map((memoryEfficient) => new DenseBlock(4, 2, 3, { memoryEfficient }))
+    expect(joins(plain as DenseBlock, x)).toEqual([2, 2, 2])
+    expect(joins(efficient as DenseBlock, x)).toEqual([2, 3, 4])
+    expect(noGrad(() => joins(efficient as DenseBlock, x))).toEqual([2, 2, 2])
+  })
+
+  test('without gradients both ways give the same, in the memory of the last layer', () => {
+    const x = filled([2, 8, 12, 12])
+    const results = [false, true].map((memoryEfficient) => {
+      const block = fillModel(new DenseBlock(8, 8, 20, { memoryEfficient })).eval()
+      const expected = tidy(() => values(block.forward(x)))
+      resetPeakMemory()
+      const before = memory()
+      const y = noGrad(() => block.forward(x))
+      // What is joined and what it is joined of, and no more: of the layers, their 32 channels of the bottleneck.
+      expect(memory().peakBytes - before.bytes).toBeLessThan(2.25 * y.size * 4)
+      expect(memory()).toMatchObject({ tensors: before.tensors + 1, bytes: before.bytes + y.size * 4 })
+      const got = values(y)
+      got.forEach((value, i) => void expect(value).toBeCloseTo(expected[i] as number, 4))
+      y.dispose()
+      block.dispose()
+      return got
+    })
+    expect(results[1]).toEqual(results[0])
+  })
+
+  test('hooks of layers see the maps so far and what is added', () => {
+    const block = new DenseBlock(4, 2, 3).eval()
+    const seen: unknown[] = []
+    for (const layer of block.namedChildren().values() as Iterable<DenseLayer>) {
+      layer.registerForwardHook((_, [x], y) => void seen.push([(x as Tensor).shape[1], y.shape[1]]))
+      layer.norm1.registerForwardHook((_, __, y) => void seen.push((y as Tensor).shape[1]))
+    }
+    tidy(() => noGrad(() => block.forward(filled([1, 4, 5, 5]))))
+    expect(seen).toEqual([4, [4, 2], 6, [6, 2], 8, [8, 2]])
   })
 })
 

@@ -13,6 +13,7 @@ import {
   defineModel,
   type FeatureInfo,
   freshClassifier,
+  frugal,
   ImageModel,
   type ModelEntry,
   type ModelOptions,
@@ -21,7 +22,18 @@ import {
   readModelOptions,
   Transition,
 } from '@convnets/blocks'
-import { BatchNorm2d, Conv2d, Dropout, init, Linear, MaxPool2d, Module, ReLU } from '@convnets/nn'
+import {
+  BatchNorm2d,
+  Conv2d,
+  Dropout,
+  init,
+  type Layer,
+  Linear,
+  MaxPool2d,
+  Module,
+  ReLU,
+  Sequential,
+} from '@convnets/nn'
 import { globalAvgPool2d, relu, type Tensor } from '@convnets/tensor'
 import { withFeatures } from './fields.ts'
 
@@ -58,12 +70,14 @@ class DenseFeatures extends Module {
   readonly outChannels: number
   /** Last module of each size, with its channels. */
   readonly levels: readonly (readonly [name: string, channels: number])[]
-  readonly #layers: ReadonlyMap<string, Module & { forward(x: Tensor): Tensor }>
+  readonly #layers: ReadonlyMap<string, Layer>
+  /** The same, run. */
+  readonly #chain: Sequential
 
   constructor(config: DenseNetConfig, inChannels: number, { layerDropout, memoryEfficient }: LayerOptions) {
     super()
     const { growth, depths, stem = 2 * growth, input = 'imagenet', bottleneck = 4, compression = 0.5 } = config
-    const layers: Map<string, Module & { forward(x: Tensor): Tensor }> = new Map()
+    const layers: Map<string, Layer> = new Map()
     const levels: (readonly [string, number])[] = []
     if (input === 'imagenet') {
       layers.set('conv0', new Conv2d(inChannels, stem, { kernel: 7, stride: 2, padding: 3, bias: false }))
@@ -91,6 +105,7 @@ class DenseFeatures extends Module {
     this.outChannels = channels
     this.levels = levels
     this.#layers = layers
+    this.#chain = new Sequential(...layers.values())
   }
 
   override fields(): Iterable<readonly [string, unknown]> {
@@ -98,7 +113,7 @@ class DenseFeatures extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return [...this.#layers.values()].reduce((y, layer) => layer.forward(y), x)
+    return this.#chain.forward(x)
   }
 }
 
@@ -142,7 +157,7 @@ export class DenseNet extends ImageModel {
   forwardFeatures(x: Tensor): Tensor {
     const smallest = this.config.input === 'cifar' ? 2 ** (this.config.depths.length - 1) : 29
     checkImages(x, { model: this.config.name, channels: this.body.inChannels, smallest })
-    return relu(this.body.forward(x))
+    return frugal(() => relu(this.body.forward(x)))
   }
 
   forward(x: Tensor): Tensor {

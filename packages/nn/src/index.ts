@@ -22,7 +22,7 @@ export {
 export { BatchNorm1d, BatchNorm2d, type BatchNormOptions } from './layers/batch-norm.ts'
 export { type LayerFrom, ModuleDict, ModuleList, Sequential } from './layers/containers.ts'
 export { Conv2d, type Conv2dOptions, ConvTranspose2d, type ConvTranspose2dOptions } from './layers/conv.ts'
-export { convNormAct } from './layers/conv-norm.ts'
+export { convNormAct, normAct } from './layers/conv-norm.ts'
 export { type DropOptions, Dropout, Dropout2d, DropPath } from './layers/dropout.ts'
 export { Linear, type LinearOptions } from './layers/linear.ts'
 export { CrossEntropyLoss, MSELoss } from './layers/loss.ts'

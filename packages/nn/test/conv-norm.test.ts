@@ -1,6 +1,6 @@
 /** A convolution with what follows it: the same numbers as its layers, whoever watches. */
 
-import { BatchNorm2d, Conv2d, convNormAct, init, type Layer, ReLU, Sequential, SiLU } from '@convnets/nn'
+import { BatchNorm2d, Conv2d, convNormAct, init, type Layer, normAct, ReLU, Sequential, SiLU } from '@convnets/nn'
 import {
   conv2dBatchNorm,
   memory,
@@ -11,9 +11,10 @@ import {
   seeded,
   type Tensor,
   tidy,
+  wasm,
   withPrecision,
 } from '@convnets/tensor'
-import { describe, expect, it, test } from 'vitest'
+import { describe, expect, it, test, vi } from 'vitest'
 
 function layers(): { conv: Conv2d; norm: BatchNorm2d; x: Tensor; residual: Tensor } {
   return seeded(3, () => {
@@ -157,4 +158,72 @@ test('conv2dBatchNorm names the part of the norm that is not there or does not f
       'batchNorm: variance expects (20), got (8)',
     )
   })
+})
+
+describe.each(endings)('normAct that ends with %s', (_, act) => {
+  const end = (y: Tensor): Tensor => (act === undefined ? y : typeof act === 'function' ? act(y) : act.forward(y))
+
+  it('gives what its layers give to the bit, without gradients and with, by given statistics and by those of the batch', () => {
+    const { norm, residual: x } = layers()
+    tidy(() => {
+      for (const precision of ['fast', 'strict'] as const) {
+        for (const training of [false, true]) {
+          norm.train(training)
+          withPrecision(precision, () => {
+            const expected = values(end(norm.forward(x)))
+            expect(values(normAct(x, norm, act))).toEqual(expected)
+            expect(values(noGrad(() => normAct(x, norm, act)))).toEqual(expected)
+            const chain = new Sequential(norm, ...(typeof act === 'object' ? [act] : []))
+            if (act !== relu) expect(values(noGrad(() => chain.forward(x)))).toEqual(expected)
+          })
+        }
+      }
+    })
+  })
+})
+
+test('normAct runs a norm in evaluation mode and ReLU as one op, unless somebody looks', () => {
+  const { norm, residual: x } = layers()
+  const act = new ReLU()
+  const passes = vi.spyOn(wasm, 'map')
+  tidy(() => noGrad(() => normAct(x, norm, act)))
+  tidy(() => noGrad(() => new Sequential(norm, act).forward(x)))
+  expect(passes).not.toHaveBeenCalled()
+  for (const layer of [norm, act]) {
+    const seen: unknown[] = []
+    const remove = layer.registerForwardHook((module, [input], output) => {
+      seen.push(module)
+      expect([input?.shape, output.shape]).toEqual([x.shape, x.shape])
+    })
+    tidy(() => noGrad(() => normAct(x, norm, act)))
+    tidy(() => noGrad(() => new Sequential(norm, act).forward(x)))
+    remove()
+    expect(seen).toEqual([layer, layer])
+  }
+  expect(passes).toHaveBeenCalledTimes(4)
+  passes.mockRestore()
+})
+
+test('normAct calls the forward of a subclass', () => {
+  class Twice extends BatchNorm2d {
+    override forward(x: Tensor): Tensor {
+      return super.forward(x).mul(2)
+    }
+  }
+  const { norm, residual: x } = layers()
+  const twice = new Twice(20).eval()
+  twice.loadStateDict(norm.stateDict())
+  tidy(() => {
+    const expected = values(relu(norm.forward(x)).mul(2))
+    expect(values(noGrad(() => normAct(x, twice, relu)))).toEqual(expected)
+  })
+})
+
+test('normAct says what does not fit', () => {
+  const { norm, x } = layers()
+  for (const given of [x, x.reshape([2, 16, 90])]) {
+    expect(() => noGrad(() => normAct(given, norm, relu))).toThrow(
+      /BatchNorm2d: x expects \(N, 20, H, W\), got \(2, 16/,
+    )
+  }
 })

@@ -128,7 +128,7 @@ export {
   where,
 } from './ops/elementwise.ts'
 export { embedding, gather, indexSelect, oneHot, scatterAdd } from './ops/gather.ts'
-export { type BatchNormStatistics, batchNormInference } from './ops/given-norm.ts'
+export { type BatchNormInferenceOptions, type BatchNormStatistics, batchNormInference } from './ops/given-norm.ts'
 export { type InterpolateOptions, interpolate } from './ops/interpolate.ts'
 export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from './ops/loss.ts'
 export { linear, matmul } from './ops/matmul.ts'

@@ -4,7 +4,7 @@ import { isModule, type Layer, Module } from '../module.ts'
 import { ReLU } from './activation.ts'
 import { BatchNorm2d } from './batch-norm.ts'
 import { Conv2d } from './conv.ts'
-import { convNormAct } from './conv-norm.ts'
+import { convNormAct, normAct } from './conv-norm.ts'
 
 /** A layer that is made when it is known how many channels come out of the one before. */
 export type LayerFrom = (inChannels: number) => Layer
@@ -85,11 +85,14 @@ export class Sequential extends Module implements Iterable<Layer> {
   forward(x: Tensor): Tensor {
     let y = x
     for (let i = 0; i < this.#layers.length; i++) {
-      const [layer, norm, act] = this.#layers.slice(i, i + 3) as [Layer, Layer?, Layer?]
-      if (layer instanceof Conv2d && norm instanceof BatchNorm2d) {
+      const [layer, next, act] = this.#layers.slice(i, i + 3) as [Layer, Layer?, Layer?]
+      if (layer instanceof Conv2d && next instanceof BatchNorm2d) {
         const ends = act instanceof ReLU
-        y = convNormAct(y, layer, norm, ends ? act : undefined)
+        y = convNormAct(y, layer, next, ends ? act : undefined)
         i += ends ? 2 : 1
+      } else if (layer instanceof BatchNorm2d && next instanceof ReLU) {
+        y = normAct(y, layer, next)
+        i++
       } else y = layer.forward(y)
     }
     return y

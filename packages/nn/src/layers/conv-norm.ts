@@ -1,20 +1,53 @@
-/** A convolution with what follows it, in one pass where nobody can tell. */
-import { add, addRelu, conv2dBatchNorm, relu, type Tensor } from '@convnets/tensor'
+/** Convolutions and norms with what follows them, in one pass where nobody can tell. */
+import {
+  add,
+  addRelu,
+  type BatchNormStatistics,
+  batchNormInference,
+  conv2dBatchNorm,
+  relu,
+  type Tensor,
+} from '@convnets/tensor'
 import type { Layer } from '../module.ts'
 import { ReLU } from './activation.ts'
 import { BatchNorm2d } from './batch-norm.ts'
+import { checkChannels } from './check.ts'
 import { Conv2d } from './conv.ts'
+
+/** What may stand for an activation. */
+type Activation = Layer | typeof relu | undefined
 
 /** Whether a layer is one of a class and computes as that does: no subclass with a `forward` of its own, no hook. */
 function isPlain<L extends Layer>(layer: Layer | undefined, kind: abstract new (...args: never[]) => L): layer is L {
   return layer instanceof kind && layer.forward === (kind.prototype as Layer).forward
 }
 
+/** The statistics of a `BatchNorm2d` that computes by them and as its class does. */
+function plainStatistics(norm: Layer | undefined): BatchNormStatistics | undefined {
+  return isPlain(norm, BatchNorm2d) ? norm.givenStatistics : undefined
+}
+
+function isRelu(act: Activation): boolean {
+  return act === relu || (typeof act === 'object' && isPlain(act, ReLU))
+}
+
 /** The end of a block: act(y + residual). */
-function end(y: Tensor, act: Layer | typeof relu | undefined, residual: Tensor | undefined): Tensor {
+function end(y: Tensor, act: Activation, residual: Tensor | undefined): Tensor {
   if (residual !== undefined && act === relu) return addRelu(y, residual)
   const sum = residual === undefined ? y : add(y, residual)
   return act === undefined ? sum : typeof act === 'function' ? act(sum) : act.forward(sum)
+}
+
+/**
+ * act(norm(x)), where any layers may stand for the two, `act` may be `relu` or missing. A `BatchNorm2d` in evaluation mode and
+ * ReLU run as one pass; hooks are called as ever, for with one the layers run one after the other.
+ */
+export function normAct(x: Tensor, norm: Layer, act?: Layer | typeof relu): Tensor {
+  const statistics = plainStatistics(norm)
+  if (statistics === undefined || !isRelu(act)) return end(norm.forward(x), act, undefined)
+  const { mean, variance, weight, bias, eps } = statistics
+  checkChannels('BatchNorm2d', x, [4], mean.size)
+  return batchNormInference(x, mean, variance, weight, bias, { ...(eps === undefined ? {} : { eps }), relu: true })
 }
 
 /**
@@ -29,17 +62,14 @@ export function convNormAct(
   act?: Layer | typeof relu,
   residual?: Tensor,
 ): Tensor {
-  if (!isPlain(conv, Conv2d) || !isPlain(norm, BatchNorm2d)) {
+  const statistics = plainStatistics(norm)
+  if (!isPlain(conv, Conv2d) || statistics?.mean.size !== conv.outChannels) {
     const y = conv.forward(x)
-    return end(norm === undefined ? y : norm.forward(y), act, residual)
-  }
-  const statistics = norm.givenStatistics
-  if (statistics === undefined || norm.numFeatures !== conv.outChannels) {
-    return end(norm.forward(conv.forward(x)), act, residual)
+    if (norm === undefined) return end(y, act, residual)
+    return residual === undefined ? normAct(y, norm, act) : end(norm.forward(y), act, residual)
   }
   const { stride, padding, dilation, groups, precision } = conv
-  const rectified = act === relu || (typeof act === 'object' && isPlain(act, ReLU))
-  const options = { stride, padding, dilation, groups, precision, residual, relu: rectified }
+  const options = { stride, padding, dilation, groups, precision, residual, relu: isRelu(act) }
   const y = conv2dBatchNorm(x, conv.weight, conv.bias, statistics, options)
-  return rectified ? y : end(y, act, undefined)
+  return isRelu(act) ? y : end(y, act, undefined)
 }

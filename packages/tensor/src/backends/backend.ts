@@ -161,6 +161,8 @@ export interface Backend {
   // --- storage ---
   /** A buffer of `length` elements, all `value`. */
   fill(dtype: DType, length: number, value: number): Buffer
+  /** A buffer of `length` elements that may be anything, for who then writes all of them. */
+  alloc(dtype: DType, length: number): Buffer
   /** A buffer holding a copy of `data`, whose array type must be that of `dtype`. */
   upload(dtype: DType, data: TypedArray, arrange?: Arrange): Buffer
   /**
@@ -272,6 +274,11 @@ export interface Backend {
     extents: NormExtents,
     eps: number,
   ): { x: Buffer; weight: Buffer; bias: Buffer }
+  /**
+   * The norm of x by given statistics, where channels are innermost, then the sum with a tensor of the same shape if there is
+   * one, then, if asked, max(., 0). A backend without it, or one that gives undefined, is asked for a `map`.
+   */
+  normalizeGiven?(x: Buffer, norm: GivenNorm, residual: Buffer | null, relu: boolean): Buffer | undefined
   softmax(x: Buffer, rows: Rows, log: boolean): Buffer
   /** `y` is what `softmax` gave. */
   softmaxGrad(g: Buffer, y: Buffer, rows: Rows, log: boolean): Buffer

@@ -8,7 +8,7 @@ import { convSpec, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
 import { type Conv2dOptions, conv2d, convOp } from './conv.ts'
-import { add, addRelu, relu } from './elementwise.ts'
+import { add, addRelu } from './elementwise.ts'
 import { type BatchNormStatistics, batchNormInference, givenNorm, normalizeGiven } from './given-norm.ts'
 
 interface Attrs {
@@ -72,8 +72,9 @@ export function conv2dBatchNorm(
   if (watcher() !== undefined || records(inputs)) {
     return local(() => {
       const y = conv2d(x, weight, bias, options)
-      const normal = batchNormInference(y, norm.mean, norm.variance, norm.weight, norm.bias, norm)
-      if (residual === undefined) return options.relu === true ? relu(normal) : normal
+      const ending = { ...norm, relu: options.relu === true && residual === undefined }
+      const normal = batchNormInference(y, norm.mean, norm.variance, norm.weight, norm.bias, ending)
+      if (residual === undefined) return normal
       return options.relu === true ? addRelu(normal, residual) : add(normal, residual)
     })
   }

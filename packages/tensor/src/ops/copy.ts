@@ -20,13 +20,14 @@ interface Cells {
   /** Where the cells lie in x and in the result. */
   readonly from?: Partial<View>
   readonly to?: Partial<View>
-  /** What fills the rest. Default 0. */
+  /** What fills the rest, where the cells are not all of the result. */
   readonly value?: number
 }
 
 /** A new buffer with cells of x. */
 export function copyOf(x: Tensor, { shape, dtype }: Meta, backend: Backend, cells: Cells = {}): Buffer {
-  const out = backend.fill(dtype, sizeOf(shape), cells.value ?? 0)
+  const size = sizeOf(shape)
+  const out = cells.value === undefined ? backend.alloc(dtype, size) : backend.fill(dtype, size, cells.value)
   copyCells(
     backend,
     cells.extents ?? shape,

@@ -2,12 +2,13 @@
 import type { Backend, Buffer, GivenNorm } from '../backends/backend.ts'
 import type { DType } from '../dtype.ts'
 import { type Expr, f } from '../formula.ts'
-import { broadcastWalk } from '../layout.ts'
+import { broadcastWalk, rowsAround } from '../layout.ts'
 import { apply, checkDType, checkFloat, checkTensors, type Op, records } from '../op.ts'
 import { local } from '../scope.ts'
 import { checkNumber, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
-import { add, elementwise, mul, rsqrt } from './elementwise.ts'
+import { watcher } from '../watch.ts'
+import { add, elementwise, mul, relu, rsqrt } from './elementwise.ts'
 import { type BatchNormOptions, channelsOf, checkAffine } from './norm.ts'
 import { reshape } from './reshape.ts'
 
@@ -27,6 +28,22 @@ const passes = [scaleBy(input, average, factor), shiftBy(input, average, factor,
 
 /** The norm of x of a shape (N, C, ...), then the sum with another tensor if there is one, then max(., 0) if asked: one pass. */
 export function normalizeGiven(
+  backend: Backend,
+  x: Buffer,
+  shape: Shape,
+  norm: GivenNorm,
+  residual: Buffer | null,
+  relu: boolean,
+): Buffer {
+  const [, , inner] = rowsAround(shape, 1)
+  return (
+    (inner === 1 ? backend.normalizeGiven?.(x, norm, residual, relu) : undefined) ??
+    mapGiven(backend, x, shape, norm, residual, relu)
+  )
+}
+
+/** The same as formulas. */
+function mapGiven(
   backend: Backend,
   x: Buffer,
   shape: Shape,
@@ -81,11 +98,16 @@ export function givenNorm(op: string, norm: BatchNormStatistics, channels: numbe
 }
 
 /** Inputs: x, mean, variance, weight, bias. Where no gradient is recorded: one call instead of seven. */
-const inferenceOp: Op<GivenNorm> = {
+const inferenceOp: Op<{ readonly norm: GivenNorm; readonly relu: boolean }> = {
   name: 'batchNorm',
   infer: ([x]) => x as Tensor,
-  forward: ([x], norm, { shape }, backend) =>
-    normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, null, false),
+  forward: ([x], { norm, relu }, { shape }, backend) =>
+    normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, null, relu),
+}
+
+export interface BatchNormInferenceOptions extends BatchNormOptions {
+  /** Ends with max(., 0), in the same pass where no gradient is recorded and nothing watches the ops. Default false. */
+  readonly relu?: boolean
 }
 
 /**
@@ -98,14 +120,17 @@ export function batchNormInference(
   variance: Tensor,
   weight?: Tensor,
   bias?: Tensor,
-  options: BatchNormOptions = {},
+  options: BatchNormInferenceOptions = {},
 ): Tensor {
+  if (options.relu === true && (watcher() !== undefined || records([x, mean, variance, weight, bias]))) {
+    return local(() => relu(batchNormInference(x, mean, variance, weight, bias, { ...options, relu: false })))
+  }
   return local(() => {
     const { channels } = channelsOf('batchNorm', x, 2)
     checkFloat('batchNorm', 'x', x)
     const norm = givenNorm('batchNorm', { mean, variance, weight, bias, ...options }, channels, x.dtype)
     const inputs = [x, mean, variance, weight, bias]
-    if (!records(inputs)) return apply(inferenceOp, inputs, norm)
+    if (!records(inputs)) return apply(inferenceOp, inputs, { norm, relu: options.relu === true })
     const inverse = rsqrt(add(variance, norm.eps))
     const scale = weight === undefined ? inverse : mul(weight, inverse)
     const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])

@@ -174,7 +174,7 @@ const catOp: Op<number> = {
     return { shape: first.shape.map((extent, k) => (k === axis ? total : extent)), dtype: first.dtype }
   },
   forward(inputs, axis, meta, backend) {
-    const out: Buffer = backend.fill(meta.dtype, sizeOf(meta.shape), 0)
+    const out: Buffer = backend.alloc(meta.dtype, sizeOf(meta.shape))
     const strides = logicalStrides(meta.shape)
     let start = 0
     for (const x of inputs as readonly Tensor[]) {

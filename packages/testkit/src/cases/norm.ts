@@ -80,6 +80,9 @@ export const normalisationCases: Cases<
     row('without weight and bias', [[2, 3, 2, 2], [3], scale(3)], (x, mean, variance) =>
       t.batchNormInference(x, mean, variance, undefined, undefined, { eps: 1e-3 }),
     ),
+    row('with relu', [[2, 5, 3, 4], [5], scale(5), scale(5), [5]], (x, mean, variance, w, b) =>
+      t.batchNormInference(x, mean, variance, w, b, { relu: true }),
+    ),
   ],
   batchNormTraining: normalised(images, (x, w, b) => t.batchNormTraining(x, w, b).output),
   crossEntropy: [

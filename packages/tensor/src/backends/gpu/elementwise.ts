@@ -63,12 +63,15 @@ function stored(s: Source, value: string, dtype: DType): string {
   }
 }
 
-export function elementwiseKernels(device: Device): Pick<Backend, 'fill' | 'map' | 'update'> {
+export function elementwiseKernels(device: Device): Pick<Backend, 'fill' | 'alloc' | 'map' | 'update'> {
+  const fill: Backend['fill'] = (dtype, length, value) => {
+    if (dtype === 'int32') checkExact('fill', 'an int32 value', value)
+    return device.make(dtype, length, { op: 'fill', inputs: [], element: (s) => stored(s, s.param(value), dtype) })
+  }
   return {
-    fill(dtype, length, value) {
-      if (dtype === 'int32') checkExact('fill', 'an int32 value', value)
-      return device.make(dtype, length, { op: 'fill', inputs: [], element: (s) => stored(s, s.param(value), dtype) })
-    },
+    fill,
+    // A copy into a part of a buffer reads the rest, which must be there.
+    alloc: (dtype, length) => fill(dtype, length, 0),
     map: (formula, operands, params, extents, out) =>
       device.make(
         out,

@@ -25,7 +25,16 @@ export interface Host {
 }
 
 /** The methods of the contract that are storage. */
-export type StorageMethod = 'fill' | 'upload' | 'read' | 'readSync' | 'write' | 'free' | 'memory' | 'resetPeak'
+export type StorageMethod =
+  | 'fill'
+  | 'alloc'
+  | 'upload'
+  | 'read'
+  | 'readSync'
+  | 'write'
+  | 'free'
+  | 'memory'
+  | 'resetPeak'
 
 /** All kernels. One that throws leaves the buffers it allocated to the host. */
 export function loops(host: Host): Omit<Backend, 'name' | StorageMethod> {

@@ -93,6 +93,7 @@ function createReferenceBackend(): Backend {
     name: 'reference',
 
     fill: (dtype, length, value) => store.add(dtype, zeroArray(dtype, length).fill(value)),
+    alloc: (dtype, length) => store.add(dtype, zeroArray(dtype, length)),
     upload(dtype, data, arrange = copyInto) {
       const memory = zeroArray(dtype, data.length)
       arrange(data, memory)

@@ -60,6 +60,7 @@ export function createShapeOnly(): Backend {
   return {
     name: 'shape-only',
     fill: (dtype, length, value) => make(dtype, length, `a tensor of ${value}`),
+    alloc: (dtype, length) => make(dtype, length, 'a copy'),
     upload: (dtype, data) => make(dtype, data.length, 'numbers that were given'),
     read: async (buffer) => noNumbers(buffer),
     readSync: noNumbers,

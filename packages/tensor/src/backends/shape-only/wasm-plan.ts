@@ -54,6 +54,7 @@ export function createWasmPlan(options: WasmPlanOptions = {}): Backend {
     throw new BackendError('wasm-plan: there are no numbers to read; what depends on values runs on the wasm backend')
   }
   const kernels = kernelsOf(engine, shapes(make), {
+    alloc: make,
     upload: (dtype, data) => make(dtype, data.length),
     read: async () => noNumbers(),
     readSync: noNumbers,

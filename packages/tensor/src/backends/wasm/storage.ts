@@ -12,6 +12,7 @@ export function storage(engine: Engine): Pick<Kernels, Exclude<StorageMethod, 'f
     return copy
   }
   return {
+    alloc: (dtype, length) => engine.alloc(dtype, length),
     upload(dtype, data, arrange = copyInto) {
       const buffer = engine.alloc(dtype, data.length)
       arrange(data, engine.array(buffer))

@@ -1,5 +1,5 @@
 /** Normalisation and its gradients; here batch, instance and group norm, whose statistics run down the columns. */
-import type { Buffer, NormExtents } from '../../backend.ts'
+import type { Buffer, GivenNorm, NormExtents } from '../../backend.ts'
 import { f32x4, i32, type Local } from '../asm.ts'
 import { type Engine, forFloat32, type Kernels } from '../engine.ts'
 import { multiplyAdd } from '../math.ts'
@@ -16,6 +16,7 @@ import {
 } from './columns.ts'
 import { type Grads, gradRows, normalizeRows } from './norm-rows.ts'
 import { alongRow, inRows, least, type Strip } from './rows.ts'
+import { normCoefficients } from './weights.ts'
 
 /** Rows whose mean the others of a chunk are measured from. */
 const pilotRows = 32
@@ -83,6 +84,31 @@ const affine: ColumnKernel = {
   },
 }
 
+/**
+ * out = (x - mean) * scale + offset + residual and max(., 0), the last two if asked. Each step is rounded, as in the formulas of
+ * the ops.
+ */
+const given = (residual: boolean, relu: boolean): ColumnKernel => ({
+  key: `given ${residual} ${relu}`,
+  coefficients: 3,
+  slots: 0,
+  emit(b, unit) {
+    const [x, out, added] = unit.sources as [Local<'i32'>, Local<'i32'>, Local<'i32'>]
+    inRows(b, i32.const(0), unit.count, unit.stride, unit.bytes, (strip, at, cells) => {
+      const [mean, scale, offset] = [0, 1, 2].map((k) => coefficient(b, unit, k, strip, at)) as [
+        Local<'v128'>,
+        Local<'v128'>,
+        Local<'v128'>,
+      ]
+      for (const cell of cells) {
+        const y = f32x4.add(f32x4.mul(f32x4.sub(strip.load(i32.add(x, cell)), mean), scale), offset)
+        const sum = residual ? f32x4.add(y, strip.load(i32.add(added, cell))) : y
+        b.emit(strip.store(i32.add(out, cell), relu ? f32x4.pmax(sum, f32x4.const(0)) : sum))
+      }
+    })
+  },
+})
+
 /** For each column: the sum of g and the sum of g (x - mean). */
 const gradientSums: ColumnKernel = {
   key: 'gradient sums',
@@ -149,8 +175,10 @@ function planOf([a, b, c, d]: NormExtents): { plan: Columns; factor: number } {
 export function normKernels(
   engine: Engine,
   plain: Pick<Kernels, 'normalize' | 'normalizeGrad'>,
-): Pick<Kernels, 'normalize' | 'normalizeGrad'> {
-  return forFloat32(plain, {
+): Pick<Kernels, 'normalize' | 'normalizeGrad' | 'normalizeGiven'> {
+  const normalizeGiven: Kernels['normalizeGiven'] = (x, norm, residual, relu) =>
+    x.dtype === 'float32' ? normalizeByGiven(engine, x, norm, residual, relu) : undefined
+  const own = forFloat32(plain, {
     normalize(x, weight, bias, extents, eps) {
       const [a, , c] = extents
       const output = engine.alloc('float32', x.length)
@@ -172,6 +200,17 @@ export function normKernels(
       return grads
     },
   })
+  return { ...own, normalizeGiven }
+}
+
+function normalizeByGiven(engine: Engine, x: Buffer, norm: GivenNorm, residual: Buffer | null, relu: boolean): Buffer {
+  const out = engine.alloc('float32', x.length)
+  if (x.length === 0) return out
+  const channels = norm.mean.length
+  const { plan, factor } = planOf([1, x.length / channels, channels, 1])
+  const sources = [x, out, residual].flatMap((buffer) => (buffer ? [engine.ptr(buffer)] : []))
+  runColumns(engine, given(residual !== null, relu), plan, sources, normCoefficients(engine, norm, factor), 0)
+  return out
 }
 
 function normalizeColumns(

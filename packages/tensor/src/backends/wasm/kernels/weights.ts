@@ -17,6 +17,48 @@ export function plainWeights(engine: Engine, weight: Buffer): Weights {
   }
 }
 
+/** The other buffers that make up a norm, and what of it is part of a key. */
+function partsOf(norm: GivenNorm): { others: Buffer[]; key: string } {
+  const { mean, weight, bias, eps } = norm
+  return {
+    others: [mean, weight, bias].filter((buffer) => buffer !== null),
+    key: `norm ${eps} ${[weight, bias].map((buffer) => buffer !== null)}`,
+  }
+}
+
+/** weight / sqrt(variance + eps) by channel, with every step rounded as in the formulas of the ops. */
+function scalesOf(engine: Engine, { variance, weight, eps }: GivenNorm): Float32Array {
+  const factors = weight && engine.array(weight)
+  const epsilon = Math.fround(eps)
+  return Float32Array.from(engine.array(variance), (value, c) => {
+    const inverse = Math.fround(1 / Math.fround(Math.sqrt(Math.fround(value + epsilon))))
+    return (factors?.[c] ?? 1) * inverse
+  })
+}
+
+/**
+ * Means, scales and biases of a norm as rows, each `times` over: what takes x to (x - mean) scale + bias. Kept as long as
+ * nothing that they come from changes.
+ */
+export function normCoefficients(engine: Engine, norm: GivenNorm, times: number): number {
+  const channels = norm.mean.length
+  const { key, others } = partsOf(norm)
+  return engine.derived(
+    norm.variance,
+    `${key} ${times}`,
+    3 * channels * times * 4,
+    (to) => {
+      const rows = engine.heap.floats(to, 3 * channels * times)
+      // To add -0 changes nothing, not even a -0.
+      const bias = norm.bias ? engine.array(norm.bias) : new Float32Array(channels).fill(-0)
+      for (const [k, row] of [engine.array(norm.mean), scalesOf(engine, norm), bias].entries()) {
+        for (let i = 0; i < times; i++) rows.set(row, (k * times + i) * channels)
+      }
+    },
+    others,
+  )
+}
+
 /**
  * The weights and the bias of a convolution followed by batch norm by given statistics: y = scale (w x + bias - mean) + shift
  * is a convolution with the weights scale w and the bias scale (bias - mean) + shift.
@@ -27,19 +69,13 @@ export function foldedWeights(
   bias: Buffer | null,
   norm: GivenNorm,
 ): Weights & { readonly bias: number } {
-  const { mean, variance, eps } = norm
-  const channels = mean.length
-  const others = [mean, variance, norm.weight, norm.bias, bias].filter((buffer) => buffer !== null)
-  const prefix = `norm ${eps} ${[norm.weight, norm.bias, bias].map((buffer) => buffer !== null)}`
-  const values = (buffer: Buffer | null) => buffer && engine.array(buffer)
-  const scales = (): Float32Array => {
-    const [variances, factors] = [values(variance), values(norm.weight)]
-    const scale = (c: number): number => (factors?.[c] ?? 1) / Math.sqrt((variances?.[c] ?? 0) + eps)
-    return Float32Array.from({ length: channels }, (_, c) => scale(c))
-  }
+  const channels = norm.mean.length
+  const { key: normKey, others: parts } = partsOf(norm)
+  const others = [...parts, norm.variance, ...(bias ? [bias] : [])]
+  const prefix = `${normKey} ${bias !== null}`
   const fillBias = (to: number): void => {
-    const scale = scales()
-    const [means, shifts, biases] = [mean, norm.bias, bias].map(values)
+    const scale = scalesOf(engine, norm)
+    const [means, shifts, biases] = [norm.mean, norm.bias, bias].map((buffer) => buffer && engine.array(buffer))
     const shift = (c: number): number =>
       ((biases?.[c] ?? 0) - (means?.[c] ?? 0)) * (scale[c] as number) + (shifts?.[c] ?? 0)
     engine.heap.floats(to, channels).set(Float32Array.from(scale, (_, c) => shift(c)))
@@ -50,7 +86,7 @@ export function foldedWeights(
       const fillScaled = (to: number): void => {
         const mark = engine.heap.mark()
         const factors = engine.workspace(channels * 4)
-        engine.heap.floats(factors, channels).set(scales())
+        engine.heap.floats(factors, channels).set(scalesOf(engine, norm))
         const scaled = engine.workspace(weight.length * 4)
         scaleRows(engine, engine.ptr(weight), factors, scaled, channels, weight.length / channels)
         fill(scaled, to)
