@@ -171,6 +171,14 @@ export function partsOf(e: Expr): readonly Expr[] {
 
 /** A text that identifies a formula: kernels compiled from it are cached under this key. */
 export function formulaKey(e: Expr): string {
+  const key = keys.get(e) ?? keyOf(e)
+  keys.set(e, key)
+  return key
+}
+
+const keys = new WeakMap<Expr, string>()
+
+function keyOf(e: Expr): string {
   switch (e.kind) {
     case 'input':
       return `x${e.index}`

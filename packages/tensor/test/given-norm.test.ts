@@ -1,6 +1,7 @@
 /** Batch norm by given statistics with its ReLU: the same numbers as the two ops, whoever computes and watches. */
 import { describe, expect, it } from 'vitest'
 import { normKernels } from '../src/backends/wasm/kernels/norm.ts'
+import { f } from '../src/formula.ts'
 import {
   batchNormInference,
   grad,
@@ -19,6 +20,8 @@ import {
 import { Generator } from '../src/random.ts'
 import { normals } from './numbers.ts'
 import { engine, expectSameBits, guarded, plain, upload } from './wasm/kernels.ts'
+
+const rectified = f.max(f.input(0), 0)
 
 /** As bits, so that -0 is not 0. */
 const bits = (t: Tensor): number[] => [...new Int32Array((t.dataSync() as Float32Array).buffer)]
@@ -53,7 +56,8 @@ describe('batchNormInference with relu', () => {
             const { x, mean, variance, weight, bias } = parts(shape)
             const affine: (Tensor | undefined)[][] = [[], [weight], [undefined, bias], [weight, bias]]
             for (const [w, b] of affine) {
-              const run = (rectify: boolean): Tensor => batchNormInference(x, mean, variance, w, b, { relu: rectify })
+              const run = (rectify: boolean): Tensor =>
+                batchNormInference(x, mean, variance, w, b, rectify ? { activation: relu } : {})
               for (const t of [x, weight, bias]) t.requiresGrad = true
               const recorded = run(false)
               const both = [bits(recorded), bits(relu(recorded))]
@@ -71,7 +75,7 @@ describe('batchNormInference with relu', () => {
     const run = (backend: typeof wasm): number[] =>
       tidy(() => {
         const { x, mean, variance, weight, bias } = parts([3, 17, 5, 4], backend)
-        return [...batchNormInference(x, mean, variance, weight, bias, { eps: 1e-3, relu: true }).dataSync()]
+        return [...batchNormInference(x, mean, variance, weight, bias, { eps: 1e-3, activation: relu }).dataSync()]
       })
     const expected = run(reference)
     expect(expected.some((value) => value === 0) && expected.some((value) => value > 1)).toBe(true)
@@ -81,7 +85,7 @@ describe('batchNormInference with relu', () => {
   it('keeps what it derives from statistics no longer than they stay the same', () => {
     tidy(() => {
       const { x, mean, variance, weight, bias } = parts([1, 20, 9, 10])
-      const run = (): number[] => bits(batchNormInference(x, mean, variance, weight, bias, { relu: true }))
+      const run = (): number[] => bits(batchNormInference(x, mean, variance, weight, bias, { activation: relu }))
       let last = run()
       expect(run()).toEqual(last)
       for (const t of [mean, variance, weight, bias]) {
@@ -91,7 +95,9 @@ describe('batchNormInference with relu', () => {
         expect(next).toEqual(bits(relu(batchNormInference(x, mean, variance, weight, bias))))
         last = next
       }
-      expect(bits(batchNormInference(x, mean, variance, weight, bias, { eps: 0.5, relu: true }))).not.toEqual(last)
+      expect(bits(batchNormInference(x, mean, variance, weight, bias, { eps: 0.5, activation: relu }))).not.toEqual(
+        last,
+      )
     })
   })
 
@@ -101,10 +107,10 @@ describe('batchNormInference with relu', () => {
       for (const t of [x, weight, bias]) t.requiresGrad = true
       const gradients = (y: Tensor): number[][] =>
         grad(y.square().sum(), [x, weight, bias]).map((t) => bits(t as Tensor))
-      const together = gradients(batchNormInference(x, mean, variance, weight, bias, { relu: true }))
+      const together = gradients(batchNormInference(x, mean, variance, weight, bias, { activation: relu }))
       expect(together).toEqual(gradients(relu(batchNormInference(x, mean, variance, weight, bias))))
       const seen: string[] = []
-      const run = (): Tensor => noGrad(() => batchNormInference(x, mean, variance, weight, bias, { relu: true }))
+      const run = (): Tensor => noGrad(() => batchNormInference(x, mean, variance, weight, bias, { activation: relu }))
       const watched = watchOps({ end: ({ name }) => void seen.push(name) }, run)
       expect(seen).toEqual(['batchNorm', 'relu'])
       expect(bits(watched)).toEqual(bits(run()))
@@ -124,7 +130,7 @@ it('norms by given statistics have the same bits on any number of threads', () =
     const [mean, weight, bias] = [0, 0, 0].map(() => upload(normals(random, channels)))
     const variance = upload(normals(random, channels).map((value) => value * value + 0.1))
     const norm = { mean: mean!, variance, weight: weight!, bias: bias!, eps: 1e-5 }
-    for (const added of [null, residual!]) expectSameBits(() => normalizeGiven!(x!, norm, added, true)!)
+    for (const added of [null, residual!]) expectSameBits(() => normalizeGiven!(x!, norm, added, rectified)!)
     for (const buffer of [x, residual, mean, weight, bias, variance]) engine.free(buffer!)
   }
 })

@@ -18,7 +18,7 @@ import {
   type Tensor,
   tanh,
 } from '@convnets/tensor'
-import { Module } from '../module.ts'
+import { type Layer, Module } from '../module.ts'
 
 /** max(x, 0) */
 export class ReLU extends Module {
@@ -95,6 +95,25 @@ export class Hardsigmoid extends Module {
   forward(x: Tensor): Tensor {
     return hardsigmoid(x)
   }
+}
+
+/** The ops of layers that are nothing but one, by their `forward`: a hook or a subclass has another. */
+const ops: ReadonlyMap<unknown, (x: Tensor) => Tensor> = new Map(
+  [
+    [ReLU, relu] as const,
+    [ReLU6, relu6] as const,
+    [Sigmoid, sigmoid] as const,
+    [Tanh, tanh] as const,
+    [SiLU, silu] as const,
+    [Mish, mish] as const,
+    [Hardswish, hardswish] as const,
+    [Hardsigmoid, hardsigmoid] as const,
+  ].map(([layer, op]) => [layer.prototype.forward, op]),
+)
+
+/** The elementwise op that a layer is, if it is one without parameters and computes as its class does. */
+export function opOf(layer: Layer | undefined): ((x: Tensor) => Tensor) | undefined {
+  return ops.get(layer?.forward)
 }
 
 /** x where positive, else `negativeSlope` (0.01) times x. */

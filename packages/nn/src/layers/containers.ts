@@ -1,7 +1,7 @@
 /** Modules that hold modules. */
 import { ArgumentError, type Tensor } from '@convnets/tensor'
 import { isModule, type Layer, Module } from '../module.ts'
-import { ReLU } from './activation.ts'
+import { opOf } from './activation.ts'
 import { BatchNorm2d } from './batch-norm.ts'
 import { Conv2d } from './conv.ts'
 import { convNormAct, normAct } from './conv-norm.ts'
@@ -87,10 +87,10 @@ export class Sequential extends Module implements Iterable<Layer> {
     for (let i = 0; i < this.#layers.length; i++) {
       const [layer, next, act] = this.#layers.slice(i, i + 3) as [Layer, Layer?, Layer?]
       if (layer instanceof Conv2d && next instanceof BatchNorm2d) {
-        const ends = act instanceof ReLU
+        const ends = opOf(act) !== undefined
         y = convNormAct(y, layer, next, ends ? act : undefined)
         i += ends ? 2 : 1
-      } else if (layer instanceof BatchNorm2d && next instanceof ReLU) {
+      } else if (next !== undefined && layer instanceof BatchNorm2d && opOf(next) !== undefined) {
         y = normAct(y, layer, next)
         i++
       } else y = layer.forward(y)

@@ -9,13 +9,13 @@ import {
   type Tensor,
 } from '@convnets/tensor'
 import type { Layer } from '../module.ts'
-import { ReLU } from './activation.ts'
+import { opOf } from './activation.ts'
 import { BatchNorm2d } from './batch-norm.ts'
 import { checkChannels } from './check.ts'
 import { Conv2d } from './conv.ts'
 
 /** What may stand for an activation. */
-type Activation = Layer | typeof relu | undefined
+type Activation = Layer | ((x: Tensor) => Tensor) | undefined
 
 /** Whether a layer is one of a class and computes as that does: no subclass with a `forward` of its own, no hook. */
 function isPlain<L extends Layer>(layer: Layer | undefined, kind: abstract new (...args: never[]) => L): layer is L {
@@ -27,8 +27,9 @@ function plainStatistics(norm: Layer | undefined): BatchNormStatistics | undefin
   return isPlain(norm, BatchNorm2d) ? norm.givenStatistics : undefined
 }
 
-function isRelu(act: Activation): boolean {
-  return act === relu || (typeof act === 'object' && isPlain(act, ReLU))
+/** The op that an activation is. */
+function opFor(act: Activation): ((x: Tensor) => Tensor) | undefined {
+  return typeof act === 'function' ? act : opOf(act)
 }
 
 /** The end of a block: act(y + residual). */
@@ -39,27 +40,29 @@ function end(y: Tensor, act: Activation, residual: Tensor | undefined): Tensor {
 }
 
 /**
- * act(norm(x)), where any layers may stand for the two, `act` may be `relu` or missing. A `BatchNorm2d` in evaluation mode and
- * ReLU run as one pass; hooks are called as ever, for with one the layers run one after the other.
+ * act(norm(x)), where any layers may stand for the two, and `act` may be an op such as `relu`, or missing. A `BatchNorm2d` in
+ * evaluation mode and an activation without parameters (ReLU, SiLU, ...) run as one pass; hooks are called as ever, for with one
+ * the layers run one after the other.
  */
-export function normAct(x: Tensor, norm: Layer, act?: Layer | typeof relu): Tensor {
+export function normAct(x: Tensor, norm: Layer, act?: Layer | ((x: Tensor) => Tensor)): Tensor {
   const statistics = plainStatistics(norm)
-  if (statistics === undefined || !isRelu(act)) return end(norm.forward(x), act, undefined)
+  const activation = opFor(act)
+  if (statistics === undefined || activation === undefined) return end(norm.forward(x), act, undefined)
   const { mean, variance, weight, bias, eps } = statistics
   checkChannels('BatchNorm2d', x, [4], mean.size)
-  return batchNormInference(x, mean, variance, weight, bias, { ...(eps === undefined ? {} : { eps }), relu: true })
+  return batchNormInference(x, mean, variance, weight, bias, { ...(eps === undefined ? {} : { eps }), activation })
 }
 
 /**
- * act(norm(conv(x)) + residual), where any layers may stand for the three, `act` may be `relu`, and act and residual may be
- * missing. A `Conv2d`, a `BatchNorm2d` in evaluation mode, the sum and ReLU run as one op, `conv2dBatchNorm`; hooks are
- * called as ever, for with one the layers run one after the other.
+ * act(norm(conv(x)) + residual), where any layers may stand for the three, `act` may be an op such as `relu`, and act and
+ * residual may be missing. A `Conv2d`, a `BatchNorm2d` in evaluation mode, the sum and an activation without parameters run as
+ * one op, `conv2dBatchNorm`; hooks are called as ever, for with one the layers run one after the other.
  */
 export function convNormAct(
   x: Tensor,
   conv: Layer,
   norm: Layer | undefined,
-  act?: Layer | typeof relu,
+  act?: Layer | ((x: Tensor) => Tensor),
   residual?: Tensor,
 ): Tensor {
   const statistics = plainStatistics(norm)
@@ -69,7 +72,8 @@ export function convNormAct(
     return residual === undefined ? normAct(y, norm, act) : end(norm.forward(y), act, residual)
   }
   const { stride, padding, dilation, groups, precision } = conv
-  const options = { stride, padding, dilation, groups, precision, residual, relu: isRelu(act) }
+  const activation = opFor(act)
+  const options = { stride, padding, dilation, groups, precision, residual, activation }
   const y = conv2dBatchNorm(x, conv.weight, conv.bias, statistics, options)
-  return isRelu(act) ? y : end(y, act, undefined)
+  return activation === undefined ? end(y, act, undefined) : y
 }

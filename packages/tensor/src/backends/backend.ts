@@ -230,8 +230,8 @@ export interface Backend {
   matmul(a: Buffer, b: Buffer, bias: Buffer | null, spec: MatmulSpec): Buffer
   conv2d(x: Buffer, weight: Buffer, bias: Buffer | null, spec: ConvSpec): Buffer
   /**
-   * conv2d, then batch norm by given statistics, then the sum with a tensor of the same shape if there is one, then, if asked,
-   * max(., 0), in one pass. A backend without it, or one that gives undefined, has them called one after the other.
+   * conv2d, then batch norm by given statistics, then the sum with a tensor of the same shape if there is one, then `act`, a
+   * formula of one operand, in one pass. A backend without it, or one that gives undefined, has them called one after the other.
    */
   conv2dNormalized?(
     x: Buffer,
@@ -239,7 +239,7 @@ export interface Backend {
     bias: Buffer | null,
     norm: GivenNorm,
     residual: Buffer | null,
-    relu: boolean,
+    act: Expr | null,
     spec: ConvSpec,
   ): Buffer | undefined
   /** Gradient by the input, given the gradient `g` of the output; also the forward pass of a transposed convolution. */
@@ -276,9 +276,9 @@ export interface Backend {
   ): { x: Buffer; weight: Buffer; bias: Buffer }
   /**
    * The norm of x by given statistics, where channels are innermost, then the sum with a tensor of the same shape if there is
-   * one, then, if asked, max(., 0). A backend without it, or one that gives undefined, is asked for a `map`.
+   * one, then `act`, a formula of one operand. A backend without it, or one that gives undefined, is asked for a `map`.
    */
-  normalizeGiven?(x: Buffer, norm: GivenNorm, residual: Buffer | null, relu: boolean): Buffer | undefined
+  normalizeGiven?(x: Buffer, norm: GivenNorm, residual: Buffer | null, act: Expr | null): Buffer | undefined
   softmax(x: Buffer, rows: Rows, log: boolean): Buffer
   /** `y` is what `softmax` gave. */
   softmaxGrad(g: Buffer, y: Buffer, rows: Rows, log: boolean): Buffer

@@ -1,6 +1,7 @@
-/** Convolution, batch norm by given statistics, residual and ReLU in one pass, as networks run when they do not train. */
+/** Convolution, batch norm by given statistics, residual and activation in one pass, as networks run when they do not train. */
 import type { ConvSpec, GivenNorm } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
+import type { Expr } from '../formula.ts'
 import { apply, checkDType, checkTensors, type Op, records } from '../op.ts'
 import { checkPrecision, inPrecision } from '../precision.ts'
 import { local } from '../scope.ts'
@@ -8,13 +9,13 @@ import { convSpec, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
 import { type Conv2dOptions, conv2d, convOp } from './conv.ts'
-import { add, addRelu } from './elementwise.ts'
+import { add, addRelu, relu, unaryFormula } from './elementwise.ts'
 import { type BatchNormStatistics, batchNormInference, givenNorm, normalizeGiven } from './given-norm.ts'
 
 interface Attrs {
   readonly spec: ConvSpec
   readonly norm: GivenNorm
-  readonly relu: boolean
+  readonly act: Expr | null
 }
 
 /** Inputs: x, weight, bias or nothing, residual or nothing; those of the norm. */
@@ -31,15 +32,15 @@ const convNormOp: Op<Attrs> = {
     }
     return meta
   },
-  forward([x, weight, bias, added], { spec, norm, relu }, { shape }, backend) {
+  forward([x, weight, bias, added], { spec, norm, act }, { shape }, backend) {
     const [from, weights] = [(x as Tensor).storage.buffer, (weight as Tensor).storage.buffer]
     const biases = bias?.storage.buffer ?? null
     const residual = added?.storage.buffer ?? null
-    const folded = backend.conv2dNormalized?.(from, weights, biases, norm, residual, relu, spec)
+    const folded = backend.conv2dNormalized?.(from, weights, biases, norm, residual, act, spec)
     if (folded !== undefined) return folded
     const y = backend.conv2d(from, weights, biases, spec)
     try {
-      return normalizeGiven(backend, y, shape, norm, residual, relu)
+      return normalizeGiven(backend, y, shape, norm, residual, act)
     } finally {
       backend.free(y)
     }
@@ -49,12 +50,12 @@ const convNormOp: Op<Attrs> = {
 export interface Conv2dBatchNormOptions extends Conv2dOptions {
   /** Added to the normalised result, of its shape. */
   readonly residual?: Tensor | undefined
-  /** Ends with max(., 0). Default false. */
-  readonly relu?: boolean
+  /** What the result ends with. An elementwise op of one tensor, such as `relu` or `silu`, runs in the same pass. */
+  readonly activation?: ((x: Tensor) => Tensor) | undefined
 }
 
 /**
- * `conv2d` of x (N, C, H, W) to (N, O, H', W'), then `batchNormInference` by statistics (O), then `add` and `relu` if asked;
+ * `conv2d` of x (N, C, H, W) to (N, O, H', W'), then `batchNormInference` by statistics (O), then `add` and the activation if asked;
  * shapes and errors are theirs. Where no gradient is recorded and nothing watches the ops, the norm is folded into the weights,
  * which are kept as long as nothing changes them, and nothing is read and written twice. Under strict precision the results are
  * those of the ops to the bit.
@@ -67,21 +68,29 @@ export function conv2dBatchNorm(
   options: Conv2dBatchNormOptions = {},
 ): Tensor {
   checkTensors('conv2dBatchNorm', { x, weight, mean: norm?.mean, variance: norm?.variance })
-  const { residual } = options
+  const { residual, activation } = options
+  const act = activation === undefined ? null : unaryFormula(activation)
   const inputs = [x, weight, bias, residual, norm.mean, norm.variance, norm.weight, norm.bias]
   if (watcher() !== undefined || records(inputs)) {
     return local(() => {
       const y = conv2d(x, weight, bias, options)
-      const ending = { ...norm, relu: options.relu === true && residual === undefined }
+      const ending = { ...norm, activation: residual === undefined ? activation : undefined }
       const normal = batchNormInference(y, norm.mean, norm.variance, norm.weight, norm.bias, ending)
       if (residual === undefined) return normal
-      return options.relu === true ? addRelu(normal, residual) : add(normal, residual)
+      if (activation === relu) return addRelu(normal, residual)
+      const sum = add(normal, residual)
+      return activation === undefined ? sum : activation(sum)
     })
+  }
+  if (act === undefined) {
+    return local(
+      () => activation?.(conv2dBatchNorm(x, weight, bias, norm, { ...options, activation: undefined })) as Tensor,
+    )
   }
   const { stride = 1, padding = 0, dilation = 1, groups = 1, precision } = options
   const spec = convSpec('conv2d', x.shape, weight.shape, { stride, padding, dilation, groups })
   const given = givenNorm('batchNorm', norm, spec.outChannels, x.dtype)
-  const attrs = { spec, norm: given, relu: options.relu === true }
+  const attrs = { spec, norm: given, act }
   if (precision === undefined) return apply(convNormOp, inputs, attrs)
   return inPrecision(checkPrecision('conv2d', precision), () => apply(convNormOp, inputs, attrs))
 }

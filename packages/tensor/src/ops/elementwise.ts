@@ -243,6 +243,13 @@ export function elementwise(
 
 type Unary = (x: Tensor) => Tensor
 
+const formulas = new WeakMap<Unary, Expr>()
+
+/** The formula of an op of one tensor and nothing else, such as `relu`. */
+export function unaryFormula(op: Unary): Expr | undefined {
+  return formulas.get(op)
+}
+
 /** An op of one tensor and, after it, numbers. `derivative` is by the tensor. */
 function unary<N extends number[]>(
   name: string,
@@ -250,7 +257,9 @@ function unary<N extends number[]>(
   build: Build,
   derivative?: (y: Expr, ...operands: Expr[]) => Expr,
 ): (x: Tensor, ...numbers: N) => Tensor {
-  return operation(name, kind, build, derivative && ((_, operands, y) => derivative(y, ...operands)), 1)
+  const op = operation(name, kind, build, derivative && ((_, operands, y) => derivative(y, ...operands)), 1)
+  if (build.length === 1) formulas.set(op, build(f.input(0)))
+  return op
 }
 
 const logistic = (x: Expr): Expr => f.div(1, f.add(1, f.exp(f.neg(x))))

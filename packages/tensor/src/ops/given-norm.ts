@@ -1,14 +1,14 @@
 /** Batch norm by given statistics, as networks run when they do not train: one pass over x. */
 import type { Backend, Buffer, GivenNorm } from '../backends/backend.ts'
 import type { DType } from '../dtype.ts'
-import { type Expr, f } from '../formula.ts'
+import { type Expr, f, substitute } from '../formula.ts'
 import { broadcastWalk, rowsAround } from '../layout.ts'
 import { apply, checkDType, checkFloat, checkTensors, type Op, records } from '../op.ts'
 import { local } from '../scope.ts'
 import { checkNumber, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
-import { add, elementwise, mul, relu, rsqrt } from './elementwise.ts'
+import { add, elementwise, mul, rsqrt, unaryFormula } from './elementwise.ts'
 import { type BatchNormOptions, channelsOf, checkAffine } from './norm.ts'
 import { reshape } from './reshape.ts'
 
@@ -21,24 +21,35 @@ const shifted = elementwise('batchNorm', shiftBy)
 const inverseOf = f.div(1, f.sqrt(f.add(f.input(0), f.param(0))))
 const scaleOf = f.mul(f.input(1), inverseOf)
 const [input, average, factor, shift] = [f.input(0), f.input(1), f.input(2), f.input(3)]
-/** By whether there is a bias, a residual, a ReLU. */
-const passes = [scaleBy(input, average, factor), shiftBy(input, average, factor, shift)].map((norm, i) =>
-  [norm, f.add(norm, f.input(3 + i))].map((sum) => [sum, f.max(sum, 0)] as const),
+/** By whether there is a bias and a residual. */
+const sums = [scaleBy(input, average, factor), shiftBy(input, average, factor, shift)].map(
+  (norm, i) => [norm, f.add(norm, f.input(3 + i))] as const,
 )
+/** The same with an activation at the end. */
+const passes = new WeakMap<Expr, Expr[][]>()
 
-/** The norm of x of a shape (N, C, ...), then the sum with another tensor if there is one, then max(., 0) if asked: one pass. */
+function passOf(bias: boolean, residual: boolean, act: Expr | null): Expr {
+  const known = act === null ? sums : (passes.get(act) ?? sums.map((list) => list.map((e) => substitute(act, () => e))))
+  if (act !== null) passes.set(act, known as Expr[][])
+  return known[bias ? 1 : 0]?.[residual ? 1 : 0] as Expr
+}
+
+/**
+ * The norm of x of a shape (N, C, ...), then the sum with another tensor if there is one, then the activation if there is one,
+ * a formula of one operand: one pass.
+ */
 export function normalizeGiven(
   backend: Backend,
   x: Buffer,
   shape: Shape,
   norm: GivenNorm,
   residual: Buffer | null,
-  relu: boolean,
+  act: Expr | null,
 ): Buffer {
   const [, , inner] = rowsAround(shape, 1)
   return (
-    (inner === 1 ? backend.normalizeGiven?.(x, norm, residual, relu) : undefined) ??
-    mapGiven(backend, x, shape, norm, residual, relu)
+    (inner === 1 ? backend.normalizeGiven?.(x, norm, residual, act) : undefined) ??
+    mapGiven(backend, x, shape, norm, residual, act)
   )
 }
 
@@ -49,7 +60,7 @@ function mapGiven(
   shape: Shape,
   { mean, variance, weight, bias, eps }: GivenNorm,
   residual: Buffer | null,
-  relu: boolean,
+  act: Expr | null,
 ): Buffer {
   const dense = (buffer: Buffer) => ({ buffer, offset: 0, strides: [1] })
   const [factors, statistics] = weight ? [scaleOf, [variance, weight]] : [inverseOf, [variance]]
@@ -62,8 +73,7 @@ function mapGiven(
       shape,
     )
     const views = buffers.map((buffer, i) => ({ buffer, offset: 0, strides: strides[i] ?? [] }))
-    const pass = passes[bias ? 1 : 0]?.[residual ? 1 : 0]?.[relu ? 1 : 0] as Expr
-    return backend.map(pass, views, [], extents, x.dtype)
+    return backend.map(passOf(bias !== null, residual !== null, act), views, [], extents, x.dtype)
   } finally {
     backend.free(scale)
   }
@@ -98,16 +108,19 @@ export function givenNorm(op: string, norm: BatchNormStatistics, channels: numbe
 }
 
 /** Inputs: x, mean, variance, weight, bias. Where no gradient is recorded: one call instead of seven. */
-const inferenceOp: Op<{ readonly norm: GivenNorm; readonly relu: boolean }> = {
+const inferenceOp: Op<{ readonly norm: GivenNorm; readonly act: Expr | null }> = {
   name: 'batchNorm',
   infer: ([x]) => x as Tensor,
-  forward: ([x], { norm, relu }, { shape }, backend) =>
-    normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, null, relu),
+  forward: ([x], { norm, act }, { shape }, backend) =>
+    normalizeGiven(backend, (x as Tensor).storage.buffer, shape, norm, null, act),
 }
 
 export interface BatchNormInferenceOptions extends BatchNormOptions {
-  /** Ends with max(., 0), in the same pass where no gradient is recorded and nothing watches the ops. Default false. */
-  readonly relu?: boolean
+  /**
+   * What the result ends with. An elementwise op of one tensor, such as `relu` or `silu`, runs in the same pass where no gradient
+   * is recorded and nothing watches the ops.
+   */
+  readonly activation?: ((x: Tensor) => Tensor) | undefined
 }
 
 /**
@@ -122,15 +135,18 @@ export function batchNormInference(
   bias?: Tensor,
   options: BatchNormInferenceOptions = {},
 ): Tensor {
-  if (options.relu === true && (watcher() !== undefined || records([x, mean, variance, weight, bias]))) {
-    return local(() => relu(batchNormInference(x, mean, variance, weight, bias, { ...options, relu: false })))
+  const { activation, ...rest } = options
+  const act = activation === undefined ? null : unaryFormula(activation)
+  const watched = watcher() !== undefined || records([x, mean, variance, weight, bias])
+  if (activation !== undefined && (act === undefined || watched)) {
+    return local(() => activation(batchNormInference(x, mean, variance, weight, bias, rest)))
   }
   return local(() => {
     const { channels } = channelsOf('batchNorm', x, 2)
     checkFloat('batchNorm', 'x', x)
-    const norm = givenNorm('batchNorm', { mean, variance, weight, bias, ...options }, channels, x.dtype)
+    const norm = givenNorm('batchNorm', { mean, variance, weight, bias, ...rest }, channels, x.dtype)
     const inputs = [x, mean, variance, weight, bias]
-    if (!records(inputs)) return apply(inferenceOp, inputs, { norm, relu: options.relu === true })
+    if (!records(inputs)) return apply(inferenceOp, inputs, { norm, act: act ?? null })
     const inverse = rsqrt(add(variance, norm.eps))
     const scale = weight === undefined ? inverse : mul(weight, inverse)
     const perChannel = (t: Tensor): Tensor => reshape(t, [channels, ...x.shape.slice(2).map(() => 1)])

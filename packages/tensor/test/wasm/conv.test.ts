@@ -8,6 +8,7 @@ import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../s
 import { winogradSide } from '../../src/backends/wasm/kernels/winograd.ts'
 import type { TileSide } from '../../src/backends/wasm/kernels/winograd-transforms.ts'
 import { getPrecision, setPrecision } from '../../src/backends/wasm/wasm.ts'
+import { type Expr, f } from '../../src/formula.ts'
 import { Generator } from '../../src/random.ts'
 import { between, dot, expectClose, forSeeds, normals, randomConv } from '../numbers.ts'
 import { GuardedEngine } from './guards.ts'
@@ -152,7 +153,13 @@ function check(
   })
 }
 
-/** The convolution with a norm folded in, with and without ReLU. */
+const activations: [Expr | null, (x: number) => number][] = [
+  [null, (x) => x],
+  [f.max(f.input(0), 0), (x) => Math.max(x, 0)],
+  [f.div(f.input(0), f.add(1, f.exp(f.neg(f.input(0))))), (x) => x / (1 + Math.exp(-x))],
+]
+
+/** The convolution with a norm folded in, with and without activations. */
 function checkNormalised(random: Generator, spec: ConvSpec): void {
   const size = sizes(spec)
   host.case(() => {
@@ -176,9 +183,9 @@ function checkNormalised(random: Generator, spec: ConvSpec): void {
     const other = host.normals(random, size.y)
     for (const residual of [null, other]) {
       const sums = expected.map((value, i) => value + (residual ? (host.array(residual)[i] as number) : 0))
-      for (const relu of [false, true]) {
-        const got = host.keep(kernels.conv2dNormalized!(x, w, own, norm, residual, relu, spec)!)
-        expectClose(got, relu ? sums.map((value) => Math.max(value, 0)) : sums, 5e-5, productSize)
+      for (const [act, exact] of activations) {
+        const got = host.keep(kernels.conv2dNormalized!(x, w, own, norm, residual, act, spec)!)
+        expectClose(got, sums.map(exact), 5e-5, productSize)
       }
     }
   })
@@ -273,7 +280,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
       const [mean, variance, weight, bias, own] = vectors
       host.array(variance).fill(2)
       const norm = { mean, variance, weight, bias, eps: 1e-5 }
-      const run = () => [...host.keep(kernels.conv2dNormalized!(x, w, own, norm, null, false, spec)!)]
+      const run = () => [...host.keep(kernels.conv2dNormalized!(x, w, own, norm, null, null, spec)!)]
       const first = run()
       expect(run()).toEqual(first)
       let last = first
@@ -288,7 +295,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
         last = next
       }
       const other = { ...norm, eps: 1 }
-      expect([...host.keep(kernels.conv2dNormalized!(x, w, own, other, null, false, spec)!)]).not.toEqual(last)
+      expect([...host.keep(kernels.conv2dNormalized!(x, w, own, other, null, null, spec)!)]).not.toEqual(last)
     })
   })
 

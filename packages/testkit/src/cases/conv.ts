@@ -6,7 +6,10 @@ import {
   conv2d,
   conv2dBatchNorm,
   convTranspose2d,
+  hardswish,
+  relu,
   type Shape,
+  silu,
 } from '@convnets/tensor'
 import { type Cases, type OpCase, row } from './case.ts'
 import { scale } from './norm.ts'
@@ -25,26 +28,36 @@ function transpose(x: Shape, weight: Shape, options: ConvTranspose2dOptions = {}
   )
 }
 
+const activations = { relu, silu, hardswish }
+
+/** Options, with the name of an activation for the op. */
+type Normalised = Omit<Conv2dBatchNormOptions, 'activation'> & { readonly act?: keyof typeof activations }
+
+const named = ({ act, ...options }: Normalised): Conv2dBatchNormOptions => ({
+  ...options,
+  activation: act && activations[act],
+})
+
 /** By statistics of its own, one of them without a scale and a shift. */
-function normalised(x: Shape, weight: Shape, options: Conv2dBatchNormOptions = {}, affine = true): OpCase {
+function normalised(x: Shape, weight: Shape, options: Normalised = {}, affine = true): OpCase {
   const id = `(${x.join(', ')}) by (${weight.join(', ')}) ${JSON.stringify(options)}`
   const channels = [weight[0] ?? 0]
   const [mean, variance] = [channels, scale(weight[0] ?? 0)]
   return affine
     ? row(id, [x, weight, channels, mean, variance, variance, channels], (image, kernel, bias, m, v, w, b) =>
-        conv2dBatchNorm(image, kernel, bias, { mean: m, variance: v, weight: w, bias: b }, options),
+        conv2dBatchNorm(image, kernel, bias, { mean: m, variance: v, weight: w, bias: b }, named(options)),
       )
     : row(id, [x, weight, mean, variance], (image, kernel, m, v) =>
-        conv2dBatchNorm(image, kernel, undefined, { mean: m, variance: v, eps: 1e-3 }, options),
+        conv2dBatchNorm(image, kernel, undefined, { mean: m, variance: v, eps: 1e-3 }, named(options)),
       )
 }
 
 /** With a residual. */
-function added(x: Shape, weight: Shape, y: Shape, options: Conv2dBatchNormOptions = {}): OpCase {
+function added(x: Shape, weight: Shape, y: Shape, options: Normalised = {}): OpCase {
   const id = `(${x.join(', ')}) by (${weight.join(', ')}) + (${y.join(', ')}) ${JSON.stringify(options)}`
   const [mean, variance] = [[weight[0] ?? 0], scale(weight[0] ?? 0)]
   return row(id, [x, weight, mean, variance, y], (image, kernel, m, v, residual) =>
-    conv2dBatchNorm(image, kernel, undefined, { mean: m, variance: v }, { ...options, residual }),
+    conv2dBatchNorm(image, kernel, undefined, { mean: m, variance: v }, { ...named(options), residual }),
   )
 }
 
@@ -87,24 +100,29 @@ export const convolutionCases: Cases<'conv2d' | 'conv2dBatchNorm' | 'convTranspo
   ],
   conv2dBatchNorm: [
     normalised([1, 2, 4, 3], [3, 2, 2, 2]),
-    normalised([1, 2, 3, 3], [2, 2, 2, 2], { relu: true }, false),
+    normalised([1, 2, 3, 3], [2, 2, 2, 2], { act: 'relu' }, false),
     normalised([1, 3, 9, 7], [5, 3, 3, 3], { padding: 1 }),
-    normalised([1, 3, 9, 7], [5, 3, 3, 3], { padding: 1, stride: 2, relu: true }, false),
-    normalised([2, 8, 5, 6], [12, 8, 1, 1], { relu: true }),
+    normalised([1, 3, 9, 7], [5, 3, 3, 3], { padding: 1, stride: 2, act: 'relu' }, false),
+    normalised([2, 8, 5, 6], [12, 8, 1, 1], { act: 'relu' }),
+    normalised([2, 8, 5, 6], [13, 8, 1, 1], { act: 'silu' }),
+    normalised([1, 8, 6, 6], [9, 8, 3, 3], { act: 'hardswish' }),
     normalised([1, 40, 3, 3], [7, 40, 1, 1], { stride: 2 }),
     added([1, 2, 3, 3], [3, 2, 1, 1], [1, 3, 3, 3]),
-    added([2, 8, 5, 6], [12, 8, 1, 1], [2, 12, 5, 6], { relu: true }),
-    added([2, 16, 11, 10], [20, 16, 3, 3], [2, 20, 11, 10], { padding: 1, relu: true }),
-    added([1, 5, 9, 7], [6, 5, 3, 3], [1, 6, 9, 7], { padding: 1, relu: true }),
+    added([2, 8, 5, 6], [12, 8, 1, 1], [2, 12, 5, 6], { act: 'relu' }),
+    added([2, 8, 5, 6], [12, 8, 1, 1], [2, 12, 5, 6], { act: 'silu' }),
+    added([2, 16, 11, 10], [20, 16, 3, 3], [2, 20, 11, 10], { padding: 1, act: 'relu' }),
+    added([1, 5, 9, 7], [6, 5, 3, 3], [1, 6, 9, 7], { padding: 1, act: 'relu' }),
     // Longer than the products of a block.
-    normalised([1, 520, 3, 3], [6, 520, 1, 1], { relu: true }),
-    normalised([1, 6, 7, 6], [6, 1, 3, 3], { groups: 6, padding: 1, relu: true }),
-    normalised([1, 8, 6, 6], [12, 4, 3, 3], { groups: 2, padding: 1, relu: true }),
+    normalised([1, 520, 3, 3], [6, 520, 1, 1], { act: 'relu' }),
+    normalised([1, 6, 7, 6], [6, 1, 3, 3], { groups: 6, padding: 1, act: 'relu' }),
+    normalised([1, 7, 7, 6], [7, 1, 5, 5], { groups: 7, padding: 2, act: 'silu' }),
+    normalised([1, 8, 6, 6], [12, 4, 3, 3], { groups: 2, padding: 1, act: 'relu' }),
     // Winograd's, with tiles of 2 x 2 and of 4 x 4.
-    normalised([1, 16, 7, 7], [20, 16, 3, 3], { padding: 1, relu: true }),
-    normalised([2, 16, 11, 10], [20, 16, 3, 3], { padding: 1, relu: true }),
+    normalised([1, 16, 7, 7], [20, 16, 3, 3], { padding: 1, act: 'relu' }),
+    normalised([1, 16, 7, 7], [20, 16, 3, 3], { padding: 1, act: 'silu' }),
+    normalised([2, 16, 11, 10], [20, 16, 3, 3], { padding: 1, act: 'relu' }),
     // Many images with few pixels.
-    normalised([9, 16, 4, 4], [16, 16, 3, 3], { padding: 1, stride: 2, relu: true }),
+    normalised([9, 16, 4, 4], [16, 16, 3, 3], { padding: 1, stride: 2, act: 'relu' }),
   ],
   convTranspose2d: [
     transpose([1, 1, 1, 1], [1, 1, 1, 1], {}, true),

@@ -81,7 +81,7 @@ export const normalisationCases: Cases<
       t.batchNormInference(x, mean, variance, undefined, undefined, { eps: 1e-3 }),
     ),
     row('with relu', [[2, 5, 3, 4], [5], scale(5), scale(5), [5]], (x, mean, variance, w, b) =>
-      t.batchNormInference(x, mean, variance, w, b, { relu: true }),
+      t.batchNormInference(x, mean, variance, w, b, { activation: t.relu }),
     ),
   ],
   batchNormTraining: normalised(images, (x, w, b) => t.batchNormTraining(x, w, b).output),

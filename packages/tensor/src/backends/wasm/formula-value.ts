@@ -75,6 +75,12 @@ export interface FormulaInputs {
   lasts?(e: Expr): boolean
 }
 
+/** The value of a formula of one operand. */
+export function formulaOf(b: FunctionBuilder, e: Expr, x: Vector): Vector {
+  const values = new FormulaValues(b, { input: () => ({ float: b.let(x) }), param: () => x })
+  return values.float(values.evaluate(e))
+}
+
 /** Values of formulas as they are needed. */
 export class FormulaValues {
   readonly #b: FunctionBuilder

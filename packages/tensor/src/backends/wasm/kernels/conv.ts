@@ -287,13 +287,13 @@ export function convKernels(engine: Engine, plain: Convolutions): Convolutions &
       if (out.length > 0) forward(engine, x, plainWeights(engine, weight), bias ? engine.ptr(bias) : 0, out, spec)
       return out
     },
-    conv2dNormalized(x, weight, bias, norm, residual, relu, spec) {
+    conv2dNormalized(x, weight, bias, norm, residual, act, spec) {
       // Strict precision rounds as the layers do, one after the other.
       if (x.dtype !== 'float32' || engine.precision !== 'fast') return undefined
       const out = engine.alloc('float32', spec.batch * spec.outHeight * spec.outWidth * spec.outChannels)
       if (out.length === 0) return out
       const folded = foldedWeights(engine, weight, bias, norm)
-      const ending = { residual: residual ? engine.ptr(residual) - out.ptr : 0, relu }
+      const ending = { residual: residual ? engine.ptr(residual) - out.ptr : 0, act: act ?? undefined }
       forward(engine, x, folded, folded.bias, out, spec, ending)
       return out
     },

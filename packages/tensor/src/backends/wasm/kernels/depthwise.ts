@@ -8,6 +8,7 @@ import { type FunctionBuilder, f32x4, i32, ints, type Local, memory, type Operan
 
 import { moveElements } from '../copy.ts'
 import type { Engine } from '../engine.ts'
+import { formulaOf } from '../formula-value.ts'
 import { multiplyAdd } from '../math.ts'
 import type { DirectSpec } from './direct.ts'
 import { grainWork } from './matmul.ts'
@@ -79,7 +80,7 @@ export function depthwise(engine: Engine, x: number, packed: number, bias: numbe
       /** Adds what is to be added, as far as it lies inside; nothing is read behind it. */
       const finish = (acc: Local<'v128'>, at: Local<'i32'>, valid: number) => {
         if (ending.residual) b.set(acc, f32x4.add(acc, loadFloats(i32.add(at, residual), 0, valid)))
-        if (ending.relu) b.set(acc, f32x4.pmax(acc, f32x4.const(0)))
+        if (ending.act) b.set(acc, formulaOf(b, ending.act, acc))
       }
       eachUnit(b, from, to, (unit) => {
         const image = b.let(i32.divU(unit, outHeight))

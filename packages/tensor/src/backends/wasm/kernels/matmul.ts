@@ -85,7 +85,7 @@ export function gemm(
                     tile.multiply(rowsA, panelAt, steps)
                     if (more) tile.addFrom(out, valid)
                     else b.if(depth, () => tile.addFrom(out, valid))
-                    if (ending.residual || ending.relu) {
+                    if (ending.residual || ending.act) {
                       b.if(i32.geU(i32.add(depth, steps), k), () => tile.end(ending, residual, out, valid))
                     }
                     tile.store(out, valid)

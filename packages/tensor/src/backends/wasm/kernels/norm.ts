@@ -1,7 +1,10 @@
 /** Normalisation and its gradients; here batch, instance and group norm, whose statistics run down the columns. */
+
+import { type Expr, formulaKey } from '../../../formula.ts'
 import type { Buffer, GivenNorm, NormExtents } from '../../backend.ts'
 import { f32x4, i32, type Local } from '../asm.ts'
 import { type Engine, forFloat32, type Kernels } from '../engine.ts'
+import { formulaOf } from '../formula-value.ts'
 import { multiplyAdd } from '../math.ts'
 import {
   type ColumnKernel,
@@ -85,11 +88,10 @@ const affine: ColumnKernel = {
 }
 
 /**
- * out = (x - mean) * scale + offset + residual and max(., 0), the last two if asked. Each step is rounded, as in the formulas of
- * the ops.
+ * out = act((x - mean) * scale + offset + residual), the last two if asked. Each step is rounded, as in the formulas of the ops.
  */
-const given = (residual: boolean, relu: boolean): ColumnKernel => ({
-  key: `given ${residual} ${relu}`,
+const given = (residual: boolean, act: Expr | null): ColumnKernel => ({
+  key: `given ${residual} ${act && formulaKey(act)}`,
   coefficients: 3,
   slots: 0,
   emit(b, unit) {
@@ -103,7 +105,7 @@ const given = (residual: boolean, relu: boolean): ColumnKernel => ({
       for (const cell of cells) {
         const y = f32x4.add(f32x4.mul(f32x4.sub(strip.load(i32.add(x, cell)), mean), scale), offset)
         const sum = residual ? f32x4.add(y, strip.load(i32.add(added, cell))) : y
-        b.emit(strip.store(i32.add(out, cell), relu ? f32x4.pmax(sum, f32x4.const(0)) : sum))
+        b.emit(strip.store(i32.add(out, cell), act ? formulaOf(b, act, sum) : sum))
       }
     })
   },
@@ -176,8 +178,8 @@ export function normKernels(
   engine: Engine,
   plain: Pick<Kernels, 'normalize' | 'normalizeGrad'>,
 ): Pick<Kernels, 'normalize' | 'normalizeGrad' | 'normalizeGiven'> {
-  const normalizeGiven: Kernels['normalizeGiven'] = (x, norm, residual, relu) =>
-    x.dtype === 'float32' ? normalizeByGiven(engine, x, norm, residual, relu) : undefined
+  const normalizeGiven: Kernels['normalizeGiven'] = (x, norm, residual, act) =>
+    x.dtype === 'float32' ? normalizeByGiven(engine, x, norm, residual, act) : undefined
   const own = forFloat32(plain, {
     normalize(x, weight, bias, extents, eps) {
       const [a, , c] = extents
@@ -203,13 +205,19 @@ export function normKernels(
   return { ...own, normalizeGiven }
 }
 
-function normalizeByGiven(engine: Engine, x: Buffer, norm: GivenNorm, residual: Buffer | null, relu: boolean): Buffer {
+function normalizeByGiven(
+  engine: Engine,
+  x: Buffer,
+  norm: GivenNorm,
+  residual: Buffer | null,
+  act: Expr | null,
+): Buffer {
   const out = engine.alloc('float32', x.length)
   if (x.length === 0) return out
   const channels = norm.mean.length
   const { plan, factor } = planOf([1, x.length / channels, channels, 1])
   const sources = [x, out, residual].flatMap((buffer) => (buffer ? [engine.ptr(buffer)] : []))
-  runColumns(engine, given(residual !== null, relu), plan, sources, normCoefficients(engine, norm, factor), 0)
+  runColumns(engine, given(residual !== null, act), plan, sources, normCoefficients(engine, norm, factor), 0)
   return out
 }
 

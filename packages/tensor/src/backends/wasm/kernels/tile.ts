@@ -2,6 +2,7 @@
  * The innermost loop of every matrix product and convolution: a tile of the result that stays in registers while a
  * column of A, one number per row, meets a row of B, one vector per four columns.
  */
+import { type Expr, formulaKey } from '../../../formula.ts'
 import {
   type FunctionBuilder,
   f32x4,
@@ -13,6 +14,7 @@ import {
   v128,
 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
+import { formulaOf } from '../formula-value.ts'
 import { multiplyAdd } from '../math.ts'
 
 /**
@@ -25,13 +27,13 @@ export const strictDepth = 64
 export interface Ending {
   /** Bytes from a cell of the result to the number that is added to it; 0 for none. */
   readonly residual?: number
-  /** Whether the result is max(., 0). */
-  readonly relu?: boolean
+  /** The activation, a formula of one operand. */
+  readonly act?: Expr | undefined
 }
 
 /** How an ending stands in the key of a kernel. */
-export function endingKey({ residual = 0, relu = false }: Ending): string {
-  return `${residual !== 0} ${relu}`
+export function endingKey({ residual = 0, act }: Ending): string {
+  return `${residual !== 0} ${act && formulaKey(act)}`
 }
 
 /** Rows and columns of a tile; `columns` is a multiple of 4 and the width of the panels that B is packed in. */
@@ -108,7 +110,7 @@ export class Tile {
         return [this.b.let(i32.add(pointer, residual)), offset]
       }, valid)
     }
-    if (ending.relu) for (const acc of this.acc.flat()) this.b.set(acc, f32x4.pmax(acc, f32x4.const(0)))
+    if (ending.act) for (const acc of this.acc.flat()) this.b.set(acc, formulaOf(this.b, ending.act, acc))
   }
 
   load(address: RowAddress, valid: number = this.columns): void {

@@ -9,6 +9,7 @@
 import type { ConvSpec } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, ints, type Local, type Operand, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
+import { formulaOf } from '../formula-value.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { type Band, emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { type Ending, eachUnit, endingKey, Tile, tileShape } from './tile.ts'
@@ -431,7 +432,7 @@ function emitOutputTransform(
     const biasAt = bias && b.let(i32.add(bias, channel))
     const plus = biasAt && Array.from({ length: vectors }, (_, v) => b.let(v128.load(biasAt, v * 16)))
     b.repeat(left, () => {
-      const pixel: (() => void)[] = []
+      const pixel: (() => Value<'void'>)[] = []
       emitLine(
         b,
         output,
@@ -442,14 +443,11 @@ function emitOutputTransform(
             const offset = i * outChannels * 4 + shift
             let result = plus ? f32x4.add(value, plus[shift / 16]!) : value
             if (ending.residual) result = f32x4.add(result, v128.load(i32.add(out, residual), offset))
-            if (ending.relu) result = f32x4.pmax(result, f32x4.const(0))
-            b.emit(v128.store(out, result, offset))
+            return v128.store(out, b.let(ending.act ? formulaOf(b, ending.act, result) : result), offset)
           })
           if (pixel.length < vectors) return
           const whole = pixel.splice(0)
-          const store = () => {
-            for (const part of whole) part()
-          }
+          const store = () => b.emit(...whole.map((part) => part()))
           if (i === 0) store()
           else b.if(i32.gtU(columns, i), store)
         },
