@@ -3,7 +3,7 @@ import type { ConvSpec } from '../../src/backends/backend.ts'
 import { convForward, convInputGrad, convWeightGrad } from '../../src/backends/reference/conv.ts'
 import type { WasmBuffer } from '../../src/backends/wasm/engine.ts'
 import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
-import { suitsPixelwise } from '../../src/backends/wasm/kernels/small-maps.ts'
+import { suitsPixelwise, suitsPixelwiseWeightGradient } from '../../src/backends/wasm/kernels/small-maps.ts'
 import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile.ts'
 import { winogradSide } from '../../src/backends/wasm/kernels/winograd.ts'
 import type { TileSide } from '../../src/backends/wasm/kernels/winograd-transforms.ts'
@@ -105,14 +105,15 @@ function smallMapSpec(random: Generator): ConvSpec {
       return { ...wide, out: Math.floor((size + wide.pad + random.integer(kernel) - reach) / stride) + 1 }
     }
     const [y, x] = [axis(), axis()]
+    const few = random.integer(3) === 0
     const spec: ConvSpec = {
-      batch: 8 + random.integer(4),
+      batch: few ? 1 + random.integer(3) : 8 + random.integer(4),
       inHeight: y.size,
       inWidth: x.size,
       inChannels: 16 + random.integer(20),
       outHeight: y.out,
       outWidth: x.out,
-      outChannels: 16 + random.integer(20),
+      outChannels: few ? 16 + 4 * random.integer(5) : 16 + random.integer(20),
       kernelHeight: y.kernel,
       kernelWidth: x.kernel,
       strideHeight: y.stride,
@@ -123,7 +124,8 @@ function smallMapSpec(random: Generator): ConvSpec {
       dilationWidth: x.dilation,
       groups: 1,
     }
-    if (y.out > 0 && x.out > 0 && suitsPixelwise(host.engine, { ...spec, ...unplaced })) return spec
+    const served = few ? suitsPixelwiseWeightGradient(spec) : suitsPixelwise(host.engine, { ...spec, ...unplaced })
+    if (y.out > 0 && x.out > 0 && served) return spec
   }
 }
 

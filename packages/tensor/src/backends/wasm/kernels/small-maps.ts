@@ -155,11 +155,14 @@ const panelOut = 12
 /** Bytes of a panel of the input, which all tiles with it read over and over. */
 const panelBytes = 65536
 
+/** Pixels of the output that are so few that storing and loading sums costs more than they do. */
+const shortSum = 200
+
 /** Whether `pixelwiseWeightGradient` serves a convolution. */
 export function suitsPixelwiseWeightGradient(s: ConvSpec): boolean {
   return (
     s.groups === 1 &&
-    s.batch >= enoughImages &&
+    (s.batch >= enoughImages || s.batch * s.outHeight * s.outWidth <= shortSum) &&
     s.batch * s.inHeight * s.inWidth * 64 <= panelBytes &&
     s.outChannels % 4 === 0 &&
     Math.min(s.inChannels, s.outChannels) >= enoughChannels
@@ -254,13 +257,20 @@ export function pixelwiseWeightGradient(engine: Engine, x: number, g: number, ou
                       const iy = i32.add(y, i32.mul(oy, strideHeight))
                       b.set(a, i32.add(panelG, i32.mul(i32.add(i32.mul(oy, outWidth), low), pixelG)))
                       b.set(p, i32.add(source, i32.mul(i32.add(i32.mul(iy, width), first), pixelX)))
-                      if (strideWidth === 1) tile.multiply([a], p, steps, panelOut * 4, columns * 4)
+                      const along = (pixels: number) => tile.multiply([a], p, steps, panelOut * 4, pixels * columns * 4)
+                      if (strideWidth === 1) along(1)
                       else {
-                        b.set(left, count)
-                        b.repeat(left, () => {
-                          tile.multiply([a], p, batch, panelOut * 4, columns * 4)
-                          b.add(p, i32.mul(pixelX, strideWidth - 1))
-                        })
+                        b.if(
+                          i32.eq(batch, 1),
+                          () => along(strideWidth),
+                          () => {
+                            b.set(left, count)
+                            b.repeat(left, () => {
+                              tile.multiply([a], p, batch, panelOut * 4, columns * 4)
+                              b.add(p, i32.mul(pixelX, strideWidth - 1))
+                            })
+                          },
+                        )
                       }
                     })
                   })
