@@ -26,11 +26,14 @@ export function guarded<K extends Partial<Kernels>>(kernels: K): K {
   ) as unknown as K
 }
 
-/** What a kernel gives: a buffer or several by name. */
-type Result = Buffer | Record<string, Buffer>
+/** What a kernel gives: a buffer or several by name, null where one was not asked for. */
+type Result = Buffer | Record<string, Buffer | null>
 
 function named(result: Result): Record<string, Buffer> {
-  return 'dtype' in result && typeof result.dtype === 'string' ? { result: result as Buffer } : (result as never)
+  if ('dtype' in result && typeof result.dtype === 'string') return { result: result as Buffer }
+  return Object.fromEntries(
+    Object.entries(result as Record<string, Buffer | null>).filter(([, buffer]) => buffer),
+  ) as never
 }
 
 /**
