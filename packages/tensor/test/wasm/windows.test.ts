@@ -5,7 +5,7 @@ import { interpolateKernels } from '../../src/backends/wasm/kernels/interpolate.
 import { poolKernels } from '../../src/backends/wasm/kernels/pool.ts'
 import { Generator } from '../../src/random.ts'
 import { adaptiveWindows, between, forSeeds, normals, plainWindows, randomPool } from '../numbers.ts'
-import { engine, expectLikeReference, expectSameBits, guarded, plain, upload } from './kernels.ts'
+import { engine, expectLikeReference, expectSameBits, guarded, plain, unfused, upload } from './kernels.ts'
 
 const family = guarded({ ...poolKernels(engine, plain), ...interpolateKernels(engine, plain) })
 
@@ -59,8 +59,9 @@ describe('pooling', () => {
         const dice = random.integer(6)
         return dice === 0 ? Number.NaN : dice === 1 ? -Infinity : value
       })
-      for (const indexed of [true, false])
-        expectLikeReference([x], (k, x) => ({ ...k.maxPool(x, spec, indexed) }), family, 0)
+      for (const one of [family, guarded(poolKernels(unfused, plain))])
+        for (const indexed of [true, false])
+          expectLikeReference([x], (k, x) => ({ ...k.maxPool(x, spec, indexed) }), one, 0)
     })
   })
 
