@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { makeInputs, type OpName, opCases } from '@convnets/testkit'
 import { describe, expect, it } from 'vitest'
 import {
+  adaptiveMaxPool2d,
   type Backend,
   batchNormTraining,
   conv2d,
@@ -18,6 +19,7 @@ import {
   grad,
   linear,
   maxPool2d,
+  maxPool2dWithIndices,
   memory,
   noGrad,
   oneHot,
@@ -48,6 +50,25 @@ const live = (backend: Backend) => {
 
 describe.each(both)('tensors on %s', (_, backend) => {
   const make = (...numbers: number[]): Tensor => tensor(numbers, { backend })
+
+  it('of max pooling come with positions only where these are asked for or a gradient is recorded', () => {
+    const x = zeros([1, 2, 4, 4], { backend })
+    const buffersOf = (fn: () => unknown): number => {
+      const before = live(backend).buffers
+      return tidy(() => {
+        fn()
+        return live(backend).buffers - before
+      })
+    }
+    expect(buffersOf(() => maxPool2d(x, 2))).toBe(1)
+    expect(buffersOf(() => adaptiveMaxPool2d(x, 1))).toBe(1)
+    expect(buffersOf(() => maxPool2dWithIndices(x, 2))).toBe(2)
+    x.requiresGrad = true
+    expect(buffersOf(() => maxPool2d(x, 2))).toBe(2)
+    expect(buffersOf(() => noGrad(() => maxPool2d(x, 2)))).toBe(1)
+    expect(buffersOf(() => noGrad(() => maxPool2dWithIndices(x, 2)))).toBe(2)
+    x.dispose()
+  })
 
   it('are freed by dispose, once, and their memory with the last handle', () => {
     const before = live(backend)

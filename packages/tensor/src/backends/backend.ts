@@ -249,8 +249,10 @@ export interface Backend {
   // --- pooling and resampling ---
   avgPool(x: Buffer, spec: PoolSpec): Buffer
   avgPoolGrad(g: Buffer, spec: PoolSpec): Buffer
-  /** `indices`: int32 row * width + column of each maximum, first in row-major order among equals; NaN wins. */
-  maxPool(x: Buffer, spec: PoolSpec): { output: Buffer; indices: Buffer }
+  /**
+   * `indices`, if asked for: int32 row * width + column of each maximum, first in row-major order among equals; NaN wins.
+   */
+  maxPool(x: Buffer, spec: PoolSpec, indexed: boolean): { output: Buffer; indices: Buffer | null }
   maxPoolGrad(g: Buffer, indices: Buffer, spec: PoolSpec): Buffer
   interpolate(x: Buffer, spec: InterpolateSpec): Buffer
   interpolateGrad(g: Buffer, spec: InterpolateSpec): Buffer

@@ -3,6 +3,9 @@
  * them; fitted to the least maximal relative error.
  */
 
+/** (e^r - 1 - r) / r^2 for |r| up to ln(2) / 2, with an error of e^r of 1e-7. */
+export const expTail: readonly number[] = [0.49999231, 0.16667115, 0.04189016, 0.00831252]
+
 /** (log(1 + f) - f + f^2 / 2) / f^3 for f from sqrt(1/2) - 1 to sqrt(2) - 1. */
 export const logTail: readonly number[] = [
   0.333333317, -0.25000821, 0.200012269, -0.166233574, 0.142017579, -0.131601822, 0.127615775, -0.0763449776,

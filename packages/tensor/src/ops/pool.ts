@@ -5,7 +5,7 @@
  */
 import type { PoolSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
-import { apply, checkFloat, checkTensors, type Op, run } from '../op.ts'
+import { apply, checkFloat, checkTensors, type Op, records, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { adaptiveWindows, type Pair, pair, poolWindows, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -77,12 +77,17 @@ const avgPoolGradOp: Op<PoolSpec> = {
   backward: (h, { attrs }) => [apply(avgPoolOp, [h], attrs)],
 }
 
-const maxPoolOp: Op<PoolSpec> = {
+interface MaxPoolAttrs extends PoolSpec {
+  /** Whether positions are asked for; where a gradient is recorded they are there anyway. */
+  readonly indexed: boolean
+}
+
+const maxPoolOp: Op<MaxPoolAttrs> = {
   name: 'maxPool2d',
   infer: ([x], spec) => ({ shape: outShape(spec), dtype: (x as Tensor).dtype }),
   forward([x], spec, meta, backend) {
-    const { output, indices } = backend.maxPool((x as Tensor).storage.buffer, spec)
-    return { output, extra: [{ buffer: indices, shape: meta.shape, dtype: 'int32' }] }
+    const { output, indices } = backend.maxPool((x as Tensor).storage.buffer, spec, spec.indexed || records([x]))
+    return { output, extra: indices ? [{ buffer: indices, shape: meta.shape, dtype: 'int32' }] : [] }
   },
   backward: (g, { attrs, extra }) => [apply(maxPoolGradOp, [g, extra(0)], attrs)],
 }
@@ -115,15 +120,15 @@ export interface MaxPool2dOptions extends Pool2dOptions {
   readonly dilation?: Pair
 }
 
-function maxSpec(x: Tensor, kernel: Pair, options: MaxPool2dOptions): PoolSpec {
+function maxSpec(x: Tensor, kernel: Pair, options: MaxPool2dOptions, indexed: boolean): MaxPoolAttrs {
   const [dh, dw] = pair('maxPool2d', 'dilation', options.dilation ?? 1, 1)
   if (dh !== 1 || dw !== 1) throw new ArgumentError(`maxPool2d: dilation expects 1, got [${dh}, ${dw}]`)
-  return slidingSpec('maxPool2d', x, kernel, options, 1, false)
+  return { ...slidingSpec('maxPool2d', x, kernel, options, 1, false), indexed }
 }
 
 /** Maximum over windows of (N, C, H, W); padding never wins. */
 export function maxPool2d(x: Tensor, kernel: Pair, options: MaxPool2dOptions = {}): Tensor {
-  return apply(maxPoolOp, [x], maxSpec(x, kernel, options))
+  return apply(maxPoolOp, [x], maxSpec(x, kernel, options, false))
 }
 
 /** As `maxPool2d`, with the int32 positions (row * W + column) of the maxima. */
@@ -132,7 +137,7 @@ export function maxPool2dWithIndices(
   kernel: Pair,
   options: MaxPool2dOptions = {},
 ): { readonly values: Tensor; readonly indices: Tensor } {
-  const { output, extra } = run(maxPoolOp, [x], maxSpec(x, kernel, options))
+  const { output, extra } = run(maxPoolOp, [x], maxSpec(x, kernel, options, true))
   return { values: output, indices: extra[0] as Tensor }
 }
 
@@ -143,7 +148,7 @@ export function adaptiveAvgPool2d(x: Tensor, size: Pair): Tensor {
 
 /** Maximum over windows that divide (N, C, H, W) into `size` cells, as evenly as possible. */
 export function adaptiveMaxPool2d(x: Tensor, size: Pair): Tensor {
-  return apply(maxPoolOp, [x], adaptiveSpec('adaptiveMaxPool2d', x, size))
+  return apply(maxPoolOp, [x], { ...adaptiveSpec('adaptiveMaxPool2d', x, size), indexed: false })
 }
 
 /** Mean over height and width: (N, C, H, W) to (N, C). */

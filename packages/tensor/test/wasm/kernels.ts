@@ -2,12 +2,24 @@ import { expect } from 'vitest'
 import type { Buffer } from '../../src/backends/backend.ts'
 import { loops } from '../../src/backends/reference/loops.ts'
 import { reference } from '../../src/backends/reference/reference.ts'
+import type { ModuleBuilder } from '../../src/backends/wasm/asm.ts'
 import { Engine, type Kernels } from '../../src/backends/wasm/engine.ts'
 import type { TypedArray } from '../../src/dtype.ts'
 import { expectClose } from '../numbers.ts'
 
 /** Engine of this test file, one thread until it is told otherwise. */
 export const engine: Engine = new Engine({ threads: 1 })
+
+/** That engine as hosts without relaxed SIMD have it; its kernels go by other names. */
+export const unfused: Engine = new Proxy(engine, {
+  get(target, name) {
+    if (name === 'fma') return false
+    if (name === 'kernel')
+      return (key: string, build: (m: ModuleBuilder) => void) => target.kernel(`unfused ${key}`, build)
+    const value = Reflect.get(target, name, target) as unknown
+    return typeof value === 'function' ? value.bind(target) : value
+  },
+})
 
 /** The plain loops on that engine's memory. */
 export const plain: ReturnType<typeof loops> = loops(engine)
@@ -26,11 +38,14 @@ export function guarded<K extends Partial<Kernels>>(kernels: K): K {
   ) as unknown as K
 }
 
-/** What a kernel gives: a buffer or several by name. */
-type Result = Buffer | Record<string, Buffer>
+/** What a kernel gives: a buffer or several by name, null where one was not asked for. */
+type Result = Buffer | Record<string, Buffer | null>
 
 function named(result: Result): Record<string, Buffer> {
-  return 'dtype' in result && typeof result.dtype === 'string' ? { result: result as Buffer } : (result as never)
+  if ('dtype' in result && typeof result.dtype === 'string') return { result: result as Buffer }
+  return Object.fromEntries(
+    Object.entries(result as Record<string, Buffer | null>).filter(([, buffer]) => buffer),
+  ) as never
 }
 
 /**

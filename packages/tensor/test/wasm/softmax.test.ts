@@ -4,11 +4,14 @@ import { softmaxKernels } from '../../src/backends/wasm/kernels/softmax.ts'
 import { ArgumentError } from '../../src/errors.ts'
 import { Generator } from '../../src/random.ts'
 import { between, forSeeds, normals } from '../numbers.ts'
-import { engine, expectLikeReference, expectSameBits, guarded, plain, upload } from './kernels.ts'
+import { engine, expectLikeReference, expectSameBits, guarded, plain, unfused, upload } from './kernels.ts'
 
-const family = guarded(softmaxKernels(engine, plain))
+const fused = guarded(softmaxKernels(engine, plain))
 
-describe('softmax', () => {
+describe.each([
+  ['', fused],
+  [' without fused products', guarded(softmaxKernels(unfused, plain))],
+])('softmax%s', (_, family) => {
   it('agrees with float64 along any axis, with its gradients', () => {
     forSeeds(30, (random) => {
       const inner = random.integer(2) === 0 ? 1 : between(random, 2, 23)
@@ -33,6 +36,42 @@ describe('softmax', () => {
     }
   })
 
+  it('keeps the digits of small probabilities, as far as differences of logits have them, and ends at exactly 0', () => {
+    const logits = Float64Array.from({ length: 4001 }, (_, i) => 3 - i / 40)
+    for (const inner of [1, 2]) {
+      const x = upload(Float64Array.from({ length: logits.length * inner }, (_, i) => logits[Math.floor(i / inner)]!))
+      const y = family.softmax(x, [1, logits.length, inner], false)
+      const [given, got] = [engine.array(x), engine.array(y)]
+      // As shares of the largest, so that the rounding of the sum is not in it.
+      for (const [i, value] of got.entries()) {
+        const distance = 3 - given[i]!
+        const share = value / got[0]!
+        if (distance < 80) expect(Math.abs(share / Math.exp(-distance) - 1)).toBeLessThan(4e-7 + distance * 6e-8)
+        else if (distance > 88) expect(value).toBe(0)
+      }
+      engine.free(x)
+      engine.free(y)
+    }
+  })
+
+  it('is exactly 1 where there is one class, and NaN in the rows of a NaN alone', () => {
+    for (const inner of [1, 3]) {
+      const x = upload(normals(new Generator(5), 12))
+      const y = family.softmax(x, [12 / inner, 1, inner], false)
+      expect([...engine.array(y)]).toEqual(new Array(12).fill(1))
+      engine.free(x)
+      engine.free(y)
+    }
+    // A NaN in any lane of a full turn, of a single vector and of what is left over.
+    const size = 23
+    for (let at = 0; at < size; at++) {
+      const data = normals(new Generator(at), 3 * size)
+      data[size + at] = Number.NaN
+      expectLikeReference([data], (k, x) => k.softmax(x, [3, size, 1], false), family, 1e-6)
+      expectLikeReference([data], (k, x) => k.softmax(x, [3, size, 1], true), family, 1e-6)
+    }
+  })
+
   it('gives the same bits on any number of threads', () => {
     for (const rows of [
       [300, 37, 1],
@@ -49,6 +88,7 @@ describe('softmax', () => {
 })
 
 describe('crossEntropy', () => {
+  const family = fused
   const targetOf = (random: Generator, rows: number, classes: number): Int32Array | Float64Array =>
     random.integer(2) === 0
       ? Int32Array.from({ length: rows }, () => random.integer(classes + 1) - 1)
@@ -78,6 +118,17 @@ describe('crossEntropy', () => {
         1e-5,
       )
     })
+  })
+
+  it('is exactly 0 where one class alone is possible', () => {
+    const spec: CrossEntropySpec = { rows: 1, classes: 37, labelSmoothing: 0, ignoreIndex: -100 }
+    for (const top of [0, 17, 33, 36]) {
+      const logits = Float64Array.from({ length: 37 }, (_, i) => (i === top ? 12.3 : -90))
+      const [x, target] = [upload(logits), upload(Int32Array.of(top))]
+      const { loss, rowWeight } = family.crossEntropy(x, target, null, spec)
+      expect(engine.array(loss)[0]).toBe(0)
+      for (const buffer of [x, target, loss, rowWeight]) engine.free(buffer)
+    }
   })
 
   it('lets a class without a share be impossible', () => {

@@ -5,7 +5,7 @@ import { interpolateKernels } from '../../src/backends/wasm/kernels/interpolate.
 import { poolKernels } from '../../src/backends/wasm/kernels/pool.ts'
 import { Generator } from '../../src/random.ts'
 import { adaptiveWindows, between, forSeeds, normals, plainWindows, randomPool } from '../numbers.ts'
-import { engine, expectLikeReference, expectSameBits, guarded, plain, upload } from './kernels.ts'
+import { engine, expectLikeReference, expectSameBits, guarded, plain, unfused, upload } from './kernels.ts'
 
 const family = guarded({ ...poolKernels(engine, plain), ...interpolateKernels(engine, plain) })
 
@@ -28,7 +28,8 @@ function check(random: Generator, spec: PoolSpec): void {
   const g = normals(random, outputs)
   expectLikeReference([x], (k, x) => k.avgPool(x, spec), family, 2e-6)
   expectLikeReference([g], (k, g) => k.avgPoolGrad(g, spec), family, 1e-5)
-  expectLikeReference([x], (k, x) => ({ ...k.maxPool(x, spec) }), family, 0)
+  for (const indexed of [true, false])
+    expectLikeReference([x], (k, x) => ({ ...k.maxPool(x, spec, indexed) }), family, 0)
   expectLikeReference([g, indicesOf(x, spec)], (k, g, i) => k.maxPoolGrad(g, i, spec), family, 1e-5)
 }
 
@@ -58,7 +59,9 @@ describe('pooling', () => {
         const dice = random.integer(6)
         return dice === 0 ? Number.NaN : dice === 1 ? -Infinity : value
       })
-      expectLikeReference([x], (k, x) => ({ ...k.maxPool(x, spec) }), family, 0)
+      for (const one of [family, guarded(poolKernels(unfused, plain))])
+        for (const indexed of [true, false])
+          expectLikeReference([x], (k, x) => ({ ...k.maxPool(x, spec, indexed) }), one, 0)
     })
   })
 
@@ -73,7 +76,7 @@ describe('pooling', () => {
     const [x, g, indices] = [upload(data), upload(normals(random, outputs)), upload(indicesOf(data, spec))]
     expectSameBits(() => family.avgPool(x, spec))
     expectSameBits(() => family.avgPoolGrad(g, spec))
-    expectSameBits(() => ({ ...family.maxPool(x, spec) }))
+    for (const indexed of [true, false]) expectSameBits(() => ({ ...family.maxPool(x, spec, indexed) }))
     expectSameBits(() => family.maxPoolGrad(g, indices, spec))
     for (const buffer of [x, g, indices]) engine.free(buffer)
   })

@@ -148,9 +148,9 @@ export function poolKernels(device: Device): Pick<Backend, 'avgPool' | 'avgPoolG
         },
       })
     },
-    maxPool(x, spec) {
+    maxPool(x, spec, indexed) {
       const p = plan(spec)
-      return { output: extreme(device, x, p, 'value'), indices: extreme(device, x, p, 'place') }
+      return { output: extreme(device, x, p, 'value'), indices: indexed ? extreme(device, x, p, 'place') : null }
     },
     maxPoolGrad(g, indices, spec) {
       const p = plan(spec)

@@ -93,11 +93,11 @@ export function loops(host: Host): Omit<Backend, 'name' | StorageMethod> {
 
     avgPool: (x, spec) => make(x.dtype, pooledLength(spec), (out) => avgPool(open(x), spec, out)),
     avgPoolGrad: (g, spec) => make(g.dtype, inputLength(spec), (out) => avgPoolGrad(open(g), spec, out)),
-    maxPool(x, spec) {
+    maxPool(x, spec, indexed) {
       const length = pooledLength(spec)
       const output = host.alloc(x.dtype, length)
-      const indices = host.alloc('int32', length)
-      maxPool(open(x), spec, open(output), openInts(indices))
+      const indices = indexed ? host.alloc('int32', length) : null
+      maxPool(open(x), spec, open(output), indices && openInts(indices))
       return { output, indices }
     },
     maxPoolGrad: (g, indices, spec) =>

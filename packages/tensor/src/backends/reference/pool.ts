@@ -49,7 +49,7 @@ export function avgPoolGrad(g: TypedArray, spec: PoolSpec, out: TypedArray): voi
  * Maximum of each window and its position row * width + column: the first among equals in row-major order, NaN before
  * every number (and the last NaN, as in PyTorch). Empty windows give -Infinity and -1.
  */
-export function maxPool(x: TypedArray, spec: PoolSpec, out: TypedArray, indices: TypedArray): void {
+export function maxPool(x: TypedArray, spec: PoolSpec, out: TypedArray, indices: TypedArray | null): void {
   const { width, channels, rows, columns } = spec
   forEachOutput(spec, (at, image, oy, ox) => {
     let best = -Infinity
@@ -64,7 +64,7 @@ export function maxPool(x: TypedArray, spec: PoolSpec, out: TypedArray, indices:
       }
     }
     out[at] = best
-    indices[at] = index
+    if (indices) indices[at] = index
   })
 }
 

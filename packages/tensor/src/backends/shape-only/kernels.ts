@@ -34,9 +34,9 @@ export function shapes(make: Allocate): Omit<Backend, 'name' | StorageMethod> {
     conv2dWeightGrad: (_, g, spec) => make(g.dtype, weightOf(spec), 'conv2d weight gradient'),
     avgPool: (x, spec) => make(x.dtype, pooled(spec), 'avgPool2d'),
     avgPoolGrad: (g, spec) => make(g.dtype, image(spec), 'avgPool2d gradient'),
-    maxPool: (x, spec) => ({
+    maxPool: (x, spec, indexed) => ({
       output: make(x.dtype, pooled(spec), 'maxPool2d'),
-      indices: make('int32', pooled(spec), 'maxPool2d'),
+      indices: indexed ? make('int32', pooled(spec), 'maxPool2d') : null,
     }),
     maxPoolGrad: (g, _, spec) => make(g.dtype, image(spec), 'maxPool2d gradient'),
     interpolate: (x, spec) => make(x.dtype, sampled(spec), 'interpolate'),

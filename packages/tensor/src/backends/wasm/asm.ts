@@ -208,6 +208,7 @@ const tables = {
     'i32x4 i32 -> v128': '@fd0ab shl shr shrU',
     'v128 -> v128': '@fd0a9 fromU16Low fromU16High',
     'f32x4 -> v128': '@fd0f8 fromF32 fromF32U',
+    'v128 v128 i32x4 -> v128': '@fd10b laneselect',
   },
   i64x2: {
     'i64x2 i64x2 -> v128': '@fd0ce add @fd0d1 sub @fd0d5 mul',
@@ -263,8 +264,9 @@ export const f32x4: Instructions<typeof tables.f32x4, 'v128'> = instructions('f3
 export const f64x2: Instructions<typeof tables.f64x2, 'v128'> = instructions('f64x2', 'v128', tables.f64x2)
 
 /**
- * Four 32-bit integers. `fromF32` truncates and saturates. `dot(a, b)` takes eight 16-bit integers each and gives the sums
- * of products of neighbours.
+ * Four 32-bit integers. `laneselect(a, b, mask)` is `bitselect` where each lane of the mask is all ones or zeros: relaxed
+ * SIMD, one instruction of a machine instead of three. `fromF32` truncates and saturates. `dot(a, b)` takes eight 16-bit
+ * integers each and gives the sums of products of neighbours.
  */
 export const i32x4: Instructions<typeof tables.i32x4, 'v128'> = instructions('i32x4', 'v128', tables.i32x4)
 

@@ -7,8 +7,25 @@ import { type Band, runWindows, type Window, type WindowPlan } from './windows.t
 
 type Method = 'avgPool' | 'avgPoolGrad' | 'maxPool' | 'maxPoolGrad'
 
+/** The largest value, NaN before every number. */
+function largest(b: FunctionBuilder, { strips, sources, outs, at, walk }: Window): void {
+  const best = strips.map(() => b.let(f32x4.const(-Infinity)))
+  const odd = strips.map(() => b.let(f32x4.const(0)))
+  walk((cell) => {
+    const place = b.let(i32.add(sources[0]!, cell))
+    for (const [k, strip] of strips.entries()) {
+      const value = b.let(strip.load(place))
+      b.set(best[k]!, f32x4.pmax(best[k]!, value))
+      b.set(odd[k]!, v128.or(odd[k]!, f32x4.ne(value, value)))
+    }
+  })
+  const place = b.let(i32.add(outs[0]!, at))
+  for (const [k, strip] of strips.entries()) b.emit(strip.store(place, v128.or(best[k]!, odd[k]!)))
+}
+
 /** The largest value and its position: the first among equals, NaN before every number, the last NaN. */
-function maxima(b: FunctionBuilder, { strips, sources, outs, at, first, walk }: Window): void {
+function maxima(b: FunctionBuilder, { strips, sources, outs, at, first, walk }: Window, relaxed: boolean): void {
+  const choose = relaxed ? i32x4.laneselect : v128.bitselect
   const best = strips.map(() => b.let(f32x4.const(-Infinity)))
   const start = b.let(i32x4.splat(first))
   const where = strips.map(() => b.let(start))
@@ -18,8 +35,8 @@ function maxima(b: FunctionBuilder, { strips, sources, outs, at, first, walk }: 
     for (const [k, strip] of strips.entries()) {
       const value = b.let(strip.load(place))
       const better = b.let(v128.or(f32x4.gt(value, best[k]!), f32x4.ne(value, value)))
-      b.set(best[k]!, v128.bitselect(value, best[k]!, better))
-      b.set(where[k]!, v128.bitselect(here, where[k]!, better))
+      b.set(best[k]!, choose(value, best[k]!, better))
+      b.set(where[k]!, choose(here, where[k]!, better))
     }
   })
   const [values, indices] = outs.map((out) => b.let(i32.add(out, at)))
@@ -70,10 +87,12 @@ export function poolKernels(engine: Engine, plain: Pick<Kernels, Method>): Pick<
       resample(engine, adjoint(planOf(spec)), engine.ptr(g), out.ptr)
       return out
     },
-    maxPool(x, spec) {
+    maxPool(x, spec, indexed) {
       const output = engine.alloc('float32', pooled(spec))
-      const indices = engine.alloc('int32', pooled(spec))
-      runWindows(engine, 'maxima', maxima, planOf(spec), [engine.ptr(x)], [output.ptr, indices.ptr])
+      const indices = indexed ? engine.alloc('int32', pooled(spec)) : null
+      const outs = [output.ptr, indices?.ptr ?? 0]
+      const code = (b: FunctionBuilder, w: Window) => (indexed ? maxima(b, w, engine.fma) : largest(b, w))
+      runWindows(engine, `maxima ${indexed}`, code, planOf(spec), [engine.ptr(x)], outs)
       return { output, indices }
     },
     maxPoolGrad(g, indices, spec) {

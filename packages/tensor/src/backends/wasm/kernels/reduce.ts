@@ -9,7 +9,7 @@ import { type ColumnKernel, clear, foldColumns, grainFloats, planColumns, runCol
 import { type Fold, foldRow, least, type Strip } from './rows.ts'
 import { eachUnit } from './tile.ts'
 
-/** Floats that one thread folds at a time, in 32 sums: of few numbers each, so that they keep their digits. */
+/** Floats that one thread folds at a time, in four sums of 32 sums of eight: all so short that they keep their digits. */
 const pieceFloats = 1024
 
 /** Positions are compared as float32. */

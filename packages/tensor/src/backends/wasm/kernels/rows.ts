@@ -53,18 +53,22 @@ export function alongGroups(
   turn(4, [oneFloat])
 }
 
-/** As `alongGroups`, strip by strip. */
+/**
+ * As `alongGroups`, strip by strip. What `body` returns is emitted when it has been there for all strips of the turn: only
+ * where their loads come before their stores do compilers mix their instructions, so that none waits for the other.
+ */
 export function alongRow(
   b: FunctionBuilder,
   bytes: Value<'i32'>,
-  body: (strip: Strip, at: Local<'i32'>) => void,
+  body: (strip: Strip, at: Local<'i32'>) => Value<'void'> | undefined,
   unroll = 1,
 ): void {
   alongGroups(
     b,
     bytes,
     (strips, at) => {
-      for (const strip of strips) body(strip, at)
+      const stores = strips.map((strip) => body(strip, at))
+      for (const store of stores) if (store) b.emit(store)
     },
     unroll,
   )
@@ -105,48 +109,60 @@ export function inRows(
 
 export type Fold = 'sum' | 'max' | 'min'
 
-/** How numbers are put together, and what a fold starts with. NaN wins in `max` and `min`. */
-export const folds: Readonly<Record<Fold, { combine: (a: Vector, b: Vector) => Vector; start: number }>> = {
+/**
+ * How numbers are put together, and what a fold starts with. NaN wins in `max` and `min`. `peak` is the maximum where there
+ * is no NaN, for an eighth of the instructions of `max`.
+ */
+export const folds: Readonly<Record<Fold | 'peak', { combine: (a: Vector, b: Vector) => Vector; start: number }>> = {
   sum: { combine: f32x4.add, start: 0 },
   max: { combine: f32x4.max, start: -Infinity },
   min: { combine: f32x4.min, start: Infinity },
+  peak: { combine: f32x4.pmax, start: -Infinity },
 }
 
 /**
  * Folds what `terms` gives for each strip of a row over the whole row: `count` results, each in all lanes. Lanes 1 to 3
- * of the terms of a single float do not count.
+ * of the terms of a single float do not count. Strips that are unrolled are folded by pairs first, as compilers mix the
+ * instructions only of what meets in one result. `store` stores terms, if it is given.
  */
 export function foldRow(
   b: FunctionBuilder,
-  fold: Fold,
+  fold: keyof typeof folds,
   bytes: Value<'i32'>,
   count: number,
   terms: (strip: Strip, at: Local<'i32'>) => readonly Vector[],
   unroll = 1,
+  store?: (strip: Strip, at: Local<'i32'>, ...terms: readonly Local<'v128'>[]) => Value<'void'>,
 ): Local<'v128'>[] {
   const { combine, start } = folds[fold]
-  // Of each result: an accumulator per unrolled strip and, last, one for the single floats.
-  const sums = Array.from({ length: count }, () => Array.from({ length: unroll + 1 }, () => b.let(f32x4.const(start))))
-  const place = (strip: Strip): number => (strip.floats === 1 ? unroll : strip.index)
-  alongRow(
+  const begin = () => Array.from({ length: count }, () => b.let(f32x4.const(start)))
+  const [sums, rest] = [begin(), begin()]
+  alongGroups(
     b,
     bytes,
-    (strip, at) => {
-      for (const [k, term] of terms(strip, at).entries()) {
-        const sum = sums[k]![place(strip)]!
-        b.set(sum, combine(sum, term))
+    (strips, at) => {
+      const kept = strips.map((strip) => terms(strip, at).map((term) => b.let(term)))
+      for (const [k, sum] of (strips[0]!.floats === 4 ? sums : rest).entries()) {
+        const values = kept.map((list) => list[k]!)
+        b.set(sum, combine(sum, pairwise(combine, values)))
       }
+      if (store) for (const [i, list] of kept.entries()) b.emit(store(strips[i]!, at, ...list))
     },
     unroll,
   )
-  return sums.map((list) => {
-    const rest = list.pop()!
-    const lanes = b.let(list.slice(1).reduce<Vector>(combine, list[0]!))
-    b.set(lanes, combine(lanes, v128.shuffle32(lanes, lanes, [2, 3, 0, 1])))
-    b.set(lanes, combine(lanes, v128.shuffle32(lanes, lanes, [1, 0, 3, 2])))
-    b.set(lanes, combine(lanes, v128.shuffle32(rest, rest, [0, 0, 0, 0])))
-    return lanes
+  return sums.map((sum, k) => {
+    b.set(sum, combine(sum, v128.shuffle32(sum, sum, [2, 3, 0, 1])))
+    b.set(sum, combine(sum, v128.shuffle32(sum, sum, [1, 0, 3, 2])))
+    b.set(sum, combine(sum, v128.shuffle32(rest[k]!, rest[k]!, [0, 0, 0, 0])))
+    return sum
   })
+}
+
+/** Folds a list by pairs, pairs of pairs and so on. */
+function pairwise(combine: (a: Vector, b: Vector) => Vector, list: readonly Vector[]): Vector {
+  if (list.length === 1) return list[0]!
+  const half = list.length >> 1
+  return combine(pairwise(combine, list.slice(0, half)), pairwise(combine, list.slice(half)))
 }
 
 /** The lesser of two unsigned numbers. */
