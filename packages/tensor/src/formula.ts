@@ -6,7 +6,7 @@
  * one line here or in `ops/elementwise.ts` and nothing anywhere else.
  */
 
-/** Functions of one argument. `not` takes and gives a truth value; `erf` is the error function. */
+/** Functions of one argument. `not` takes and gives a truth value; `sigmoid` is 1 / (1 + e^-x), `erf` the error function. */
 export type UnaryFunction =
   | 'neg'
   | 'abs'
@@ -16,6 +16,7 @@ export type UnaryFunction =
   | 'sin'
   | 'cos'
   | 'tanh'
+  | 'sigmoid'
   | 'erf'
   | 'floor'
   | 'ceil'
@@ -130,7 +131,7 @@ export const f: Builders = {
   },
   ...byName(['pow', 'min', 'max', 'lt', 'le', 'gt', 'ge', 'eq', 'ne', 'and', 'or'], binary),
   ...byName(
-    ['not', 'abs', 'sqrt', 'exp', 'log', 'sin', 'cos', 'tanh', 'erf', 'floor', 'ceil', 'round', 'trunc'],
+    ['not', 'abs', 'sqrt', 'exp', 'log', 'sin', 'cos', 'tanh', 'sigmoid', 'erf', 'floor', 'ceil', 'round', 'trunc'],
     unary,
   ),
   select(condition: Expr, a: Term, b: Term): Expr {
@@ -254,6 +255,7 @@ const unaryDerivatives: Record<Exclude<UnaryFunction, Step>, (a: Expr, y: Expr) 
   sin: (a) => f.cos(a),
   cos: (a) => f.neg(f.sin(a)),
   tanh: (_, y) => f.sub(1, f.square(y)),
+  sigmoid: (_, y) => f.mul(y, f.sub(1, y)),
   erf: (a) => f.mul(2 / Math.sqrt(Math.PI), f.exp(f.neg(f.square(a)))),
 }
 

@@ -262,7 +262,6 @@ function unary<N extends number[]>(
   return op
 }
 
-const logistic = (x: Expr): Expr => f.div(1, f.add(1, f.exp(f.neg(x))))
 const normalCdf = (x: Expr): Expr => f.mul(0.5, f.add(1, f.erf(f.mul(x, Math.SQRT1_2))))
 const clampTo = (x: Expr, low: Term, high: Term): Expr => f.min(f.max(x, low), high)
 /** log(1 + e^(beta x)), or beta x itself beyond the threshold, where they are equal. */
@@ -317,7 +316,7 @@ export const trunc: Unary = unary('trunc', 'float', f.trunc)
 /** Hyperbolic tangent. */
 export const tanh: Unary = unary('tanh', 'float', f.tanh, (y) => f.sub(1, f.square(y)))
 /** 1 / (1 + e^-x) */
-export const sigmoid: Unary = unary('sigmoid', 'float', logistic, (y) => f.mul(y, f.sub(1, y)))
+export const sigmoid: Unary = unary('sigmoid', 'float', f.sigmoid)
 /** max(x, 0); gradient 0 at 0. */
 export const relu: Unary = unary(
   'relu',
@@ -336,8 +335,8 @@ export const relu6: Unary = unary(
 export const silu: Unary = unary(
   'silu',
   'float',
-  (x) => f.div(x, f.add(1, f.exp(f.neg(x)))),
-  (_, x) => f.mul(logistic(x), f.add(1, f.mul(x, f.sub(1, logistic(x))))),
+  (x) => f.mul(x, f.sigmoid(x)),
+  (_, x) => f.mul(f.sigmoid(x), f.add(1, f.mul(x, f.sub(1, f.sigmoid(x))))),
 )
 /** x tanh(softplus(x)). Misra 2019. */
 export const mish: Unary = unary('mish', 'float', (x) => f.mul(x, f.tanh(softplusOf(x, 20))))
@@ -407,7 +406,7 @@ const softplusOp = unary<[beta: number, threshold: number]>(
   'softplus',
   'float',
   (x, beta, threshold) => f.div(softplusOf(f.mul(x, beta), threshold), beta),
-  (_, x, beta, threshold) => f.select(f.gt(f.mul(x, beta), threshold), 1, logistic(f.mul(x, beta))),
+  (_, x, beta, threshold) => f.select(f.gt(f.mul(x, beta), threshold), 1, f.sigmoid(f.mul(x, beta))),
 )
 
 /** log(1 + e^(beta x)) / beta; x itself where beta x exceeds `threshold`. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { erf as exactErf } from '../../src/backends/reference/functions.ts'
 import { type FunctionBuilder, i32, type Value, v128 } from '../../src/backends/wasm/asm.ts'
 import { Engine } from '../../src/backends/wasm/engine.ts'
-import { cos, erf, exp, log, pow, sin, tanh } from '../../src/backends/wasm/math.ts'
+import { cos, decay, erf, exp, log, pow, sigmoid, sin, tanh } from '../../src/backends/wasm/math.ts'
 
 const engine = new Engine({ threads: 1 })
 /** An engine on a host without relaxed SIMD. */
@@ -119,6 +119,28 @@ describe('functions of one argument are within 2 ulp', () => {
     const numbers = Float32Array.from([...range(-105, 90, 300_001), ...all])
     expect(worst('exp', exp, Math.exp, [numbers], plain)).toBeLessThan(2)
     expect(apply('exp', exp, [numbers], plain)).not.toEqual(apply('exp', exp, [numbers]))
+  })
+})
+
+describe.each([
+  ['', engine],
+  [' without fused products', plain],
+])('functions that end at the smallest normal number%s', (_, on) => {
+  const normal = -126 * Math.LN2
+
+  it('decay is within 3 ulp, exactly 1 at 0, and then 0', () => {
+    expect(worst('decay', decay, Math.exp, [range(normal, 0, 300_001)], on)).toBeLessThan(3)
+    expect([...apply('decay', decay, [Float32Array.of(0, -0, -88.1, -1e30, -Infinity, Number.NaN)], on)]).toEqual([
+      ...[1, 1, 0, 0, 0, Number.NaN],
+    ])
+  })
+
+  it('sigmoid is within 4 ulp, and has its limits', () => {
+    const exact = (x: number): number => 1 / (1 + Math.exp(-x))
+    expect(worst('sigmoid', sigmoid, exact, [range(normal, 90, 300_001)], on)).toBeLessThan(4)
+    const wide = all.filter((x) => !(x < normal))
+    expect(worst('sigmoid', sigmoid, exact, [wide], on)).toBeLessThan(4)
+    expect([...apply('sigmoid', sigmoid, [Float32Array.of(-Infinity, -200, 0, -0)], on)]).toEqual([0, 0, 0.5, 0.5])
   })
 })
 

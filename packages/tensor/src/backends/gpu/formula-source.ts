@@ -1,5 +1,5 @@
 /** Prints scalar formulas as statements of a kernel; equal subformulas are computed once. */
-import { type BinaryFunction, type Expr, formulaKey, type UnaryFunction } from '../../formula.ts'
+import { type BinaryFunction, type Expr, f, formulaKey, type UnaryFunction } from '../../formula.ts'
 import type { Source } from './source.ts'
 
 /** An expression, which gpu.js tells by its type: a truth value or a number. */
@@ -8,7 +8,7 @@ interface Printed {
   readonly truth: boolean
 }
 
-type Numeric = Exclude<UnaryFunction, 'not'>
+type Numeric = Exclude<UnaryFunction, 'not' | 'sigmoid'>
 type Arithmetic = Exclude<BinaryFunction, 'and' | 'or'>
 
 const unary: Record<Numeric, (a: string) => string> = {
@@ -83,6 +83,7 @@ export function formulaPrinter(
         }
       case 'unary':
         if (e.fn === 'not') return { text: `(!${asTruth(visit(e.a))})`, truth: true }
+        if (e.fn === 'sigmoid') return visit(f.div(1, f.add(1, f.exp(f.neg(e.a)))))
         return number(unary[e.fn](asNumber(visit(e.a))))
       case 'binary': {
         const [a, b] = [visit(e.a), visit(e.b)]

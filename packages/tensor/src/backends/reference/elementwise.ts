@@ -12,6 +12,7 @@ const unaryFunctions: Record<UnaryFunction, (a: number) => number> = {
   sin: Math.sin,
   cos: Math.cos,
   tanh: Math.tanh,
+  sigmoid: (x) => 1 / (1 + Math.exp(-x)),
   erf,
   floor: Math.floor,
   ceil: Math.ceil,

@@ -3,7 +3,7 @@
  */
 import { type BinaryFunction, type Expr, formulaKey, partsOf, type UnaryFunction } from '../../formula.ts'
 import { type FunctionBuilder, f32x4, i32x4, type Value, v128 } from './asm.ts'
-import { cos, erf, exp, log, pow, sin, tanh } from './math.ts'
+import { cos, erf, exp, log, pow, sigmoid, sin, tanh } from './math.ts'
 
 type Vector = Value<'v128'>
 
@@ -41,6 +41,7 @@ const codes: Record<Exclude<UnaryFunction | BinaryFunction, 'not' | 'and' | 'or'
   sin,
   cos,
   tanh,
+  sigmoid,
   erf,
   pow,
 }
@@ -52,6 +53,7 @@ const costs: Partial<Record<UnaryFunction | BinaryFunction, number>> = {
   exp: 25,
   log: 35,
   tanh: 45,
+  sigmoid: 20,
   erf: 60,
   sin: 60,
   cos: 60,

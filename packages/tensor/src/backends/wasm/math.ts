@@ -4,11 +4,11 @@
  * least maximal relative error. They call nothing of the host, and only `exp` uses fused products, where kernels may, so
  * the bits are the same on all machines that have those.
  *
- * Errors: exp, log, tanh and erf at most 2 units in the last place (ulp) everywhere, denormal numbers, infinities and
+ * Errors, where nothing else is said: exp, log, tanh and erf at most 2 units in the last place (ulp) everywhere, denormal numbers, infinities and
  * NaN included; pow, sin and cos at most 1, as they are computed in double precision (sin and cos up to |x| = 2^29,
  * beyond which they mean nothing).
  */
-import { cosTail, erfcLog, erfNear, logTail, sinTail, tanhTail } from '../polynomials.ts'
+import { cosTail, erfcLog, erfNear, expTail, logTail, sinTail, tanhTail } from '../polynomials.ts'
 import { type FunctionBuilder, f32x4, f64x2, i32x4, i64x2, type Local, type Value, v128 } from './asm.ts'
 
 type Vector = Value<'v128'>
@@ -62,6 +62,20 @@ export function exp(b: FunctionBuilder, x: Vector): Vector {
   return f32x4.mul(f32x4.mul(y, powerOfTwo(half)), powerOfTwo(i32x4.sub(k, half)))
 }
 
+/** e^x for x <= 0, by half the instructions: what is below 2^-126 is 0, other errors are at most 3 ulp, and e^0 is 1. */
+export function decay(b: FunctionBuilder, x: Vector): Vector {
+  const madd = (a: Vector, factor: number, c: Vector) => multiplyAdd(b.fma, a, f32x4.const(factor), c)
+  // In a sum with this number, an exponent from -127 to 0 stands in the low bits as floats have theirs.
+  const integer = f32x4.const(integer32 + 127)
+  const t = b.let(f32x4.pmax(x, -127 * Math.LN2))
+  const shifted = b.let(madd(t, Math.LOG2E, integer))
+  const n = b.let(f32x4.sub(shifted, integer))
+  const r = b.let(madd(n, -ln2Low, madd(n, -ln2High, t)))
+  const [highest, ...rest] = [1, 1, ...expTail].reverse()
+  const y = rest.reduce<Vector>((sum, c) => multiplyAdd(b.fma, sum, r, f32x4.const(c)), f32x4.const(highest as number))
+  return f32x4.mul(y, i32x4.shl(shifted, 23))
+}
+
 /** The natural logarithm. */
 export function log(b: FunctionBuilder, x: Vector): Vector {
   const value = b.let(x)
@@ -80,6 +94,13 @@ export function log(b: FunctionBuilder, x: Vector): Vector {
   // Infinity and NaN pass; 0 and negative numbers have the limit or none.
   const pole = choose(f32x4.eq(value, 0), f32x4.const(-Infinity), f32x4.const(Number.NaN))
   return choose(f32x4.le(value, 0), pole, choose(f32x4.lt(value, Infinity), y, value))
+}
+
+/** 1 / (1 + e^-x), from powers of e that do not overflow. What is below 2^-126 is 0, other errors are at most 4 ulp. */
+export function sigmoid(b: FunctionBuilder, x: Vector): Vector {
+  const value = b.let(x)
+  const e = b.let(decay(b, v128.or(value, i32x4.const(0x80000000))))
+  return f32x4.div(choose(f32x4.lt(value, 0), e, f32x4.const(1)), f32x4.add(e, 1))
 }
 
 /** The hyperbolic tangent. */

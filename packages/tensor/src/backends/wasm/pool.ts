@@ -300,16 +300,17 @@ export class Pool {
     Atomics.store(words, word.joining, 1)
     const allowance = Math.max(lossTime, longest * lossChunks)
     let left = allowance
-    let computed = processTime()
+    // The first sleep only finds out what there is to compare with: most joins end before it does.
+    let computed = Number.NaN
     for (let done = Atomics.load(words, word.done); done < claimed; ) {
       const woken = Atomics.wait(words, word.done, done, slice)
       const now = Atomics.load(words, word.done)
-      const before = computed
-      computed = processTime()
       if (now === done && woken === 'timed-out') {
+        const before = computed
+        computed = processTime()
         const known = fate(crew.control, 'working')
-        const busy = known === 'alive' || computed - before > slice * busyShare
-        left = known === 'dead' ? 0 : left - (busy ? slice / patienceWhileBusy : slice)
+        const idle = computed - before <= slice * busyShare
+        left = known === 'dead' ? 0 : left - (known === 'alive' || !idle ? slice / patienceWhileBusy : slice)
       } else {
         left = allowance
       }

@@ -89,14 +89,13 @@ function columnAxis(
 
 /**
  * Emits what is to be done along one axis; `arrays` are pointers, the last one to the result. `store` stores lanes that
- * are one result for the whole axis; `fma` is the engine's.
+ * are one result for the whole axis.
  */
 export type AxisCode = (
   b: FunctionBuilder,
   axis: Axis,
   arrays: readonly [first: Local<'i32'>, second: Local<'i32'>, out: Local<'i32'>],
   store: (value: Vector) => void,
-  fma: boolean,
 ) => void
 
 /** Runs code over [outer, size, inner] along the middle axis. */
@@ -110,7 +109,6 @@ export function alongAxis(
   out: number,
 ): void {
   const inRow = inner === 1
-  const { fma } = engine
   const kernel = engine.kernel(`${key} ${inRow}`, (m) => {
     m.func('run', ints(7), (b, first, second, out, size, stride, from, to) => {
       eachUnit(b, from, to, (unit) => {
@@ -119,7 +117,7 @@ export function alongAxis(
           const bytes = b.let(i32.shl(size, 2))
           const axis = rowAxis(b, b.let(i32.mul(unit, bytes)), bytes, i32.mul(to, bytes))
           const store = (value: Vector) => b.emit(v128.store32Lane(i32.add(out, i32.shl(unit, 2)), value, 0))
-          code(b, axis, arrays, store, fma)
+          code(b, axis, arrays, store)
           return
         }
         const tiles = b.let(i32.divU(i32.add(stride, columnBytes - 1), columnBytes))
@@ -130,7 +128,7 @@ export function alongAxis(
           const column = b.let(i32.add(tile, at))
           const start = b.let(i32.add(i32.mul(row, size), column))
           const store = (value: Vector) => b.emit(strip.store(i32.add(out, i32.add(row, column)), value))
-          code(b, columnAxis(b, strip, start, stride, size), arrays, store, fma)
+          code(b, columnAxis(b, strip, start, stride, size), arrays, store)
         })
       })
     })

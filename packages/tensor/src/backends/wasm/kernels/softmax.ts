@@ -1,39 +1,18 @@
 /** Softmax and cross-entropy, with their gradients. */
 import type { Buffer, CrossEntropySpec, Rows } from '../../backend.ts'
-import { expTail } from '../../polynomials.ts'
 import { checkClasses } from '../../reference/softmax.ts'
-import { type FunctionBuilder, f32, f32x4, i32, i32x4, ints, type Local, memory, v128 } from '../asm.ts'
+import { type FunctionBuilder, f32, f32x4, i32, ints, type Local, memory, v128 } from '../asm.ts'
 import { type Engine, forFloat32, type Kernels } from '../engine.ts'
-import { log } from '../math.ts'
+import { decay, log } from '../math.ts'
 import { type Axis, type AxisCode, alongAxis, grainElements, rowAxis } from './axis.ts'
 import type { Strip, Vector } from './rows.ts'
-import { eachUnit, multiplyAdd } from './tile.ts'
+import { eachUnit } from './tile.ts'
 
 type Method = 'softmax' | 'softmaxGrad' | 'crossEntropy' | 'crossEntropyGrad'
-
-/**
- * e^x for x <= 0: half the instructions of an exponential of any number. Results below 2^-126 are 0, others are as exact as
- * differences x of logits are, and that of 0 is 1.
- */
-function decay(b: FunctionBuilder, fma: boolean, x: Vector): Vector {
-  // In a sum with this number, an exponent from -127 to 0 stands in the low bits as floats have theirs.
-  const integer = f32x4.const(1.5 * 2 ** 23 + 127)
-  const t = b.let(f32x4.pmax(x, -127 * Math.LN2))
-  const shifted = b.let(multiplyAdd(fma, t, f32x4.const(Math.LOG2E), integer))
-  const n = b.let(f32x4.sub(shifted, integer))
-  // Where products are rounded, the first part of ln 2 has so few bits that its are exact.
-  const high = fma ? Math.LN2 : 0.693359375
-  let r = b.let(multiplyAdd(fma, n, f32x4.const(-high), t))
-  if (!fma) r = b.let(multiplyAdd(fma, n, f32x4.const(high - Math.LN2), r))
-  const [highest, ...rest] = [1, 1, ...expTail].reverse()
-  const y = rest.reduce<Vector>((sum, c) => multiplyAdd(fma, sum, r, f32x4.const(c)), f32x4.const(highest!))
-  return f32x4.mul(y, i32x4.shl(shifted, 23))
-}
 
 /** exp(x - maximum) along the axis, which is stored to `out` if that is given; the maximum and the sum. */
 function exponentials(
   b: FunctionBuilder,
-  fma: boolean,
   axis: Axis,
   x: Local<'i32'>,
   out: Local<'i32'> | null,
@@ -44,15 +23,15 @@ function exponentials(
     (strip, cell) => {
       const place = b.let(i32.add(x, cell))
       axis.touch(strip, place)
-      return decay(b, fma, f32x4.sub(strip.load(place), max))
+      return decay(b, f32x4.sub(strip.load(place), max))
     },
     out ? (strip, cell, e) => strip.store(i32.add(out, cell), e) : undefined,
   )
   return [max, sum]
 }
 
-const softmaxCode: AxisCode = (b, axis, [x, , out], _, fma) => {
-  const [, sum] = exponentials(b, fma, axis, x, out)
+const softmaxCode: AxisCode = (b, axis, [x, , out]) => {
+  const [, sum] = exponentials(b, axis, x, out)
   const share = b.let(f32x4.div(1, sum))
   axis.each((strip, cell) => {
     const place = b.let(i32.add(out, cell))
@@ -60,8 +39,8 @@ const softmaxCode: AxisCode = (b, axis, [x, , out], _, fma) => {
   })
 }
 
-const logSoftmaxCode: AxisCode = (b, axis, [x, , out], _, fma) => {
-  const [max, sum] = exponentials(b, fma, axis, x, null)
+const logSoftmaxCode: AxisCode = (b, axis, [x, , out]) => {
+  const [max, sum] = exponentials(b, axis, x, null)
   const logSum = b.let(log(b, sum))
   axis.each((strip, cell) => {
     return strip.store(i32.add(out, cell), b.let(f32x4.sub(f32x4.sub(strip.load(i32.add(x, cell)), max), logSum)))
@@ -77,11 +56,11 @@ const softmaxGradCode: AxisCode = (b, axis, [g, y, out]) => {
   })
 }
 
-const logSoftmaxGradCode: AxisCode = (b, axis, [g, y, out], _, fma) => {
+const logSoftmaxGradCode: AxisCode = (b, axis, [g, y, out]) => {
   const at = (array: Local<'i32'>, strip: Strip, cell: Local<'i32'>) => strip.load(i32.add(array, cell))
   const sum = axis.fold('sum', (strip, cell) => at(g, strip, cell))
   axis.each((strip, cell) => {
-    const value = b.let(f32x4.sub(at(g, strip, cell), f32x4.mul(decay(b, fma, at(y, strip, cell)), sum)))
+    const value = b.let(f32x4.sub(at(g, strip, cell), f32x4.mul(decay(b, at(y, strip, cell)), sum)))
     return strip.store(i32.add(out, cell), value)
   })
 }
@@ -104,7 +83,6 @@ function crossEntropy(
   const indexed = target.dtype === 'int32'
   const weighted = weight !== null
   const spread = !indexed || labelSmoothing !== 0
-  const { fma } = engine
   const kernel = engine.kernel(`cross-entropy ${gradient} ${indexed} ${weighted} ${spread}`, (m) => {
     const params = [...ints(8), 'f32', 'f32', 'i32', 'i32'] as const
     m.func('run', params, (b, x, targets, weights, g, out, out2, bytes, ignored, keep, even, from, to) => {
@@ -127,7 +105,7 @@ function crossEntropy(
         }
 
         const loss = (): void => {
-          const [max, sum] = exponentials(b, fma, axis, x, null)
+          const [max, sum] = exponentials(b, axis, x, null)
           const logSum = b.let(log(b, sum))
           /** -q log softmax(x), 0 where q is: even if the logarithm is infinite. */
           const term = (q: Local<'v128'>, x: Vector): Vector =>
@@ -144,7 +122,7 @@ function crossEntropy(
         }
 
         const slope = (): void => {
-          const [, sum] = exponentials(b, fma, axis, x, out)
+          const [, sum] = exponentials(b, axis, x, out)
           const own_ = indexed ? onlyShare() : f32x4.const(0)
           const total = spread ? f32x4.add(axis.fold('sum', shares), own_) : own_
           const factor = b.let(f32x4.div(total, sum))
