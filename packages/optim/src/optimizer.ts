@@ -109,6 +109,7 @@ export class Optimizer<H extends Hyperparameters> {
    */
   step(): void {
     for (const group of this.#groups) this.#check(group)
+    const rules = new Map(this.#groups.map((group) => [group, this.#rule(group)]))
     const wishes: Wish<H>[] = []
     const work: { entry: Entry<H>; rule: Rule; grad: Tensor; fresh: boolean }[] = []
     for (const entry of this.#entries) {
@@ -118,7 +119,7 @@ export class Optimizer<H extends Hyperparameters> {
       void [parameter.storage, grad?.storage]
       if (grad === undefined) continue
       for (const state of slots.values()) checkTogether(`${this.name}.step`, entry.name, parameter, 'state', state)
-      const rule = this.#rule(group)
+      const rule = rules.get(group) as Rule
       const missing = rule.slots.filter((slot) => !slots.has(slot))
       for (const slot of missing) wishes.push([entry, slot])
       work.push({ entry, rule, grad, fresh: missing.length > 0 })
@@ -131,7 +132,8 @@ export class Optimizer<H extends Hyperparameters> {
       const targets = [parameter, ...rule.slots.map((slot) => slots.get(slot) as Tensor)]
       const params = this.#method.params(group, ++entry.steps, fresh)
       const last = batches.at(-1)
-      if (last?.rule === rule && String(last.params) === String(params)) last.updates.push({ targets, others: [grad] })
+      const alike = last?.rule === rule && last.params.every((value, i) => value === params[i])
+      if (alike) last.updates.push({ targets, others: [grad] })
       else batches.push({ rule, params, updates: [{ targets, others: [grad] }] })
     }
     for (const { rule, params, updates } of batches) updateEach(rule.formulas, updates, params)

@@ -74,9 +74,12 @@ function notTensor(op: string, argument: string, value: unknown): ArgumentError 
 
 /** Checks that arguments are tensors, by name, before anything is asked of them. */
 export function checkTensors(op: string, inputs: Readonly<Record<string, unknown>>): void {
-  for (const [argument, value] of Object.entries(inputs)) {
-    if (!(value instanceof TensorCore)) throw notTensor(op, argument, value)
-  }
+  for (const argument in inputs) checkTensor(op, argument, inputs[argument])
+}
+
+/** Checks that an argument is a tensor. */
+export function checkTensor(op: string, argument: string, value: unknown): void {
+  if (!(value instanceof TensorCore)) throw notTensor(op, argument, value)
 }
 
 /** Checks that an input is a live tensor. */
@@ -192,7 +195,15 @@ class OpNode<A> implements GradNode {
   }
 
   get saved(): TensorCore[] {
-    return [...this.#inputs, ...this.#extra, this.#output].flatMap((s) => s?.tensor ?? [])
+    const tensors: TensorCore[] = []
+    const add = (saved: SavedTensor | undefined): void => {
+      const tensor = saved?.tensor
+      if (tensor) tensors.push(tensor)
+    }
+    for (const saved of this.#inputs) add(saved)
+    for (const saved of this.#extra) add(saved)
+    add(this.#output)
+    return tensors
   }
 
   backward(g: Tensor, wanted: readonly boolean[], walk: WalkContext): readonly (Tensor | undefined)[] {

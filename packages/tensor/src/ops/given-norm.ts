@@ -94,9 +94,10 @@ export function givenNorm(op: string, norm: BatchNormStatistics, channels: numbe
   const eps = checkNumber(op, 'eps', norm.eps ?? 1e-5, 0)
   const parts = { mean, variance, weight, bias }
   checkAffine(op, parts, [channels])
-  for (const [argument, value] of Object.entries(parts)) {
-    if (value !== undefined) checkDType(op, argument, value, dtype)
-  }
+  checkDType(op, 'mean', mean, dtype)
+  checkDType(op, 'variance', variance, dtype)
+  if (weight !== undefined) checkDType(op, 'weight', weight, dtype)
+  if (bias !== undefined) checkDType(op, 'bias', bias, dtype)
   const buffer = (t: Tensor | undefined): Buffer | null => t?.storage.buffer ?? null
   return {
     mean: mean.storage.buffer,

@@ -10,7 +10,7 @@
 import type { NormExtents } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
 import { isGradEnabled } from '../grad-mode.ts'
-import { apply, checkDType, checkFloat, checkTensors, type Op, run } from '../op.ts'
+import { apply, checkDType, checkFloat, checkTensor, checkTensors, type Op, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, checkNumber, checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -147,7 +147,7 @@ export function channelsOf(
   x: Tensor,
   minRank: number,
 ): { batch: number; channels: number; spatial: number } {
-  checkTensors(op, { x })
+  checkTensor(op, 'x', x)
   if (x.rank < minRank)
     throw new ShapeError(
       `${op}: x expects at least rank ${minRank} (N, C${minRank > 2 ? ', ...' : ''}), got ${show(x.shape)}`,
@@ -157,9 +157,10 @@ export function channelsOf(
 
 /** Checks that parameters and statistics, as far as they are there, have a shape. */
 export function checkAffine(op: string, parts: Readonly<Record<string, Tensor | undefined>>, shape: Shape): void {
-  for (const [argument, value] of Object.entries(parts)) {
+  for (const argument in parts) {
+    const value = parts[argument]
     if (value === undefined) continue
-    checkTensors(op, { [argument]: value })
+    checkTensor(op, argument, value)
     if (!sameShape(value.shape, shape)) {
       throw new ShapeError(`${op}: ${argument} expects ${show(shape)}, got ${show(value.shape)}`)
     }

@@ -5,7 +5,7 @@ import { ArgumentError, BackendError, DisposedError, DTypeError, ShapeError } fr
 import type { Expr } from '../formula.ts'
 import { sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
-import { watched } from '../watch.ts'
+import { watched, watcher } from '../watch.ts'
 
 /** Tensors that change together: those that are replaced, and others that the formulas read. */
 export interface Update {
@@ -88,10 +88,16 @@ function change(
 }
 
 function run(formulas: readonly Expr[], updates: readonly Update[], params: readonly number[]): void {
-  const [first, ...rest] = updates.flatMap(({ targets, others = [] }) => [...targets, ...others]) as [Tensor]
+  const { backend } = updates[0]!.targets[0]!
   const buffers = (list: readonly Tensor[]) => list.map(({ storage }) => storage.buffer)
   const sets = updates.map(({ targets, others = [] }) => ({ targets: buffers(targets), others: buffers(others) }))
-  watched('update', first, rest, () => first.backend.update(formulas, sets, params))
+  const change = () => backend.update(formulas, sets, params)
+  if (watcher() === undefined) {
+    change()
+    return
+  }
+  const [first, ...rest] = updates.flatMap(({ targets, others = [] }) => [...targets, ...others]) as [Tensor]
+  watched('update', first, rest, change)
 }
 
 function checkUpdate(where: string, formulas: readonly Expr[], { targets, others = [] }: Update): void {

@@ -35,7 +35,12 @@ interface Source {
   readonly version: number
 }
 
-const isSame = (a: Source, b: Source | undefined): boolean => a.buffer === b?.buffer && a.version === b.version
+/** Whether these are the buffers as they are now. */
+function isOf(sources: readonly Source[], buffers: readonly Buffer[]): boolean {
+  const same = (buffer: Buffer, source: Source | undefined) =>
+    buffer === source?.buffer && buffer.version === source.version
+  return buffers.every((buffer, i) => same(buffer, sources[i]))
+}
 
 /** What was computed from the contents of a buffer. */
 interface Derived {
@@ -235,10 +240,7 @@ export class Engine {
     this.#kept.delete(entry)
     this.#kept.add(entry)
     entry.call = this.#call
-    const sources = others.map((other) => ({ buffer: other, version: other.version }))
-    if (entry.version === own.version && sources.every((source, i) => isSame(source, entry?.sources[i]))) {
-      return entry.block.ptr
-    }
+    if (entry.version === own.version && isOf(entry.sources, others)) return entry.block.ptr
     try {
       fill(entry.block.ptr)
     } catch (error) {
@@ -247,7 +249,7 @@ export class Engine {
       throw error
     }
     entry.version = own.version
-    entry.sources = sources
+    entry.sources = others.map((other) => ({ buffer: other, version: other.version }))
     return entry.block.ptr
   }
 

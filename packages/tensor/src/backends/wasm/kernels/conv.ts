@@ -57,16 +57,17 @@ function isDepthwise({ groups, inChannels, outChannels }: ConvSpec): boolean {
 
 /** Weights of one group: where they start and how they lie, and how far on the next group's are, in elements. */
 interface GroupSource extends PackSource {
+  /** What tells them from all others of the same weights. */
+  readonly key: string
   readonly start: number
   readonly groupStride: number
 }
 
 /** The packed weights of all groups, kept as long as the weights do not change. */
 function packGroups(engine: Engine, weights: Weights, groups: number, columns: number, source: GroupSource): number {
-  const { start, groupStride, n, columnStride, depths, strides } = source
+  const { key, start, groupStride } = source
   const bytes = packedBytes(source, columns)
-  const key = `pack ${columns} ${groups} ${start} ${groupStride} ${n} ${columnStride} ${depths} ${strides}`
-  return weights.derived(key, bytes * groups, (from, to) => {
+  return weights.derived(`${key} ${columns} ${groups}`, bytes * groups, (from, to) => {
     for (let group = 0; group < groups; group++) {
       pack(engine, from + 4 * (start + group * groupStride), to + group * bytes, source, columns)
     }
@@ -89,10 +90,11 @@ function forward(
   const side = winogradSide(engine, spec)
   if (side) {
     const transformed = transformWeights(engine, weights, spec, side, false)
-    winograd(engine, engine.ptr(x), transformed, bias, engine.ptr(out), { ...spec, side, ending })
+    winograd(engine, engine.ptr(x), transformed, bias, engine.ptr(out), spec, side, ending)
     return
   }
   const source: GroupSource = {
+    key: `forward ${groupOut} ${depth}`,
     start: 0,
     groupStride: groupOut * depth,
     n: groupOut,
@@ -100,12 +102,9 @@ function forward(
     depths: [1, 1, depth],
     strides: [0, 0, 1],
   }
-  const outColumn = outChannels * 4
-  const outRow = spec.outWidth * outColumn
-  const placed = { ...spec, groupOut, outColumn, outRow, outImage: spec.outHeight * outRow, ending }
   if (isDepthwise(spec)) {
     const packed = packGroups(engine, weights, 1, 4, { ...source, n: groups })
-    depthwise(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed)
+    depthwise(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed(spec, ending))
     return
   }
   const sampling = isSampling(spec)
@@ -117,7 +116,35 @@ function forward(
     gemm(engine, rows, packed, bias, engine.ptr(out), pixels, outChannels, groupIn, ending)
     return
   }
-  dense(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed, shape)
+  dense(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed(spec, ending), shape)
+}
+
+/** A convolution whose outputs lie one after the other. Field by field: hosts need microseconds to spread an object of so many. */
+function placed(s: ConvSpec, ending: Ending): DirectSpec {
+  const outColumn = s.outChannels * 4
+  const outRow = s.outWidth * outColumn
+  return {
+    batch: s.batch,
+    inHeight: s.inHeight,
+    inWidth: s.inWidth,
+    inChannels: s.inChannels,
+    outHeight: s.outHeight,
+    outWidth: s.outWidth,
+    kernelHeight: s.kernelHeight,
+    kernelWidth: s.kernelWidth,
+    strideHeight: s.strideHeight,
+    strideWidth: s.strideWidth,
+    padTop: s.padTop,
+    padLeft: s.padLeft,
+    dilationHeight: s.dilationHeight,
+    dilationWidth: s.dilationWidth,
+    groups: s.groups,
+    groupOut: s.outChannels / s.groups,
+    outImage: s.outHeight * outRow,
+    outRow,
+    outColumn,
+    ending,
+  }
 }
 
 /** Every convolution that has no algorithm of its own. */
@@ -183,19 +210,25 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   const weights = plainWeights(engine, weight)
   const side = winogradSide(engine, spec)
   if (side) {
+    const transformed = transformWeights(engine, weights, spec, side, true)
     const transposed = {
-      ...spec,
-      side,
+      batch: spec.batch,
       inHeight: spec.outHeight,
       inWidth: spec.outWidth,
       inChannels: outChannels,
       outHeight: inHeight,
       outWidth: inWidth,
       outChannels: inChannels,
+      kernelHeight,
+      kernelWidth,
+      strideHeight: 1,
+      strideWidth: 1,
       padTop: 2 - spec.padTop,
       padLeft: 2 - spec.padLeft,
+      dilationHeight: 1,
+      dilationWidth: 1,
     }
-    winograd(engine, engine.ptr(g), transformWeights(engine, weights, spec, side, true), 0, engine.ptr(out), transposed)
+    winograd(engine, engine.ptr(g), transformed, 0, engine.ptr(out), transposed, side)
     return
   }
   const channelwise = isDepthwise(spec)
@@ -204,6 +237,7 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   const packPhase = (y: Phase, x: Phase) => {
     const taps = kernelHeight * kernelWidth
     const source = {
+      key: `phase ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${y.taps} ${y.last} ${y.step} ${x.taps} ${x.last} ${x.step}`,
       start: (y.last * kernelWidth + x.last) * groupIn,
       groupStride: groupOut * taps * groupIn,
       n: groupIn,

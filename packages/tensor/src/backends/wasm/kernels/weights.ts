@@ -22,7 +22,7 @@ function partsOf(norm: GivenNorm): { others: Buffer[]; key: string } {
   const { mean, weight, bias, eps } = norm
   return {
     others: [mean, weight, bias].filter((buffer) => buffer !== null),
-    key: `norm ${eps} ${[weight, bias].map((buffer) => buffer !== null)}`,
+    key: `norm ${eps} ${weight !== null} ${bias !== null}`,
   }
 }
 

@@ -77,14 +77,22 @@ function fits(height: number, width: number): boolean {
 
 /** The windows over the input, one per tile of outputs. */
 export function tileWindows(w: Windows, side: TileSide): Windows {
+  // Field by field: hosts need microseconds to spread an object of so many.
   return {
-    ...w,
+    batch: w.batch,
+    inHeight: w.inHeight,
+    inWidth: w.inWidth,
+    inChannels: w.inChannels,
     outHeight: Math.ceil(w.outHeight / side),
     outWidth: Math.ceil(w.outWidth / side),
     kernelHeight: side + 2,
     kernelWidth: side + 2,
     strideHeight: side,
     strideWidth: side,
+    padTop: w.padTop,
+    padLeft: w.padLeft,
+    dilationHeight: 1,
+    dilationWidth: 1,
   }
 }
 
@@ -143,24 +151,20 @@ export function emitInputTransform(
   })
 }
 
-/** What is computed: a convolution with transformed weights. */
-export interface WinogradSpec extends Windows {
-  /** Of the tiles, as in the weights' transform. */
-  readonly side: TileSide
-  readonly outChannels: number
-  readonly ending?: Ending
-}
-
-/** y = x * weights + bias; `transformed` is what `transformWeights` gave. All are byte offsets. */
+/**
+ * y = x * weights + bias; `transformed` is what `transformWeights` gave for tiles of `side`. All are byte offsets.
+ */
 export function winograd(
   engine: Engine,
   x: number,
   transformed: number,
   bias: number,
   y: number,
-  spec: WinogradSpec,
+  spec: Windows & Pick<ConvSpec, 'outChannels'>,
+  side: TileSide,
+  ending: Ending = {},
 ): void {
-  const { side, inChannels, outChannels, ending = {} } = spec
+  const { inChannels, outChannels } = spec
   const planeCount = planesOf(side)
   const shape = tileShape(engine)
   const { rows, columns } = shape
