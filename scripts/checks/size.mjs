@@ -14,15 +14,15 @@ import { each } from './each.mjs'
  * (1), norms folded into convolutions and F(2x2, 3x3) (2), weights that are drawn late and uploaded in tiles (1).
  */
 const budgets = {
-  tensor: 77,
+  tensor: 79,
   'tensor/asm': 3,
   // WebGPU through gpu.js, which is counted where it lives.
   'tensor/gpu': 19,
   'tensor/host': 2,
   // Bundles what it shares with tensor: the ops' shapes, and the plan of the wasm backend's memory.
-  'tensor/shape-only': 50,
+  'tensor/shape-only': 52,
   // Engine and pool, to start threads; a program that has tensors has them already.
-  'tensor/worker': 16,
+  'tensor/worker': 17,
   nn: 12,
   // Clipping without reading a norm back from a device is the sixth.
   optim: 6,
