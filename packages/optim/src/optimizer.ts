@@ -130,13 +130,14 @@ export class Optimizer<H extends Hyperparameters> {
     for (const { entry, rule, grad, fresh } of work) {
       const { parameter, group, slots } = entry
       const targets = [parameter, ...rule.slots.map((slot) => slots.get(slot) as Tensor)]
-      const params = this.#method.params(group, ++entry.steps, fresh)
+      const params = this.#method.params(group, entry.steps + 1, fresh)
       const last = batches.at(-1)
       const alike = last?.rule === rule && last.params.every((value, i) => value === params[i])
       if (alike) last.updates.push({ targets, others: [grad] })
       else batches.push({ rule, params, updates: [{ targets, others: [grad] }] })
     }
     for (const { rule, params, updates } of batches) updateEach(rule.formulas, updates, params)
+    for (const { entry } of work) entry.steps++
   }
 
   /**

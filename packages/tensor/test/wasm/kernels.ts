@@ -14,8 +14,17 @@ export const engine: Engine = new Engine({ threads: 1 })
 export const unfused: Engine = new Proxy(engine, {
   get(target, name) {
     if (name === 'fma') return false
-    if (name === 'kernel')
-      return (key: string, build: (m: ModuleBuilder) => void) => target.kernel(`unfused ${key}`, build)
+    if (name === 'kernel') {
+      return (key: string, build: (m: ModuleBuilder) => void) => {
+        // The engine tells the code of kernels, too.
+        Object.defineProperty(target, 'fma', { value: false, configurable: true })
+        try {
+          return target.kernel(`unfused ${key}`, build)
+        } finally {
+          Reflect.deleteProperty(target, 'fma')
+        }
+      }
+    }
     const value = Reflect.get(target, name, target) as unknown
     return typeof value === 'function' ? value.bind(target) : value
   },

@@ -1,12 +1,12 @@
 /**
  * Elementary functions on vectors of four floats, emitted into the kernel at hand: the arguments are reduced by Cody and
  * Waite's method (Software Manual for the Elementary Functions, 1980), then polynomials follow that were fitted to the
- * least maximal relative error. They call nothing of the host, and only `exp` uses fused products, where kernels may, so
- * the bits are the same on all machines that have those.
+ * least maximal relative error. They call nothing of the host, and powers of e alone use fused products, where kernels
+ * may, so the bits are the same on all machines that have those.
  *
- * Errors, where nothing else is said: exp, log, tanh and erf at most 2 units in the last place (ulp) everywhere, denormal numbers, infinities and
- * NaN included; pow, sin and cos at most 1, as they are computed in double precision (sin and cos up to |x| = 2^29,
- * beyond which they mean nothing).
+ * Errors, where nothing else is said: exp, log, tanh and erf at most 2 units in the last place (ulp) everywhere, denormal
+ * numbers, infinities and NaN included; pow, sin and cos at most 1, as they are computed in double precision (sin and cos
+ * up to |x| = 2^29, beyond which they mean nothing).
  */
 import { cosTail, erfcLog, erfNear, expTail, logTail, sinTail, tanhTail } from '../polynomials.ts'
 import { type FunctionBuilder, f32x4, f64x2, i32x4, i64x2, type Local, type Value, v128 } from './asm.ts'
