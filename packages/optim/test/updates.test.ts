@@ -18,7 +18,7 @@ import {
   withWarmup,
 } from '@convnets/optim'
 import { ArgumentError, memory, reference, type Tensor, tensor, tidy, wasm } from '@convnets/tensor'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 
 const same: Schedule = (_, { lr }) => ({ lr })
 
@@ -404,4 +404,20 @@ test('a step is taken by all parameters or by none', () => {
   if (group) group.lr = Number.NaN
   expect(() => optimizer.step()).toThrow(ArgumentError)
   expect(a.item()).toBe(1)
+})
+
+test('a step that fails is not counted, and nothing has changed', () => {
+  const p = parameter([1, 2])
+  setGrad(p, [0.5, 0.5])
+  const optimizer = new Adam([p])
+  const failing = vi.spyOn(reference, 'update').mockImplementationOnce(() => {
+    throw new Error('no memory')
+  })
+  expect(() => optimizer.step()).toThrow('no memory')
+  failing.mockRestore()
+  expect(optimizer.stateDict().parameters[0]?.steps).toBe(0)
+  expect([...p.dataSync()]).toEqual([1, 2])
+  optimizer.step()
+  expect(optimizer.stateDict().parameters[0]?.steps).toBe(1)
+  expect([...p.dataSync()]).not.toEqual([1, 2])
 })

@@ -22,15 +22,18 @@ const inverseOf = f.div(1, f.sqrt(f.add(f.input(0), f.param(0))))
 const scaleOf = f.mul(f.input(1), inverseOf)
 const [input, average, factor, shift] = [f.input(0), f.input(1), f.input(2), f.input(3)]
 /** By whether there is a bias and a residual. */
-const sums = [scaleBy(input, average, factor), shiftBy(input, average, factor, shift)].map(
-  (norm, i) => [norm, f.add(norm, f.input(3 + i))] as const,
-)
+const sums = [scaleBy(input, average, factor), shiftBy(input, average, factor, shift)].map((norm, i) => [
+  norm,
+  f.add(norm, f.input(3 + i)),
+])
 /** The same with an activation at the end. */
 const passes = new WeakMap<Expr, Expr[][]>()
+const nothing = f.input(0)
 
 function passOf(bias: boolean, residual: boolean, act: Expr | null): Expr {
-  const known = act === null ? sums : (passes.get(act) ?? sums.map((list) => list.map((e) => substitute(act, () => e))))
-  if (act !== null) passes.set(act, known as Expr[][])
+  const end = act ?? nothing
+  const known = passes.get(end) ?? sums.map((list) => list.map((e) => substitute(end, () => e)))
+  passes.set(end, known)
   return known[bias ? 1 : 0]?.[residual ? 1 : 0] as Expr
 }
 
