@@ -743,17 +743,28 @@ function cases(backend: t.Backend, other: t.Backend): Record<string, Case[]> {
       [
         () => t.updateEach([t.f.input(0)], [{ targets: [matrix] }, { targets: [vector, matrix] }]),
         ArgumentError,
-        /updateEach: set 1, formulas expects one for each .*, got 1 for 2/,
+        /updateEach: set 1: formulas expects one for each .*, got 1 for 2/,
       ],
       [
         () => t.updateEach([t.f.const(1)], [{ targets: [matrix] }, { targets: [vector], others: [matrix] }]),
         ShapeError,
-        /updateEach: set 1, other 0 expects \(3\) as target 0, got \(2, 3\)/,
+        /updateEach: set 1: other 0 expects \(3\) as target 0, got \(2, 3\)/,
+      ],
+      [() => t.updateEach([t.f.input(0)], wrong(5)), ArgumentError, /updateEach: updates expects an array, got number/],
+      [
+        () => t.updateEach([t.f.input(0)], [{ targets: [matrix] }, { targets: [wrong(3)] }]),
+        ArgumentError,
+        /updateEach: set 1: target 0 expects a Tensor, got a number/,
+      ],
+      [
+        () => t.batchNormInference(matrix, vector, vector, undefined, undefined, { activation: wrong('relu') }),
+        ArgumentError,
+        /batchNorm: activation expects a function such as relu, got relu/,
       ],
       [
         () => t.updateEach([t.f.input(0)], [{ targets: [whole] }]),
         DTypeError,
-        /updateEach: set 0, targets expects float tensors, got int32/,
+        /updateEach: set 0: targets expects float tensors, got int32/,
       ],
     ],
     gradients: [

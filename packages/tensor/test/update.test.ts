@@ -53,7 +53,7 @@ describe.each(both)('updateEach on %s', (_, backend) => {
   it('changes nothing if a set is wrong', () => {
     const [a, b] = [counting(3, 1), counting(4, 1)]
     const wrong = () => updateEach([f.neg(f.input(0))], [{ targets: [a] }, { targets: [b], others: [a] }])
-    expect(wrong).toThrow('updateEach: set 1, other 0 expects (4) as target 0, got (3)')
+    expect(wrong).toThrow('updateEach: set 1: other 0 expects (4) as target 0, got (3)')
     expect(a.dataSync()).toEqual(Float32Array.of(1, 2, 3))
     updateEach([f.neg(f.input(0))], [])
   })

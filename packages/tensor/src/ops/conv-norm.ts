@@ -9,7 +9,7 @@ import { convSpec, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
 import { type Conv2dOptions, conv2d, convOp } from './conv.ts'
-import { add, addRelu, relu, unaryFormula } from './elementwise.ts'
+import { activationFormula, add, addRelu, relu } from './elementwise.ts'
 import { type BatchNormStatistics, batchNormInference, givenNorm, normalizeGiven } from './given-norm.ts'
 
 interface Attrs {
@@ -69,7 +69,7 @@ export function conv2dBatchNorm(
 ): Tensor {
   checkTensors('conv2dBatchNorm', { x, weight, mean: norm?.mean, variance: norm?.variance })
   const { residual, activation } = options
-  const act = activation === undefined ? null : unaryFormula(activation)
+  const act = activation === undefined ? null : activationFormula('conv2dBatchNorm', activation)
   const inputs = [x, weight, bias, residual, norm.mean, norm.variance, norm.weight, norm.bias]
   if (watcher() !== undefined || records(inputs)) {
     return local(() => {

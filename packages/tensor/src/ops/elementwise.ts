@@ -243,11 +243,15 @@ export function elementwise(
 
 type Unary = (x: Tensor) => Tensor
 
+/** Of ops of one tensor and nothing else, such as `relu`. */
 const formulas = new WeakMap<Unary, Expr>()
 
-/** The formula of an op of one tensor and nothing else, such as `relu`. */
-export function unaryFormula(op: Unary): Expr | undefined {
-  return formulas.get(op)
+/** The formula of an argument `activation`, undefined for a function that is no op of one tensor. */
+export function activationFormula(op: string, activation: Unary): Expr | undefined {
+  if (typeof activation !== 'function') {
+    throw new ArgumentError(`${op}: activation expects a function such as relu, got ${String(activation)}`)
+  }
+  return formulas.get(activation)
 }
 
 /** An op of one tensor and, after it, numbers. `derivative` is by the tensor. */

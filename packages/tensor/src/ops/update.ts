@@ -3,6 +3,7 @@ import type { Storage } from '../core.ts'
 import { isFloat } from '../dtype.ts'
 import { ArgumentError, BackendError, DisposedError, DTypeError, ShapeError } from '../errors.ts'
 import type { Expr } from '../formula.ts'
+import { checkTensor } from '../op.ts'
 import { sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watched, watcher } from '../watch.ts'
@@ -31,7 +32,7 @@ export function update(
   others: readonly Tensor[] = [],
   params: readonly number[] = [],
 ): void {
-  change('update', formulas, [{ targets, others }], params, () => '')
+  change(formulas, [{ targets, others }], params, () => 'update')
 }
 
 /**
@@ -51,17 +52,17 @@ export function updateEach(
   updates: readonly Update[],
   params: readonly number[] = [],
 ): void {
-  change('updateEach', formulas, updates, params, (set) => `set ${set}, `)
+  if (!Array.isArray(updates)) throw new ArgumentError(`updateEach: updates expects an array, got ${typeof updates}`)
+  change(formulas, updates, params, (set) => `updateEach: set ${set}`)
 }
 
 function change(
-  op: string,
   formulas: readonly Expr[],
   updates: readonly Update[],
   params: readonly number[],
   which: (set: number) => string,
 ): void {
-  for (const [s, set] of updates.entries()) checkUpdate(`${op}: ${which(s)}`, formulas, set)
+  for (const [s, set] of updates.entries()) checkUpdate(which(s), formulas, set)
   let batch: Update[] = []
   const changed = new Set<Storage>()
   const read = new Set<Storage>()
@@ -100,16 +101,20 @@ function run(formulas: readonly Expr[], updates: readonly Update[], params: read
   watched('update', first, rest, change)
 }
 
+const nameOf = (i: number, targets: readonly Tensor[]): string =>
+  i < targets.length ? `target ${i}` : `other ${i - targets.length}`
+
 function checkUpdate(where: string, formulas: readonly Expr[], { targets, others = [] }: Update): void {
   const [first] = targets
   if (first === undefined || formulas.length !== targets.length) {
     throw new ArgumentError(
-      `${where}formulas expects one for each of at least one target, got ${formulas.length} for ${targets.length}`,
+      `${where}: formulas expects one for each of at least one target, got ${formulas.length} for ${targets.length}`,
     )
   }
-  if (!isFloat(first.dtype)) throw new DTypeError(`${where}targets expects float tensors, got ${first.dtype}`)
+  for (const [i, x] of [...targets, ...others].entries()) checkTensor(where, nameOf(i, targets), x)
+  if (!isFloat(first.dtype)) throw new DTypeError(`${where}: targets expects float tensors, got ${first.dtype}`)
   for (const [i, x] of [...targets, ...others].entries()) {
-    const what = `${where}${i < targets.length ? `target ${i}` : `other ${i - targets.length}`}`
+    const what = `${where}: ${nameOf(i, targets)}`
     if (x.disposed) throw new DisposedError(`${what} (${x.describe()}) was used after it was freed`)
     if (!sameShape(x.shape, first.shape)) {
       throw new ShapeError(`${what} expects ${show(first.shape)} as target 0, got ${show(x.shape)}`)
