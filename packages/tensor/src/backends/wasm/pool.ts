@@ -12,10 +12,10 @@ import type { Block, Heap } from './memory.ts'
 import {
   availableThreads,
   type Control,
-  chunkStart,
   closedChunk,
   fate,
   maxArgs,
+  maxChunks,
   maxThreads,
   newControl,
   spinLooks,
@@ -26,8 +26,12 @@ import {
   word,
 } from './worker.ts'
 
-/** Chunks per thread: enough to even out a thread that is slow or late. */
-const chunksPerThread = 4
+/**
+ * A chunk is this share of a thread's share of what is left, so that chunks become smaller to the end, where threads wait
+ * for each other; the smallest is this part of a thread's share of the job.
+ */
+const chunkShare = 0.5
+const smallestShare = 1 / 16
 /** Milliseconds of work on jobs worth sharing that are done before threads are started. */
 const patience = 4
 /** Milliseconds of a job that is worth waking threads for; a shorter one is shared with those that are awake. */
@@ -184,8 +188,8 @@ export class Pool {
       this.#alone(kernel, args, units)
       return true
     }
-    const chunks = Math.min(units, parts, threads * chunksPerThread)
-    this.#post(crew, kernel, args, units, chunks, waking)
+    const chunks = cut(crew.control.starts, units, parts, threads)
+    this.#post(crew, kernel, args, chunks, waking)
     this.#work(crew, kernel, args, units, chunks)
     return true
   }
@@ -224,14 +228,7 @@ export class Pool {
     return crew
   }
 
-  #post(
-    { control }: Crew,
-    kernel: Kernel,
-    args: readonly number[],
-    units: number,
-    chunks: number,
-    waking: boolean,
-  ): void {
+  #post({ control }: Crew, kernel: Kernel, args: readonly number[], chunks: number, waking: boolean): void {
     const { words } = control
     let code = this.#code[kernel.id]
     if (code === undefined) {
@@ -245,7 +242,6 @@ export class Pool {
     words[word.codeAt] = code.ptr
     words[word.codeLength] = kernel.code.length
     words[word.args] = args.length
-    words[word.units] = units
     words[word.chunks] = chunks
     control.args.set(args)
     Atomics.store(words, word.done, 0)
@@ -257,13 +253,12 @@ export class Pool {
 
   /** Works on the posted job until all is done. */
   #work(crew: Crew, kernel: Kernel, args: readonly number[], units: number, chunks: number): void {
-    const { words } = crew.control
+    const { words, starts } = crew.control
     let longest = 0
     let chunk = 0
     let failure: unknown
     for (;;) {
-      const from = chunkStart(units, chunk, chunks)
-      const to = chunkStart(units, chunk + 1, chunks)
+      const [from, to] = [starts[chunk] as number, starts[chunk + 1] as number]
       const start = performance.now()
       try {
         kernel.run(...args, from, to, 0)
@@ -325,6 +320,22 @@ export class Pool {
   }
 }
 
+/**
+ * Cuts [0, units), work for `parts` parts, into chunks: writes where each begins and the last one ends to `starts`, and
+ * gives their number.
+ */
+function cut(starts: Int32Array, units: number, parts: number, threads: number): number {
+  const smallest = Math.max(1, units / parts, (units / threads) * smallestShare)
+  let chunks = 0
+  for (let from = 0; from < units; chunks++) {
+    starts[chunks] = from
+    const left = units - from
+    from += Math.min(left, Math.round(Math.max(smallest, (left / threads) * chunkShare)))
+  }
+  starts[chunks] = units
+  return chunks
+}
+
 /** Parts of a young kernel's job, and how many of them a kernel runs before it counts as grown up. */
 const youngParts = 8
 const grownUp = 32
@@ -338,8 +349,13 @@ export function runAlone(kernel: Kernel, args: readonly number[], units: number)
   const parts = kernel.parts < grownUp ? Math.min(units, youngParts) : 1
   kernel.parts += parts
   for (let part = 0; part < parts; part++) {
-    kernel.run(...args, chunkStart(units, part, parts), chunkStart(units, part + 1, parts), 0)
+    kernel.run(...args, partStart(units, part, parts), partStart(units, part + 1, parts), 0)
   }
+}
+
+/** Where part `part` of `parts` equal ones begins. */
+function partStart(units: number, part: number, parts: number): number {
+  return Math.floor((units * part) / parts)
 }
 
 /** Jobs of one kernel with equally many units are taken to be alike. */

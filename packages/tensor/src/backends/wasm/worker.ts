@@ -28,8 +28,7 @@ export const word = {
   codeAt: 49,
   codeLength: 50,
   args: 51,
-  units: 52,
-  chunks: 53,
+  chunks: 52,
 } as const
 
 /** `next` = tag * 2 ** tagShift + chunk. */
@@ -37,12 +36,15 @@ export const tagShift = 10
 /** The chunk number that closes a job: more chunks than this there never are. */
 export const closedChunk: number = 2 ** tagShift - 1
 
+/** Chunks that a job may have. */
+export const maxChunks: number = closedChunk - 1
 const argsAt = 256
 /** Arguments that a kernel run on several threads may have. */
 export const maxArgs = 64
 const failureAt: number = argsAt + maxArgs * 8
 const maxFailure = 256
-const statesAt: number = failureAt + maxFailure * 2
+const startsAt: number = failureAt + maxFailure * 2
+const statesAt: number = startsAt + (maxChunks + 2) * 4
 /** Threads that there may be, the calling one included. */
 export const maxThreads = 64
 const controlBytes: number = statesAt + maxThreads * 8
@@ -52,6 +54,8 @@ export interface Control {
   readonly words: Int32Array
   readonly args: Float64Array
   readonly failure: Uint16Array
+  /** The first unit of every chunk of the job, and where the last one ends. */
+  readonly starts: Int32Array
   /** Two words per thread: its number in the system, 0 if that is not known, and whether it has, or may have, a chunk. */
   readonly states: Int32Array
 }
@@ -59,11 +63,6 @@ export interface Control {
 /** A thread as the host makes it. */
 interface Thread {
   terminate(): unknown
-}
-
-/** Where unit `chunk` of `chunks` begins. The same expression stands in the worker's source. */
-export function chunkStart(units: number, chunk: number, chunks: number): number {
-  return Math.floor((units * chunk) / chunks)
 }
 
 /**
@@ -80,6 +79,7 @@ const start = ({ memory, control, thread }) => {
   const w = new Int32Array(control, 0, ${argsAt / 4})
   const args = new Float64Array(control, ${argsAt}, ${maxArgs})
   const failure = new Uint16Array(control, ${failureAt}, ${maxFailure})
+  const starts = new Int32Array(control, ${startsAt}, ${maxChunks + 2})
   const states = new Int32Array(control, ${statesAt} + thread * 8, 2)
   const kernels = []
   try {
@@ -95,9 +95,9 @@ const start = ({ memory, control, thread }) => {
       const next = Atomics.load(w, ${word.next})
       const chunk = next & ${closedChunk}
       const id = w[${word.kernel}], at = w[${word.codeAt}] >>> 0, length = w[${word.codeLength}]
-      const units = w[${word.units}], chunks = w[${word.chunks}]
       const list = Array.from(args.subarray(0, w[${word.args}]))
-      if (chunk >= chunks || chunk === ${closedChunk}) break
+      list.push(starts[chunk], starts[chunk + 1], thread)
+      if (chunk >= w[${word.chunks}] || chunk === ${closedChunk}) break
       Atomics.store(states, 1, 1)
       if (Atomics.compareExchange(w, ${word.next}, next, next + 1) !== next) continue
       try {
@@ -105,7 +105,6 @@ const start = ({ memory, control, thread }) => {
           const code = new Uint8Array(memory.buffer, at, length).slice()
           kernels[id] = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } }).exports.run
         }
-        list.push(Math.floor(units * chunk / chunks), Math.floor(units * (chunk + 1) / chunks), thread)
         kernels[id](...list)
       } catch (error) {
         if (!Atomics.exchange(w, ${word.failed}, 1)) {
@@ -141,6 +140,7 @@ export function newControl(): Control {
     words,
     args: new Float64Array(buffer, argsAt, maxArgs),
     failure: new Uint16Array(buffer, failureAt, maxFailure),
+    starts: new Int32Array(buffer, startsAt, maxChunks + 2),
     states: new Int32Array(buffer, statesAt, maxThreads * 2),
   }
 }
