@@ -62,6 +62,12 @@ export { derive, type Expr, f, formulaKey, inputsOf } from './formula.ts'
 export { enableGrad, isGradEnabled, noGrad } from './grad-mode.ts'
 export { type Movable, moveTo } from './move.ts'
 export { nearest } from './nearest.ts'
+export {
+  type BatchNormResult,
+  type BatchNormTrainingOptions,
+  batchNormTraining,
+  type RunningStatistics,
+} from './ops/batch-norm.ts'
 export { expand } from './ops/broadcast.ts'
 export {
   type Conv2dOptions,
@@ -80,8 +86,6 @@ export {
   clamp,
   cos,
   div,
-  type ElementwiseOptions,
-  elementwise,
   elu,
   eq,
   erf,
@@ -108,7 +112,6 @@ export {
   mul,
   ne,
   neg,
-  type Operand,
   pow,
   reciprocal,
   relu,
@@ -127,6 +130,7 @@ export {
   trunc,
   where,
 } from './ops/elementwise.ts'
+export { type ElementwiseOptions, elementwise, type Operand } from './ops/formula-op.ts'
 export { embedding, gather, indexSelect, oneHot, scatterAdd } from './ops/gather.ts'
 export { type BatchNormInferenceOptions, type BatchNormStatistics, batchNormInference } from './ops/given-norm.ts'
 export { type InterpolateOptions, interpolate } from './ops/interpolate.ts'
@@ -134,8 +138,6 @@ export { type CrossEntropyOptions, crossEntropy, mseLoss, type Reduction } from 
 export { linear, matmul } from './ops/matmul.ts'
 export {
   type BatchNormOptions,
-  type BatchNormResult,
-  batchNormTraining,
   groupNorm,
   instanceNorm,
   type LocalResponseNormOptions,

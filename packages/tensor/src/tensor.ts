@@ -8,6 +8,7 @@ import { toLogical, toMemory, viewOf } from './layout.ts'
 import { expand } from './ops/broadcast.ts'
 import { copyCells } from './ops/copy.ts'
 import * as e from './ops/elementwise.ts'
+import type { Operand } from './ops/formula-op.ts'
 import { gather, indexSelect } from './ops/gather.ts'
 import { matmul } from './ops/matmul.ts'
 import * as r from './ops/reduce.ts'
@@ -182,25 +183,25 @@ export class Tensor extends TensorCore {
 
   // --- arithmetic ---
 
-  add(other: e.Operand): Tensor {
+  add(other: Operand): Tensor {
     return e.add(this, other)
   }
-  sub(other: e.Operand): Tensor {
+  sub(other: Operand): Tensor {
     return e.sub(this, other)
   }
-  mul(other: e.Operand): Tensor {
+  mul(other: Operand): Tensor {
     return e.mul(this, other)
   }
-  div(other: e.Operand): Tensor {
+  div(other: Operand): Tensor {
     return e.div(this, other)
   }
-  pow(exponent: e.Operand): Tensor {
+  pow(exponent: Operand): Tensor {
     return e.pow(this, exponent)
   }
-  maximum(other: e.Operand): Tensor {
+  maximum(other: Operand): Tensor {
     return e.maximum(this, other)
   }
-  minimum(other: e.Operand): Tensor {
+  minimum(other: Operand): Tensor {
     return e.minimum(this, other)
   }
   matmul(other: Tensor): Tensor {
@@ -245,22 +246,22 @@ export class Tensor extends TensorCore {
 
   // --- comparisons ---
 
-  lt(other: e.Operand): Tensor {
+  lt(other: Operand): Tensor {
     return e.lt(this, other)
   }
-  le(other: e.Operand): Tensor {
+  le(other: Operand): Tensor {
     return e.le(this, other)
   }
-  gt(other: e.Operand): Tensor {
+  gt(other: Operand): Tensor {
     return e.gt(this, other)
   }
-  ge(other: e.Operand): Tensor {
+  ge(other: Operand): Tensor {
     return e.ge(this, other)
   }
-  eq(other: e.Operand): Tensor {
+  eq(other: Operand): Tensor {
     return e.eq(this, other)
   }
-  ne(other: e.Operand): Tensor {
+  ne(other: Operand): Tensor {
     return e.ne(this, other)
   }
 

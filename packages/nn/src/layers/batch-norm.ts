@@ -1,21 +1,15 @@
 /** Batch norm with its running statistics. */
 import {
-  add,
   type BatchNormStatistics,
   batchNormInference,
   batchNormTraining,
   checkInteger,
   checkNumber,
-  expand,
-  f,
   isRecomputing,
-  noGrad,
   ones,
+  type RunningStatistics,
   readOptions,
-  reciprocal,
   type Tensor,
-  tidy,
-  update,
   zeros,
 } from '@convnets/tensor'
 import { Module } from '../module.ts'
@@ -32,15 +26,6 @@ export interface BatchNormOptions {
   /** Keeps running statistics for evaluation mode; without, batches are always normalised by their own. Default true. */
   readonly trackRunningStats?: boolean
 }
-
-/** running = (1 - p0) running + p0 batch; the variance's p1 is p0 n / (n - 1), which makes it unbiased. */
-const runningMean = f.add(f.mul(f.sub(1, f.param(0)), f.input(0)), f.mul(f.param(0), f.input(2)))
-const runningVar = f.add(f.mul(f.sub(1, f.param(0)), f.input(1)), f.mul(f.param(1), f.input(3)))
-
-/** The same with one share for each element as the last operand, and p0 = n / (n - 1). */
-const [shareOfAll, rest] = [f.input(4), f.sub(1, f.input(4))]
-const meanOfAll = f.add(f.mul(rest, f.input(0)), f.mul(shareOfAll, f.input(2)))
-const varOfAll = f.add(f.mul(rest, f.input(1)), f.mul(f.mul(shareOfAll, f.param(0)), f.input(3)))
 
 /**
  * What batch norm of all ranks shares. In training mode the batch is normalised by its own mean and biased variance, and
@@ -96,31 +81,22 @@ abstract class BatchNorm extends Module {
     return { mean: running_mean, variance: running_var, weight, bias, eps }
   }
 
-  protected normalize(x: Tensor): Tensor {
+  /** The running statistics, if a batch is to move them on: once under `checkpoint`. */
+  get #running(): RunningStatistics | undefined {
+    const { running_mean: mean, running_var: variance, num_batches_tracked: count, momentum } = this
+    const tracks = this.training && !isRecomputing() && mean !== undefined
+    return tracks && variance !== undefined && count !== undefined ? { mean, variance, count, momentum } : undefined
+  }
+
+  /** The norm, then an op of one tensor if there is one, in a pass with it. */
+  normalize(x: Tensor, activation?: (x: Tensor) => Tensor): Tensor {
     const { weight, bias, eps } = this
     const given = this.givenStatistics
-    if (given !== undefined) return batchNormInference(x, given.mean, given.variance, weight, bias, { eps })
-    const { output, mean, variance } = batchNormTraining(x, weight, bias, { eps })
-    if (this.training && !isRecomputing()) this.#track(mean, variance, x.size / this.numFeatures)
+    if (given !== undefined) return batchNormInference(x, given.mean, given.variance, weight, bias, { eps, activation })
+    const { output, mean, variance } = batchNormTraining(x, weight, bias, { eps, activation, running: this.#running })
     mean.dispose()
     variance.dispose()
     return output
-  }
-
-  #track(mean: Tensor, variance: Tensor, count: number): void {
-    const { running_mean, running_var, num_batches_tracked } = this
-    if (running_mean === undefined || running_var === undefined || num_batches_tracked === undefined) return
-    using next = add(num_batches_tracked, 1)
-    num_batches_tracked.assign_(next)
-    const unbiased = count / (count - 1)
-    if (this.momentum !== null) {
-      const params = [this.momentum, this.momentum * unbiased]
-      update([runningMean, runningVar], [running_mean, running_var], [mean, variance], params)
-      return
-    }
-    // The share of this batch is 1 / next, a number on the device: a GPU's count cannot be read at once.
-    using share = noGrad(() => tidy(() => expand(reciprocal(next.to(running_mean.dtype)), running_mean.shape)))
-    update([meanOfAll, varOfAll], [running_mean, running_var], [mean, variance, share], [unbiased])
   }
 
   override describe(): string {

@@ -1,13 +1,5 @@
 /** Convolutions and norms with what follows them, in one pass where nobody can tell. */
-import {
-  add,
-  addRelu,
-  type BatchNormStatistics,
-  batchNormInference,
-  conv2dBatchNorm,
-  relu,
-  type Tensor,
-} from '@convnets/tensor'
+import { add, addRelu, type BatchNormStatistics, conv2dBatchNorm, relu, type Tensor } from '@convnets/tensor'
 import type { Layer } from '../module.ts'
 import { opOf } from './activation.ts'
 import { BatchNorm2d } from './batch-norm.ts'
@@ -40,17 +32,15 @@ function end(y: Tensor, act: Activation, residual: Tensor | undefined): Tensor {
 }
 
 /**
- * act(norm(x)), where any layers may stand for the two, and `act` may be an op such as `relu`, or missing. A `BatchNorm2d` in
- * evaluation mode and an activation without parameters (ReLU, SiLU, ...) run as one pass; hooks are called as ever, for with one
- * the layers run one after the other.
+ * act(norm(x)), where any layers may stand for the two, and `act` may be an op such as `relu`, or missing. A `BatchNorm2d` and an
+ * activation without parameters (ReLU, SiLU, ...) run as one pass, in training with one gradient; hooks are called as ever, for
+ * with one the layers run one after the other.
  */
 export function normAct(x: Tensor, norm: Layer, act?: Layer | ((x: Tensor) => Tensor)): Tensor {
-  const statistics = plainStatistics(norm)
   const activation = opFor(act)
-  if (statistics === undefined || activation === undefined) return end(norm.forward(x), act, undefined)
-  const { mean, variance, weight, bias, eps } = statistics
-  checkChannels('BatchNorm2d', x, [4], mean.size)
-  return batchNormInference(x, mean, variance, weight, bias, { ...(eps === undefined ? {} : { eps }), activation })
+  if (activation === undefined || !isPlain(norm, BatchNorm2d)) return end(norm.forward(x), act, undefined)
+  checkChannels('BatchNorm2d', x, [4], norm.numFeatures)
+  return norm.normalize(x, activation)
 }
 
 /**

@@ -78,6 +78,16 @@ export interface GivenNorm {
   readonly eps: number
 }
 
+/** Running statistics of a batch norm, by channel, and how they take in a batch. */
+export interface RunningNorm {
+  readonly mean: Buffer
+  readonly variance: Buffer
+  /** One int32: how many batches they have seen. */
+  readonly count: Buffer
+  /** Weight of the newest batch; null: of n batches each has 1 / n. */
+  readonly momentum: number | null
+}
+
 /** A 2-D convolution in numbers. `padding` at the bottom and right may be less than what the output needs (cropping). */
 export interface ConvSpec {
   readonly batch: number
@@ -275,6 +285,29 @@ export interface Backend {
     variance: Buffer,
     extents: NormExtents,
     eps: number,
+  ): { x: Buffer; weight: Buffer; bias: Buffer }
+  /**
+   * `normalize` of float32 with extents [1, rows, channels, 1], then `act`, a formula of one operand. The statistics move
+   * `running` on, if it is given: its mean, its variance by the unbiased one of the batch, its count. `affine` is what
+   * `normalizeBatchGrad` takes. A backend without the two has all this done by other kernels.
+   */
+  normalizeBatch?(
+    x: Buffer,
+    weight: Buffer | null,
+    bias: Buffer | null,
+    channels: number,
+    eps: number,
+    act: Expr | null,
+    running: RunningNorm | null,
+  ): { output: Buffer; mean: Buffer; variance: Buffer; affine: Buffer }
+  /** Gradients of that; `act` is the gradient of its activation, a formula of the gradient and of the activation's operand. */
+  normalizeBatchGrad?(
+    g: Buffer,
+    x: Buffer,
+    weight: Buffer | null,
+    statistics: { readonly mean: Buffer; readonly variance: Buffer; readonly affine: Buffer },
+    eps: number,
+    act: Expr | null,
   ): { x: Buffer; weight: Buffer; bias: Buffer }
   /**
    * The norm of x by given statistics, where channels are innermost, then the sum with a tensor of the same shape if there is

@@ -9,7 +9,8 @@ import { convSpec, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
 import { type Conv2dOptions, conv2d, convOp } from './conv.ts'
-import { activationFormula, add, addRelu, relu } from './elementwise.ts'
+import { add, addRelu, relu } from './elementwise.ts'
+import { activationOf } from './formula-op.ts'
 import { type BatchNormStatistics, batchNormInference, givenNorm, normalizeGiven } from './given-norm.ts'
 
 interface Attrs {
@@ -69,7 +70,7 @@ export function conv2dBatchNorm(
 ): Tensor {
   checkTensors('conv2dBatchNorm', { x, weight, mean: norm?.mean, variance: norm?.variance })
   const { residual, activation } = options
-  const act = activation === undefined ? null : activationFormula('conv2dBatchNorm', activation)
+  const act = activation === undefined ? null : activationOf('conv2dBatchNorm', activation)?.formula
   const inputs = [x, weight, bias, residual, norm.mean, norm.variance, norm.weight, norm.bias]
   if (watcher() !== undefined || records(inputs)) {
     return local(() => {

@@ -8,7 +8,8 @@ import { local } from '../scope.ts'
 import { checkNumber, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
-import { activationFormula, add, elementwise, mul, rsqrt } from './elementwise.ts'
+import { add, mul, rsqrt } from './elementwise.ts'
+import { activationOf, elementwise } from './formula-op.ts'
 import { type BatchNormOptions, channelsOf, checkAffine } from './norm.ts'
 import { reshape } from './reshape.ts'
 
@@ -140,7 +141,7 @@ export function batchNormInference(
   options: BatchNormInferenceOptions = {},
 ): Tensor {
   const { activation, ...rest } = options
-  const act = activation === undefined ? null : activationFormula('batchNorm', activation)
+  const act = activation === undefined ? null : activationOf('batchNorm', activation)?.formula
   const watched = watcher() !== undefined || records([x, mean, variance, weight, bias])
   if (activation !== undefined && (act === undefined || watched)) {
     return local(() => activation(batchNormInference(x, mean, variance, weight, bias, rest)))

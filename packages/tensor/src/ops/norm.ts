@@ -20,7 +20,7 @@ import { mean as meanOf } from './reduce.ts'
 import { reshape } from './reshape.ts'
 import { narrow, pad } from './slice.ts'
 
-interface NormAttrs {
+export interface NormAttrs {
   readonly extents: NormExtents
   readonly eps: number
   /** Logical axes that the statistics run over, in `view`. */
@@ -30,7 +30,7 @@ interface NormAttrs {
   readonly affine: Shape
 }
 
-const normOp = (name: string): Op<NormAttrs> => ({
+export const normOp = (name: string): Op<NormAttrs> => ({
   name,
   infer([x, weight, bias], { extents }) {
     const input = x as Tensor
@@ -113,7 +113,7 @@ const normGradOp: Op<NormAttrs> = {
 }
 
 /** The same gradient from simple ops, all recorded. */
-function composedGradient(
+export function composedGradient(
   g: Tensor,
   x: Tensor,
   weight: Tensor | undefined,
@@ -136,7 +136,6 @@ function composedGradient(
   ]
 }
 
-const batchNormOp = normOp('batchNorm')
 const layerNormOp = normOp('layerNorm')
 const groupNormOp = normOp('groupNorm')
 const instanceNormOp = normOp('instanceNorm')
@@ -168,59 +167,13 @@ export function checkAffine(op: string, parts: Readonly<Record<string, Tensor | 
 }
 
 /** Rank 2 and 4 have channels innermost in memory; (N, C, L) and others go by way of (N, C, L, 1). */
-function asImage(x: Tensor): Tensor {
+export function asImage(x: Tensor): Tensor {
   return x.rank === 2 || x.rank === 4 ? x : reshape(x, [at(x.shape, 0), at(x.shape, 1), sizeOf(x.shape.slice(2)), 1])
 }
 
 export interface BatchNormOptions {
   /** Added to the variance. Default 1e-5. */
   readonly eps?: number
-}
-
-/** Output of batch norm by the batch's own statistics, which carry no gradient. */
-export interface BatchNormResult {
-  readonly output: Tensor
-  /** Mean by channel (C). */
-  readonly mean: Tensor
-  /** Biased variance by channel (C). */
-  readonly variance: Tensor
-}
-
-/**
- * Batch norm of x (N, C, ...) by the statistics of the batch, as in training. Ioffe and Szegedy 2015, algorithm 1.
- *
- * @param weight scale by channel (C), or none; `bias` alike.
- * @throws ShapeError for a batch with one value per channel, whose variance says nothing.
- */
-export function batchNormTraining(
-  x: Tensor,
-  weight?: Tensor,
-  bias?: Tensor,
-  options: BatchNormOptions = {},
-): BatchNormResult {
-  return local(() => {
-    const { batch, channels, spatial } = channelsOf('batchNorm', x, 2)
-    const eps = checkNumber('batchNorm', 'eps', options.eps ?? 1e-5, 0)
-    checkAffine('batchNorm', { weight, bias }, [channels])
-    if (batch * spatial < 2) {
-      throw new ShapeError(`batchNorm: x expects more than one value per channel in training, got ${show(x.shape)}`)
-    }
-    const image = asImage(x)
-    const attrs = {
-      extents: [1, batch * spatial, channels, 1] as const,
-      eps,
-      axes: [0, 2],
-      view: [batch, channels, spatial],
-      affine: [channels, 1],
-    }
-    const { output, extra } = run(batchNormOp, [image, weight, bias], attrs)
-    const [mean, variance] = extra as [Tensor, Tensor]
-    return {
-      output: reshape(output, x.shape),
-      mean: reshape(mean, [channels]),
-      variance: reshape(variance, [channels]),
-    }
-  })
 }
 
 /** Layer norm over the trailing axes `normalizedShape`; weight and bias have that shape. Ba et al. 2016. */

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { NormExtents } from '../../src/backends/backend.ts'
 import { normKernels } from '../../src/backends/wasm/kernels/norm.ts'
+import { relu, silu } from '../../src/ops/elementwise.ts'
+import { activationOf } from '../../src/ops/formula-op.ts'
 import { Generator } from '../../src/random.ts'
 import { between, forSeeds, normals } from '../numbers.ts'
 import { engine, expectLikeReference, expectSameBits, guarded, plain, upload } from './kernels.ts'
@@ -114,6 +116,27 @@ describe('normalize', () => {
       const { output, mean, variance } = family.normalize(x!, weight!, bias!, extents, eps)
       expectSameBits(() => ({ ...family.normalizeGrad(g!, x!, weight!, mean, variance, extents, eps) }))
       for (const buffer of [x, g, weight, bias, output, mean, variance]) engine.free(buffer!)
+    }
+  })
+
+  it('writes nowhere else and the same bits on any number of threads with an activation and its gradient', () => {
+    for (const [rows, channels] of [
+      [5000, 24],
+      [2601, 3],
+      [40, 520],
+      [7, 1],
+    ] as const) {
+      const random = new Generator(5)
+      const [x, g] = [0, 0].map(() => upload(normals(random, rows * channels)))
+      const [weight, bias] = [0, 0].map(() => upload(normals(random, channels)))
+      for (const { formula, gradient } of [relu, silu].map((act) => activationOf('test', act)!)) {
+        const forward = () => family.normalizeBatch!(x!, weight!, bias!, channels, eps, formula, null)
+        expectSameBits(() => ({ ...forward() }))
+        const { output, ...statistics } = forward()
+        expectSameBits(() => ({ ...family.normalizeBatchGrad!(g!, x!, weight!, statistics, eps, gradient) }))
+        for (const buffer of [output, ...Object.values(statistics)]) engine.free(buffer)
+      }
+      for (const buffer of [x, g, weight, bias]) engine.free(buffer!)
     }
   })
 })

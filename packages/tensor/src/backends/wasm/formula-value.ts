@@ -77,9 +77,12 @@ export interface FormulaInputs {
   lasts?(e: Expr): boolean
 }
 
-/** The value of a formula of one operand. */
-export function formulaOf(b: FunctionBuilder, e: Expr, x: Vector): Vector {
-  const values = new FormulaValues(b, { input: () => ({ float: b.let(x) }), param: () => x })
+/** The value of a formula without parameters. */
+export function formulaOf(b: FunctionBuilder, e: Expr, ...operands: readonly Vector[]): Vector {
+  const values = new FormulaValues(b, {
+    input: (index) => ({ float: b.let(operands[index]!) }),
+    param: () => f32x4.const(Number.NaN),
+  })
   return values.float(values.evaluate(e))
 }
 

@@ -330,7 +330,8 @@ function cut(starts: Int32Array, units: number, parts: number, threads: number):
   for (let from = 0; from < units; chunks++) {
     starts[chunks] = from
     const left = units - from
-    from += Math.min(left, Math.round(Math.max(smallest, (left / threads) * chunkShare)))
+    const wanted = Math.round(Math.max(smallest, (left / threads) * chunkShare))
+    from += chunks < maxChunks - 1 ? Math.min(left, wanted) : left
   }
   starts[chunks] = units
   return chunks

@@ -45,7 +45,7 @@ export function widening(rows: number, columns: number): number {
 }
 
 /** A unit of work, in the code of its kernel. Pointers are to the first of its cells. */
-interface Unit {
+export interface Unit {
   readonly sources: readonly Local<'i32'>[]
   /** The coefficients of its columns; row k of them is k * `stride` bytes further. */
   readonly coefficients: Local<'i32'>
@@ -116,7 +116,7 @@ export function runColumns(
 
 /**
  * Folds the terms of the first `count` cells of each column into slots, which must hold something to begin with.
- * `prepare` is done once for the cells side by side; what it gives is handed to `terms`.
+ * `prepare` is done once for the cells side by side; what it gives is handed to `terms`. `store` stores terms, if it is given.
  */
 export function foldColumns<C>(
   b: FunctionBuilder,
@@ -126,6 +126,7 @@ export function foldColumns<C>(
   slots: readonly Local<'i32'>[],
   prepare: (strip: Strip, at: Local<'i32'>) => C,
   terms: (strip: Strip, cell: Local<'i32'>, prepared: C) => readonly Vector[],
+  store?: (strip: Strip, cell: Local<'i32'>, terms: readonly Local<'v128'>[]) => Value<'void'>,
 ): void {
   const { combine } = folds[fold]
   const into = (slots: readonly Value<'i32'>[], strip: Strip, at: Local<'i32'>, values: readonly Vector[]): void => {
@@ -137,9 +138,13 @@ export function foldColumns<C>(
   const run = (from: Value<'i32'>, count: Value<'i32'>, slots: readonly Value<'i32'>[]): void =>
     inRows(b, from, count, unit.stride, unit.bytes, (strip, at, cells) => {
       const prepared = prepare(strip, at)
-      const sums = cells
-        .map((cell) => terms(strip, cell, prepared).map((term) => b.let(term)))
-        .reduce((a, c) => a.map((sum, k) => b.let(combine(sum, c[k]!))))
+      const kept: Local<'v128'>[][] = []
+      for (const pair of inPairs(cells)) {
+        const values = pair.map((cell) => terms(strip, cell, prepared).map((term) => b.let(term)))
+        if (store) for (const [i, cell] of pair.entries()) b.emit(store(strip, cell, values[i]!))
+        kept.push(...values)
+      }
+      const sums = kept.reduce((a, c) => a.map((sum, k) => b.let(combine(sum, c[k]!))))
       into(slots, strip, at, sums)
     })
   if (fold !== 'sum' || unit.scratch === null) {
@@ -156,6 +161,14 @@ export function foldColumns<C>(
       into(slots, strip, at, values)
     })
   })
+}
+
+/**
+ * Cells two by two: compilers mix the instructions of those whose loads come before the stores, and have registers for two
+ * that take many.
+ */
+export function inPairs<T>(cells: readonly T[]): T[][] {
+  return Array.from({ length: Math.ceil(cells.length / 2) }, (_, i) => cells.slice(2 * i, 2 * i + 2))
 }
 
 /** Sets slots to zero. */

@@ -3,15 +3,9 @@ import type { Buffer, NormExtents } from '../../backend.ts'
 import { f32, f32x4, i32, ints, type Local, memory, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainFloats } from './columns.ts'
+import type { Grads, NormResults } from './norm-columns.ts'
 import { alongRow, foldRow, least, type Strip } from './rows.ts'
 import { eachUnit } from './tile.ts'
-
-/** What `normalizeGrad` gives. */
-export interface Grads {
-  readonly x: Buffer
-  readonly weight: Buffer
-  readonly bias: Buffer
-}
 
 /** As the contract's `normalize`, for extents [rows, 1, 1, size] and into given buffers. */
 export function normalizeRows(
@@ -21,9 +15,7 @@ export function normalizeRows(
   bias: Buffer | null,
   [rows, , , size]: NormExtents,
   eps: number,
-  output: Buffer,
-  mean: Buffer,
-  variance: Buffer,
+  { output, mean, variance }: NormResults,
 ): void {
   const kernel = engine.kernel(`norm ${weight !== null} ${bias !== null}`, (m) => {
     const params = [...ints(7), 'f32', 'f32', 'i32', 'i32'] as const
@@ -79,8 +71,7 @@ export function gradRows(
   g: Buffer,
   x: Buffer,
   weight: Buffer | null,
-  mean: Buffer,
-  variance: Buffer,
+  { mean, variance }: Omit<NormResults, 'output'>,
   [rows, , , size]: NormExtents,
   eps: number,
   grads: Grads,

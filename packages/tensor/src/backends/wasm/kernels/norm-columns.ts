@@ -1,0 +1,378 @@
+/** Batch, instance and group norm and their gradients: statistics run down the columns. */
+import { type Expr, formulaKey } from '../../../formula.ts'
+import type { Buffer, NormExtents, RunningNorm } from '../../backend.ts'
+import { type FunctionBuilder, f32x4, i32, type Local, type Value } from '../asm.ts'
+import type { Engine } from '../engine.ts'
+import { costOf, formulaOf } from '../formula-value.ts'
+import { multiplyAdd } from '../math.ts'
+import {
+  type ColumnKernel,
+  type Columns,
+  clear,
+  coefficient,
+  foldColumns,
+  inPairs,
+  planColumns,
+  reciprocal,
+  runColumns,
+  type Unit,
+  widening,
+} from './columns.ts'
+import { alongRow, inRows, least, type Strip } from './rows.ts'
+
+/** Rows whose mean the others of a chunk are measured from. */
+const pilotRows = 32
+
+/**
+ * For each column of a chunk: a shift s, the sum of x - s and the sum of (x - s)^2. The shift is the mean of the
+ * chunk's first p rows. Then n / p times the variance of the n rows of the chunk is at least (s - mean)^2, so taking the
+ * variance from these sums costs a few bits at worst, whatever the numbers are, and they are read once.
+ */
+const statistics: ColumnKernel = {
+  key: 'statistics',
+  coefficients: 0,
+  slots: 3,
+  emit(b, unit) {
+    const [x] = unit.sources as [Local<'i32'>]
+    const [shift, sum, squares] = unit.slots as [Local<'i32'>, Local<'i32'>, Local<'i32'>]
+    const value = (strip: Strip, cell: Local<'i32'>) => strip.load(i32.add(x, cell))
+    const pilot = b.let(least(i32.const(pilotRows), unit.count))
+    clear(b, unit)
+    foldColumns(
+      b,
+      'sum',
+      unit,
+      pilot,
+      [shift],
+      () => null,
+      (strip, cell) => [value(strip, cell)],
+    )
+    const share = b.let(reciprocal(pilot))
+    alongRow(b, unit.bytes, (strip, at) => {
+      const place = b.let(i32.add(shift, at))
+      b.emit(strip.store(place, f32x4.mul(strip.load(place), share)))
+    })
+    foldColumns(
+      b,
+      'sum',
+      unit,
+      unit.count,
+      [sum, squares],
+      (strip, at) => b.let(strip.load(i32.add(shift, at))),
+      (strip, cell, shift) => {
+        const d = b.let(f32x4.sub(value(strip, cell), shift))
+        return [d, f32x4.mul(d, d)]
+      },
+    )
+  },
+}
+
+/** out = act((x - mean) * scale + offset), these being the rows of coefficients. */
+const affineOf = (act: Expr | null): ColumnKernel => ({
+  key: `affine ${act && formulaKey(act)}`,
+  coefficients: 3,
+  slots: 0,
+  emit(b, unit, fma) {
+    const [x, out] = unit.sources as [Local<'i32'>, Local<'i32'>]
+    inRows(b, i32.const(0), unit.count, unit.stride, unit.bytes, (strip, at, cells) => {
+      const [mean, scale, offset] = coefficients(b, unit, [0, 1, 2], strip, at) as Three
+      storeCells(b, strip, out, cells, (cell) => {
+        const y = multiplyAdd(fma, f32x4.sub(strip.load(i32.add(x, cell)), mean), scale, offset)
+        return act ? formulaOf(b, act, y) : y
+      })
+    })
+  },
+})
+
+/** Rows of coefficients of a gradient: the mean; with an activation, scale and offset of its operand; three of `gradient`. */
+const gradientRows = (act: Expr | null): number => (act ? 6 : 4)
+
+/** The gradient of the norm's result, from that of the activation's result if there is one. */
+function passed(
+  b: FunctionBuilder,
+  fma: boolean,
+  act: Expr | null,
+  g: Value<'v128'>,
+  centred: Value<'v128'>,
+  operand: readonly Local<'v128'>[],
+): Value<'v128'> {
+  if (act === null) return g
+  const [scale, offset] = operand as [Local<'v128'>, Local<'v128'>]
+  return formulaOf(b, act, g, multiplyAdd(fma, centred, scale, offset))
+}
+
+/** Instructions for four elements of an activation's gradient from which it is worth its way through memory. */
+const costly = 12
+
+/**
+ * For each column: the sum of g and the sum of g (x - mean), g being what has passed the activation; stored if asked, where a
+ * third array is given for it.
+ */
+const gradientSums = (act: Expr | null, stores: boolean): ColumnKernel => ({
+  key: `gradient sums ${stores} ${act && formulaKey(act)}`,
+  coefficients: gradientRows(act),
+  slots: 2,
+  emit(b, unit, fma) {
+    const [g, x, out] = unit.sources as [Local<'i32'>, Local<'i32'>, Local<'i32'>]
+    clear(b, unit)
+    foldColumns(
+      b,
+      'sum',
+      unit,
+      unit.count,
+      unit.slots,
+      (strip, at) => coefficients(b, unit, act ? [0, 1, 2] : [0], strip, at),
+      (strip, cell, [mean, ...operand]) => {
+        const centred = b.let(f32x4.sub(strip.load(i32.add(x, cell)), mean!))
+        const value = b.let(passed(b, fma, act, strip.load(i32.add(g, cell)), centred, operand))
+        return [value, f32x4.mul(value, centred)]
+      },
+      stores ? (strip, cell, [value]) => strip.store(i32.add(out, cell), value!) : undefined,
+    )
+  },
+})
+
+/**
+ * out = g * scale - offset - (x - mean) * slope, g being what has passed the activation; the coefficients are the last three of
+ * `rows`. `out` may be where g is.
+ */
+const gradient = (act: Expr | null, rows: number): ColumnKernel => ({
+  key: `gradient ${rows} ${act && formulaKey(act)}`,
+  coefficients: rows,
+  slots: 0,
+  emit(b, unit, fma) {
+    const [g, x, out] = unit.sources as [Local<'i32'>, Local<'i32'>, Local<'i32'>]
+    const end = rows - 3
+    inRows(b, i32.const(0), unit.count, unit.stride, unit.bytes, (strip, at, cells) => {
+      const [mean, ...operand] = coefficients(b, unit, act ? [0, 1, 2] : [0], strip, at)
+      const [scale, offset, slope] = coefficients(b, unit, [end, end + 1, end + 2], strip, at) as Three
+      storeCells(b, strip, out, cells, (cell) => {
+        const centred = b.let(f32x4.sub(strip.load(i32.add(x, cell)), mean!))
+        const value = passed(b, fma, act, strip.load(i32.add(g, cell)), centred, operand)
+        return f32x4.sub(f32x4.sub(f32x4.mul(value, scale), offset), f32x4.mul(centred, slope))
+      })
+    })
+  },
+})
+
+export type Three = [Local<'v128'>, Local<'v128'>, Local<'v128'>]
+
+/** Several rows of coefficients; see `coefficient`. */
+export function coefficients(
+  b: FunctionBuilder,
+  unit: Unit,
+  rows: readonly number[],
+  strip: Strip,
+  at: Local<'i32'>,
+): Local<'v128'>[] {
+  return rows.map((row) => coefficient(b, unit, row, strip, at))
+}
+
+/** Stores what `value` gives for each of the cells. */
+export function storeCells(
+  b: FunctionBuilder,
+  strip: Strip,
+  out: Local<'i32'>,
+  cells: readonly Local<'i32'>[],
+  value: (cell: Local<'i32'>) => Value<'v128'>,
+): void {
+  for (const pair of inPairs(cells)) {
+    const values = pair.map((cell) => b.let(value(cell)))
+    for (const [i, cell] of pair.entries()) b.emit(strip.store(i32.add(out, cell), values[i]!))
+  }
+}
+
+/** Numbers that stand for a missing weight or bias, or those of the buffer. */
+function valuesOf(engine: Engine, buffer: Buffer | null, length: number, value: number): Float32Array {
+  return buffer ? engine.heap.floats(engine.ptr(buffer), length) : new Float32Array(length).fill(value)
+}
+
+/** The plan for extents [a, b, c, d], several rows side by side if they are narrow. */
+export function planOf([a, b, c, d]: NormExtents): { plan: Columns; factor: number } {
+  const factor = widening(b, c * d)
+  return { plan: planColumns(a, b / factor, c * d * factor), factor }
+}
+
+/** What `normalizeGrad` gives. */
+export interface Grads {
+  readonly x: Buffer
+  readonly weight: Buffer
+  readonly bias: Buffer
+}
+
+/** Where results go. `affine`: scale and offset of each column, of batch norm alone. */
+export interface NormResults {
+  readonly output: Buffer
+  readonly mean: Buffer
+  readonly variance: Buffer
+  readonly affine?: Buffer
+}
+
+/** As the contract's `normalize` or, with `affine`, its `normalizeBatch`. */
+export function normalizeColumns(
+  engine: Engine,
+  x: Buffer,
+  weight: Buffer | null,
+  bias: Buffer | null,
+  extents: NormExtents,
+  eps: number,
+  { output, mean, variance, affine }: NormResults,
+  act: Expr | null = null,
+  running: RunningNorm | null = null,
+): void {
+  const [a, b, c, d] = extents
+  const { plan, factor } = planOf(extents)
+  const { rows, columns, chunks, chunkRows } = plan
+  const sums = engine.workspace(a * chunks * 3 * columns * 4)
+  const coefficients = engine.workspace(a * 3 * columns * 4)
+  runColumns(engine, statistics, plan, [engine.ptr(x)], 0, sums)
+
+  const parts = engine.heap.floats(sums, a * chunks * 3 * columns)
+  const rowsOf = engine.heap.floats(coefficients, a * 3 * columns)
+  const means = engine.heap.floats(engine.ptr(mean), a * c)
+  const variances = engine.heap.floats(engine.ptr(variance), a * c)
+  const weights = valuesOf(engine, weight, c * d, 1)
+  const biases = valuesOf(engine, bias, c * d, 0)
+  const factors = affine && engine.heap.floats(engine.ptr(affine), 2 * c)
+  const cells = b * d
+  for (let ia = 0; ia < a; ia++) {
+    for (let ic = 0; ic < c; ic++) {
+      // Parallel variances (Chan, Golub and LeVeque, 1979): first the mean of the chunks' means, then the spread.
+      let average = 0
+      let squares = 0
+      for (const pass of [0, 1]) {
+        for (let chunk = 0; chunk < chunks; chunk++) {
+          const n = Math.min(chunkRows, rows - chunk * chunkRows)
+          const at = (ia * chunks + chunk) * 3 * columns
+          for (let k = 0; k < factor; k++) {
+            for (let column = at + (k * c + ic) * d; column < at + (k * c + ic + 1) * d; column++) {
+              const rest = parts[column + columns]! / n
+              const local = parts[column]! + rest
+              if (pass === 0) average += (local * n) / cells
+              else squares += parts[column + 2 * columns]! + n * ((local - average) ** 2 - rest * rest)
+            }
+          }
+        }
+      }
+      const spread = Math.max(0, squares / cells)
+      means[ia * c + ic] = average
+      variances[ia * c + ic] = spread
+      const center = means[ia * c + ic]!
+      const scale = 1 / Math.sqrt(spread + eps)
+      for (let id = 0; id < d; id++) {
+        const at = ic * d + id
+        const factorOf = scale * weights[at]!
+        for (let k = 0; k < factor; k++) {
+          const column = ia * 3 * columns + k * c * d + at
+          rowsOf[column] = center
+          rowsOf[column + columns] = factorOf
+          // What rounding has taken from the mean comes back here.
+          rowsOf[column + 2 * columns] = biases[at]! - (average - center) * factorOf
+        }
+      }
+      if (factors) {
+        factors[ic] = rowsOf[columns + ic]!
+        factors[c + ic] = rowsOf[2 * columns + ic]!
+      }
+    }
+  }
+  runColumns(engine, affineOf(act), plan, [engine.ptr(x), engine.ptr(output)], coefficients, 0)
+  if (running) moveOn(engine, running, mean, variance, cells)
+}
+
+/** Moves running statistics on by those of a batch of `cells` cells per channel; each step is rounded, as in formulas. */
+function moveOn(engine: Engine, running: RunningNorm, mean: Buffer, variance: Buffer, cells: number): void {
+  const { fround } = Math
+  const count = engine.heap.ints(engine.ptr(running.count), 1)
+  count[0]!++
+  running.count.version++
+  const share = running.momentum ?? 1 / count[0]!
+  const rest = fround(1 - fround(share))
+  const move = (buffer: Buffer, batch: Buffer, weight: number): void => {
+    const [values, news] = [buffer, batch].map((one) => engine.heap.floats(engine.ptr(one), one.length)) as [
+      Float32Array,
+      Float32Array,
+    ]
+    for (let i = 0; i < values.length; i++) values[i] = fround(rest * values[i]!) + fround(weight * news[i]!)
+    buffer.version++
+  }
+  move(running.mean, mean, fround(share))
+  move(running.variance, variance, fround(share * (cells / (cells - 1))))
+}
+
+/** As the contract's `normalizeGrad` or, with `affine`, its `normalizeBatchGrad`. */
+export function gradColumns(
+  engine: Engine,
+  g: Buffer,
+  x: Buffer,
+  weight: Buffer | null,
+  { mean, variance, affine }: Omit<NormResults, 'output'>,
+  extents: NormExtents,
+  eps: number,
+  grads: Grads,
+  act: Expr | null = null,
+): void {
+  const [a, b, c, d] = extents
+  const { plan, factor } = planOf(extents)
+  const { columns, chunks } = plan
+  const sums = engine.workspace(a * chunks * 2 * columns * 4)
+  const all = gradientRows(act)
+  const coefficients = engine.workspace(a * all * columns * 4)
+  const { f32: memory } = engine.heap
+  /** Repeats numbers by channel, c of them from `from` on, along a row. */
+  const repeat = (row: number, from: number): void => {
+    for (let column = 0; column < columns; column++) {
+      memory[row + column] = memory[from + (Math.floor(column / d) % c)]!
+    }
+  }
+  const start = coefficients >>> 2
+  for (let ia = 0; ia < a; ia++) repeat(start + ia * all * columns, (engine.ptr(mean) >>> 2) + ia * c)
+  if (act && affine) {
+    repeat(start + columns, engine.ptr(affine) >>> 2)
+    repeat(start + 2 * columns, (engine.ptr(affine) >>> 2) + c)
+  }
+  const [from, input, to] = [g, x, grads.x].map((buffer) => engine.ptr(buffer)) as [number, number, number]
+  const stores = act !== null && costOf(act) > costly
+  runColumns(engine, gradientSums(act, stores), plan, stores ? [from, input, to] : [from, input], coefficients, sums)
+
+  const parts = engine.heap.floats(sums, a * chunks * 2 * columns)
+  const rowsOf = engine.heap.floats(coefficients, a * all * columns)
+  const variances = engine.heap.floats(engine.ptr(variance), a * c)
+  const weights = valuesOf(engine, weight, c * d, 1)
+  const byWeight = new Float64Array(c * d)
+  const byBias = new Float64Array(c * d)
+  const cells = b * d
+  for (let ia = 0; ia < a; ia++) {
+    for (let ic = 0; ic < c; ic++) {
+      const scale = 1 / Math.sqrt(variances[ia * c + ic]! + eps)
+      let sumU = 0
+      let sumUH = 0
+      for (let at = ic * d; at < (ic + 1) * d; at++) {
+        let sumG = 0
+        let sumGX = 0
+        for (let chunk = 0; chunk < chunks; chunk++) {
+          const start = (ia * chunks + chunk) * 2 * columns
+          for (let column = start + at; column < start + columns; column += c * d) {
+            sumG += parts[column]!
+            sumGX += parts[column + columns]!
+          }
+        }
+        byBias[at]! += sumG
+        byWeight[at]! += sumGX * scale
+        sumU += sumG * weights[at]!
+        sumUH += sumGX * scale * weights[at]!
+      }
+      for (let at = ic * d; at < (ic + 1) * d; at++) {
+        for (let k = 0; k < factor; k++) {
+          const column = (ia * all + all - 3) * columns + k * c * d + at
+          rowsOf[column] = scale * weights[at]!
+          rowsOf[column + columns] = (scale * sumU) / cells
+          rowsOf[column + 2 * columns] = (scale * scale * sumUH) / cells
+        }
+      }
+    }
+  }
+  engine.heap.floats(engine.ptr(grads.weight), c * d).set(byWeight)
+  engine.heap.floats(engine.ptr(grads.bias), c * d).set(byBias)
+  runColumns(engine, gradient(stores ? null : act, all), plan, [stores ? to : from, input, to], coefficients, 0)
+}
