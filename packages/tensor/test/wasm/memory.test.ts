@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { i32, ints, memory } from '../../src/backends/wasm/asm.ts'
 import { Engine } from '../../src/backends/wasm/engine.ts'
 import { type Block, Heap } from '../../src/backends/wasm/memory.ts'
 import { BackendError, DisposedError, OutOfMemoryError } from '../../src/errors.ts'
@@ -191,5 +192,30 @@ describe('engine', () => {
     expect(() =>
       engine.kernel('broken', (m) => m.func('run', ['i32'], (b) => void b.emit({ type: 'void', code: [0xff] }))),
     ).toThrow(/kernel broken does not compile/)
+  })
+})
+
+describe('threads', () => {
+  it('copy within memory that has just grown', async () => {
+    const engine = new Engine({ threads: 3, initialPages: 2 })
+    await engine.pool.start()
+    const kernel = engine.kernel('copy of units', (m) => {
+      m.func('run', ints(4), (b, x, y, from, to) => {
+        const start = b.let(i32.shl(from, 12))
+        b.emit(memory.copy(i32.add(y, start), i32.add(x, start), i32.sub(i32.shl(to, 12), start)))
+      })
+    })
+    const units = 48
+    for (let round = 0; round < 100; round++) {
+      const before = engine.heap.reserved
+      const [x, y] = [0, 0].map(() => engine.alloc('uint8', units * 4096))
+      engine.array(x!).fill(round + 1)
+      engine.parallel(kernel, [engine.ptr(x!), engine.ptr(y!)], units, 1)
+      expect(engine.array(y!).every((value) => value === round + 1)).toBe(true)
+      // Every quarter of what there is, so not in every round.
+      if (round === 0) expect(engine.heap.reserved).toBeGreaterThan(before)
+    }
+    expect(engine.heap.reserved).toBeGreaterThan(100 * units * 8192)
+    engine.pool.threads = 1
   })
 })

@@ -243,6 +243,7 @@ export class Pool {
     words[word.codeLength] = kernel.code.length
     words[word.args] = args.length
     words[word.chunks] = chunks
+    words[word.bytes] = this.#heap.reserved
     control.args.set(args)
     Atomics.store(words, word.done, 0)
     // The first chunk is the calling thread's: its time is what the others are measured by.

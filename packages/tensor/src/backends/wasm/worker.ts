@@ -29,6 +29,8 @@ export const word = {
   codeLength: 50,
   args: 51,
   chunks: 52,
+  /** Bytes of the memory. */
+  bytes: 53,
 } as const
 
 /** `next` = tag * 2 ** tagShift + chunk. */
@@ -82,6 +84,7 @@ const start = ({ memory, control, thread }) => {
   const starts = new Int32Array(control, ${startsAt}, ${maxChunks + 2})
   const states = new Int32Array(control, ${statesAt} + thread * 8, 2)
   const kernels = []
+  let bytes = 0
   try {
     // Linux alone tells.
     const fs = require('node:fs')
@@ -101,6 +104,11 @@ const start = ({ memory, control, thread }) => {
       Atomics.store(states, 1, 1)
       if (Atomics.compareExchange(w, ${word.next}, next, next + 1) !== next) continue
       try {
+        if (bytes !== w[${word.bytes}]) {
+          // Hosts tell a thread late that another one has made the memory grow, and copies are checked against what it knows.
+          memory.grow(0)
+          bytes = w[${word.bytes}]
+        }
         if (!kernels[id]) {
           const code = new Uint8Array(memory.buffer, at, length).slice()
           kernels[id] = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } }).exports.run

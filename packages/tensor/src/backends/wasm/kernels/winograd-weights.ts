@@ -1,12 +1,15 @@
 /** The weights of a 3 x 3 convolution as the planes that Winograd's products take: 36 for F(4x4, 3x3), 16 for F(2x2, 3x3). */
 import type { ConvSpec } from '../../backend.ts'
-import { i32, ints, type Value, v128 } from '../asm.ts'
+import { i32, ints, memory, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { transpose4 } from './pack.ts'
 import { eachUnit, tileShape } from './tile.ts'
 import type { Weights } from './weights.ts'
 import { emitLine, emitLines, planeBytes, planesOf, type TileSide, transforms } from './winograd-transforms.ts'
+
+/** Channels in that are collected before they are written. */
+const blockChannels = 64
 
 /** Bytes from plane to plane of the transformed weights. */
 export function weightPlane(inner: number, outer: number, columns: number): number {
@@ -30,16 +33,21 @@ export function transformWeights(
   const plane = weightPlane(inner, outer, columns)
   const sideIn = side + 2
   const planes = planesOf(side)
-  const perThread = 512 + planes * columns * 16
+  const row = columns * 4
+  // A block holds what all planes have of some channels in, until there is enough of each for a run of memory: written at once,
+  // all planes are more streams than a cache keeps in flight.
+  const blockPlane = planeBytes(columns, blockChannels)
+  const perThread = 512 + planes * (columns * 16 + blockPlane)
   const key = `winograd ${side} ${columns} ${flipped} ${inChannels} ${outChannels}`
   return weights.derived(key, planes * plane, (origin, to) => {
     const kernel = engine.kernel(`${key} weights`, (module) => {
       module.func('run', ints(6), (b, weight, to, scratches, from, end, thread) => {
         const { weight: line } = transforms(side, engine.fma)
         const local = () => b.local('i32')
-        const [at, source, c, j, target] = [local(), local(), local(), local(), local()]
+        const [at, source, c, j, target, c0] = [local(), local(), local(), local(), local(), local()]
         const scratch = b.let(i32.add(scratches, i32.mul(thread, perThread)))
-        const turned = i32.add(scratch, 512)
+        const turned = b.let(i32.add(scratch, 512))
+        const block = b.let(i32.add(turned, planes * columns * 16))
         /** The transforms of four input channels of one output channel, to `target` in steps of `step` bytes. */
         const transform = (step: number) => {
           // Flipped, the kernel is read from its last cell on.
@@ -72,42 +80,58 @@ export function transformWeights(
           const first = b.let(i32.mul(panel, columns))
           const last = b.let(i32.add(first, columns))
           b.if(i32.gtU(last, outer), () => b.set(last, outer))
-          const panelAt = b.let(i32.add(to, i32.mul(panel, inner * columns * 4)))
-          b.set(c, 0)
-          if (flipped) {
-            // Vectors lie along the panel's columns.
-            b.for(c, inner, 1, () => {
-              const row = b.let(i32.add(panelAt, i32.mul(c, columns * 4)))
-              b.set(j, first)
-              b.for(j, last, 4, () => {
-                b.set(source, sourceAt(c, j))
-                b.set(target, row)
-                transform(plane)
-                b.add(row, 16)
-              })
-            })
-            return
-          }
-          // Vectors lie along c: all columns of the panel are collected, then turned by 4 x 4 blocks.
-          b.for(c, inner, 4, () => {
-            const into = b.let(turned)
-            b.set(j, first)
-            b.for(j, last, 1, () => {
-              b.set(source, sourceAt(j, c))
-              b.set(target, into)
-              transform(columns * 16)
-              b.add(into, 16)
-            })
-            b.set(into, turned)
-            b.set(target, i32.add(panelAt, i32.mul(c, columns * 4)))
-            emitLines(b, planes, () => {
-              for (let q = 0; q < columns; q += 4) {
-                const block = [0, 1, 2, 3].map((i) => b.let(v128.load(into, (q + i) * 16)))
-                transpose4(b, block).forEach((row, k) => {
-                  b.emit(v128.store(target, row, k * columns * 4 + q * 4))
+          const panelAt = b.let(i32.add(to, i32.mul(panel, inner * row)))
+          b.set(c0, 0)
+          b.for(c0, inner, blockChannels, () => {
+            const c1 = b.let(i32.add(c0, blockChannels))
+            b.if(i32.gtU(c1, inner), () => b.set(c1, inner))
+            const into = b.let(block)
+            b.set(c, c0)
+            if (flipped) {
+              // Vectors lie along the panel's columns.
+              b.for(c, c1, 1, () => {
+                b.set(j, first)
+                const cell = b.let(into)
+                b.for(j, last, 4, () => {
+                  b.set(source, sourceAt(c, j))
+                  b.set(target, cell)
+                  transform(blockPlane)
+                  b.add(cell, 16)
                 })
-              }
-              b.add(into, columns * 16)
+                b.add(into, row)
+              })
+            } else {
+              // Vectors lie along c: all columns of the panel are collected, then turned by 4 x 4 blocks.
+              b.for(c, c1, 4, () => {
+                const cell = b.let(turned)
+                b.set(j, first)
+                b.for(j, last, 1, () => {
+                  b.set(source, sourceAt(j, c))
+                  b.set(target, cell)
+                  transform(columns * 16)
+                  b.add(cell, 16)
+                })
+                b.set(cell, turned)
+                b.set(target, into)
+                emitLines(b, planes, () => {
+                  for (let q = 0; q < columns; q += 4) {
+                    const four = [0, 1, 2, 3].map((i) => b.let(v128.load(cell, (q + i) * 16)))
+                    transpose4(b, four).forEach((vector, k) => {
+                      b.emit(v128.store(target, vector, k * row + q * 4))
+                    })
+                  }
+                  b.add(cell, columns * 16)
+                  b.add(target, blockPlane)
+                })
+                b.add(into, 4 * row)
+              })
+            }
+            b.set(into, block)
+            b.set(target, b.let(i32.add(panelAt, i32.mul(c0, row))))
+            const bytes = b.let(i32.mul(i32.sub(c1, c0), row))
+            emitLines(b, planes, () => {
+              b.emit(memory.copy(target, into, bytes))
+              b.add(into, blockPlane)
               b.add(target, plane)
             })
           })
