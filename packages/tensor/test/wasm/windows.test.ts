@@ -65,6 +65,50 @@ describe('pooling', () => {
     })
   })
 
+  it('finds a NaN in any cell and channel, among infinities and numbers whose squares are none', () => {
+    const others = [Infinity, -Infinity, 3e38, -3e38, 1e-44, -0, 0]
+    for (const channels of [1, 3, 5, 7, 17, 32]) {
+      const spec: PoolSpec = {
+        ...{ batch: 1, height: 5, width: 6, channels },
+        ...{ rows: plainWindows(5, 3, 2, 1, true), columns: plainWindows(6, 3, 2, 1, true) },
+      }
+      const random = new Generator(channels)
+      for (let cell = -1; cell < 30; cell++) {
+        const x = new Float64Array(30 * channels).map(() => others[random.integer(others.length)]!)
+        if (cell >= 0) x[cell * channels + (cell % channels)] = Number.NaN
+        for (const one of [family, guarded(poolKernels(unfused, plain))])
+          for (const indexed of [true, false])
+            expectLikeReference([x], (k, x) => ({ ...k.maxPool(x, spec, indexed) }), one, 0)
+      }
+      for (const same of [-Infinity, Number.NaN]) {
+        const x = new Float64Array(30 * channels).fill(same)
+        for (const indexed of [true, false])
+          expectLikeReference([x], (k, x) => ({ ...k.maxPool(x, spec, indexed) }), family, 0)
+      }
+    }
+  })
+
+  it('gives for many images, more than caches hold, what it gives for each of them', () => {
+    const one: PoolSpec = {
+      ...{ batch: 1, height: 160, width: 128, channels: 65 },
+      ...{ rows: plainWindows(160, 3, 2, 1, true), columns: plainWindows(128, 3, 2, 1, true) },
+    }
+    const [size, length] = sizes(one)
+    const data = normals(new Generator(8), 4 * size)
+    const all = upload(data)
+    const pooled = family.maxPool(all, { ...one, batch: 4 }, false).output
+    for (let image = 0; image < 4; image++) {
+      const x = upload(data.subarray(image * size, (image + 1) * size))
+      const { output } = family.maxPool(x, one, false)
+      const [expected, got] = [engine.array(output), engine.array(pooled)]
+      expect(expected.every((value, i) => value === got[image * length + i])).toBe(true)
+      engine.free(x)
+      engine.free(output)
+    }
+    engine.free(all)
+    engine.free(pooled)
+  })
+
   it('gives the same bits on any number of threads', () => {
     const random = new Generator(3)
     const spec: PoolSpec = {

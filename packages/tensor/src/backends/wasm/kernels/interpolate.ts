@@ -6,12 +6,12 @@ import { type Band, runWindows, transposed, type Window, type WindowPlan } from 
 
 type Method = 'interpolate' | 'interpolateGrad'
 
-function weightedSums(b: FunctionBuilder, { strips, sources, outs, at, walk }: Window): void {
+function weightedSums(b: FunctionBuilder, { strips, outs, at, walk }: Window): void {
   const sums = strips.map(() => b.let(f32x4.const(0)))
   const rowSums = strips.map(() => b.let(f32x4.const(0)))
   walk(
-    (cell, _, weight) => {
-      const place = b.let(i32.add(sources[0]!, cell))
+    ([cell], _, weight) => {
+      const place = b.let(cell!)
       const factor = b.let(weight)
       for (const [k, strip] of strips.entries()) {
         b.set(rowSums[k]!, f32x4.add(rowSums[k]!, f32x4.mul(strip.load(place), factor)))

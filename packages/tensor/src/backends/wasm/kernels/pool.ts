@@ -2,35 +2,37 @@
 import type { PoolSpec, Windows } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, i32x4, v128 } from '../asm.ts'
 import { type Engine, forFloat32, type Kernels } from '../engine.ts'
+import { multiplyAdd } from '../math.ts'
 import { adjoint, resample } from './interpolate.ts'
 import { type Band, runWindows, type Window, type WindowPlan } from './windows.ts'
 
 type Method = 'avgPool' | 'avgPoolGrad' | 'maxPool' | 'maxPoolGrad'
 
 /** The largest value, NaN before every number. */
-function largest(b: FunctionBuilder, { strips, sources, outs, at, walk }: Window): void {
+function largest(b: FunctionBuilder, { strips, outs, at, walk }: Window): void {
   const best = strips.map(() => b.let(f32x4.const(-Infinity)))
-  const odd = strips.map(() => b.let(f32x4.const(0)))
-  walk((cell) => {
-    const place = b.let(i32.add(sources[0]!, cell))
+  // NaN if a number is, and only then: infinite squares add up to infinity. From 1, sums and products do not become denormal.
+  const odd = strips.map(() => b.let(f32x4.const(1)))
+  walk(([cell]) => {
+    const place = b.let(cell!)
     for (const [k, strip] of strips.entries()) {
       const value = b.let(strip.load(place))
       b.set(best[k]!, f32x4.pmax(best[k]!, value))
-      b.set(odd[k]!, v128.or(odd[k]!, f32x4.ne(value, value)))
+      b.set(odd[k]!, multiplyAdd(b.fma, value, value, odd[k]!))
     }
   })
   const place = b.let(i32.add(outs[0]!, at))
-  for (const [k, strip] of strips.entries()) b.emit(strip.store(place, v128.or(best[k]!, odd[k]!)))
+  for (const [k, strip] of strips.entries()) b.emit(strip.store(place, v128.or(best[k]!, f32x4.ne(odd[k]!, odd[k]!))))
 }
 
 /** The largest value and its position: the first among equals, NaN before every number, the last NaN. */
-function maxima(b: FunctionBuilder, { strips, sources, outs, at, first, walk }: Window, relaxed: boolean): void {
+function maxima(b: FunctionBuilder, { strips, outs, at, first, walk }: Window, relaxed: boolean): void {
   const choose = relaxed ? i32x4.laneselect : v128.bitselect
   const best = strips.map(() => b.let(f32x4.const(-Infinity)))
   const start = b.let(i32x4.splat(first))
   const where = strips.map(() => b.let(start))
-  walk((cell, position) => {
-    const place = b.let(i32.add(sources[0]!, cell))
+  walk(([cell], position) => {
+    const place = b.let(cell!)
     const here = b.let(i32x4.splat(position))
     for (const [k, strip] of strips.entries()) {
       const value = b.let(strip.load(place))
@@ -46,11 +48,11 @@ function maxima(b: FunctionBuilder, { strips, sources, outs, at, first, walk }: 
 }
 
 /** The sum of the gradients of those windows whose maximum the cell is. */
-function maximaGrad(b: FunctionBuilder, { strips, sources, outs, at, position, walk }: Window): void {
+function maximaGrad(b: FunctionBuilder, { strips, outs, at, position, walk }: Window): void {
   const sums = strips.map(() => b.let(f32x4.const(0)))
   const here = b.let(i32x4.splat(position))
-  walk((cell) => {
-    const [g, indices] = sources.map((source) => b.let(i32.add(source, cell)))
+  walk((cells) => {
+    const [g, indices] = cells.map((cell) => b.let(cell))
     for (const [k, strip] of strips.entries()) {
       const own = v128.and(strip.load(g!), i32x4.eq(strip.load(indices!), here))
       b.set(sums[k]!, f32x4.add(sums[k]!, own))
@@ -92,7 +94,7 @@ export function poolKernels(engine: Engine, plain: Pick<Kernels, Method>): Pick<
       const indices = indexed ? engine.alloc('int32', pooled(spec)) : null
       const outs = [output.ptr, indices?.ptr ?? 0]
       const code = (b: FunctionBuilder, w: Window) => (indexed ? maxima(b, w, engine.fma) : largest(b, w))
-      runWindows(engine, `maxima ${indexed}`, code, planOf(spec), [engine.ptr(x)], outs)
+      runWindows(engine, `maxima ${indexed}`, code, planOf(spec), [engine.ptr(x)], outs, !indexed)
       return { output, indices }
     },
     maxPoolGrad(g, indices, spec) {
