@@ -291,6 +291,38 @@ describe('map', () => {
     many.pool.threads = 1
   })
 
+  it('multiplies images by a number per channel or per pixel, channels innermost or not', () => {
+    const random = numbers(7)
+    const data = (length: number): Float32Array => Float32Array.from({ length }, () => random() * 2 - 1)
+    const formula = f.add(f.mul(f.input(0), f.input(1)), f.input(2))
+    const check = (extents: readonly number[], ...strides: readonly (readonly number[])[]): void => {
+      const operands = strides.map((own): Operand => {
+        const last = extents.reduce((sum, extent, d) => sum + (extent - 1) * (own[d] as number), 0)
+        return { dtype: 'float32', data: data(last + 3), offset: 2, strides: own }
+      })
+      const { got, expected } = mapBoth(formula, operands, [], extents, 'float32')
+      expect(got, `extents ${extents}`).toEqual(expected)
+    }
+    for (const batch of [1, 2, 3]) {
+      for (const channels of [1, 3, 4, 5, 7, 18]) {
+        for (const pixels of [2, 9, 35]) {
+          const image = pixels * channels
+          check([batch, pixels, channels], [image, channels, 1], [channels, 0, 1], [pixels, 1, 0])
+          // Pixels and channels of a larger image.
+          check([batch, pixels, channels], [2 * image + 1, 2 * channels, 1], [channels, 0, 1], [0, 0, 1])
+          check([batch, channels, pixels], [image, pixels, 1], [channels, 1, 0], [0, channels, 1])
+          // Four loops, of which two are left.
+          check([batch, pixels, 3, channels], [3 * image, 3 * channels, channels, 1], [9, 0, 3, 0], [pixels, 1, 0, 0])
+        }
+      }
+    }
+    // Rows so long that they are split, with rests of no, of few and of many elements.
+    for (const length of [8192, 8193, 9001]) {
+      check([3, 2, length], [2 * length, length, 1], [2, 1, 0], [0, 1, 0])
+      check([2, 3, length], [3 * length + 2, length, 1], [1, 0, 0], [0, 0, 1])
+    }
+  })
+
   it('makes empty results', () => {
     const operand: Operand = { dtype: 'float32', data: new Float32Array(0), offset: 0, strides: [3, 1] }
     expect(mapBoth(f.exp(f.input(0)), [operand], [], [0, 3], 'float32').got).toHaveLength(0)

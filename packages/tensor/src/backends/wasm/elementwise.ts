@@ -41,6 +41,12 @@ interface Track extends Walked {
   readonly stride: number
 }
 
+/** A loop over rows: how often it runs, and the bytes that each operand and result moves on. */
+interface Loop {
+  readonly extent: number
+  readonly steps: readonly number[]
+}
+
 /** A kernel with all that stays the same from launch to launch. */
 interface Launch {
   readonly kernel: Kernel
@@ -79,38 +85,40 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     return kernel
   }
 
-  /** Runs `rows` rows of `count` elements from `pointers` on; `steps` are the bytes from row to row. */
+  /** Runs rows of `count` elements from `pointers` on, in two loops. */
   function launchRows(
     { kernel, cost, tracks, params }: Launch,
     pointers: readonly number[],
-    steps: readonly number[],
     count: number,
-    rows: number,
+    inner: Loop,
+    outer: Loop,
   ): void {
     const args: number[] = []
     for (let k = 0; k < tracks.length; k++) {
       const { step, stride } = tracks[k] as Track
-      args.push(pointers[k] as number, steps[k] as number)
+      const toRow = inner.steps[k] as number
+      args.push(pointers[k] as number, toRow, (outer.steps[k] as number) - inner.extent * toRow)
       if (step === 'strided') args.push(stride)
     }
     for (let i = 0; i < params.length; i++) args.push(params[i] as number)
-    args.push(count)
-    engine.parallel(kernel, args, rows, threadTime / (count * 0.25 * cost * instructionTime + rowTime))
+    args.push(inner.extent, count)
+    const grain = threadTime / (count * 0.25 * cost * instructionTime + rowTime)
+    engine.parallel(kernel, args, inner.extent * outer.extent, grain)
   }
 
-  /** Runs one row of any length; `padded`: the memory after it may be read and written. */
-  function launchRow(launch: Launch, pointers: readonly number[], length: number, padded: boolean): void {
+  /** Runs the rows of a loop, which may have any length; `padded`: the memory after them may be read and written. */
+  function launchLong(launch: Launch, pointers: readonly number[], length: number, loop: Loop, padded: boolean): void {
     const { tracks } = launch
-    const rows = length < 2 * rowLength ? 0 : Math.floor(length / rowLength)
+    const parts = length < 2 * rowLength ? 0 : Math.floor(length / rowLength)
     const steps = tracks.map(({ stride }) => stride * rowLength)
-    if (rows > 0) launchRows(launch, pointers, steps, rowLength, rows)
-    const rest = length - rows * rowLength
+    if (parts > 0) launchRows(launch, pointers, rowLength, { extent: parts, steps }, loop)
+    const rest = length - parts * rowLength
     if (rest === 0) return
     const count = padded ? (rest + 3) & ~3 : Math.max(rest, 4)
     // Too short a rest begins earlier: the elements that it shares come out the same.
-    const start = padded ? rows * rowLength : length - count
+    const start = padded ? parts * rowLength : length - count
     const from = start === 0 ? pointers : pointers.map((ptr, k) => ptr + start * (tracks[k] as Track).stride)
-    launchRows(launch, from, steps, count, 1)
+    launchRows(launch, from, count, loop, { extent: 1, steps })
   }
 
   /** A formula of one dense operand of bytes, looked up among its 256 results; null if the operand is not of that kind. */
@@ -187,18 +195,25 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     const kernel = kernelOf(formula, entry, tracks)
     const given = params.length > entry.params ? params.slice(0, entry.params) : params
     const launch: Launch = { kernel, cost: entry.cost + 2, tracks, params: given }
+    const sizes = tracks.map(({ dtype }) => elementBytes[dtype])
     if (loops <= 1) {
-      launchRow(launch, pointers, length, padded)
+      launchLong(launch, pointers, length, { extent: 1, steps: sizes }, padded)
       return result
     }
-    // The longest of the other loops runs in the kernel, unless rows are so long that they are split themselves.
-    const outer = length < 2 * rowLength ? longestLoop(walk, inner) : -1
-    const sizes = tracks.map(({ dtype }) => elementBytes[dtype])
-    const steps = sizes.map((size, k) => size * (walk.strides[k]![outer] ?? 0))
-    const others = walk.extents.map((_, d) => d).filter((d) => d !== inner && d !== outer)
+    const loopOf = (d: number): Loop => ({
+      extent: walk.extents[d] ?? 1,
+      steps: sizes.map((size, k) => size * (walk.strides[k]![d] ?? 0)),
+    })
+    // The longest two of the other loops run in the kernel, in the order of memory; one if rows are so long that they are split.
+    const long = length >= 2 * rowLength
+    const first = longestLoop(walk, inner)
+    const second = long ? -1 : longestLoop(walk, inner, first)
+    const [near, far] = second < 0 || first < second ? [first, second] : [second, first]
+    const others = walk.extents.map((_, d) => d).filter((d) => d !== inner && d !== near && d !== far)
+    const [rows, groups] = [loopOf(near), loopOf(far)]
     forEachStep(walk, others, sizes, pointers, () => {
-      if (outer < 0) launchRow(launch, pointers, length, false)
-      else launchRows(launch, pointers, steps, length, walk.extents[outer] as number)
+      if (long) launchLong(launch, pointers, length, rows, false)
+      else launchRows(launch, pointers, length, rows, groups)
     })
     return result
   }

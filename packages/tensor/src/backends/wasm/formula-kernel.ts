@@ -10,6 +10,7 @@ import {
   i16x8,
   i32,
   i32x4,
+  ints,
   type Local,
   type ModuleBuilder,
   type Type,
@@ -60,34 +61,52 @@ interface RowSource {
 }
 
 /**
- * Rows at equal distances. Arguments: for each operand and then the result the byte address, the bytes from row to row and,
- * if it is strided, those from element to element; the params; the elements of a row, at least 4; the first row and end.
+ * Rows of two loops. Arguments: for each operand and then the result the byte address, the bytes from row to row, those that
+ * the step from the last row of a group to the next group has beyond that and, if it is strided, those from element to
+ * element; the params; the rows of a group; the elements of a row, at least 4; the first row and end.
  */
 export function regularRows(all: readonly Walked[], params: number): RowSource {
-  const typesOf = ({ step }: Walked): Type[] => (step === 'strided' ? ['i32', 'i32', 'i32'] : ['i32', 'i32'])
+  const typesOf = ({ step }: Walked): Type[] => ints(step === 'strided' ? 4 : 3)
   return {
-    types: [...all.flatMap(typesOf), ...new Array<Type>(params).fill('f32'), 'i32', 'i32', 'i32'],
+    types: [...all.flatMap(typesOf), ...new Array<Type>(params).fill('f32'), ...ints(4)],
     rows(b, args) {
       let next = 0
       const take = <T extends Type>(): Local<T> => args[next++] as Local<T>
       const walks = all.map(({ dtype, step }) => {
         const start = take<'i32'>()
         const toRow = take<'i32'>()
+        const toGroup = take<'i32'>()
         const bytes = step === 'strided' ? take<'i32'>() : elementBytes[dtype]
-        return { dtype, step, start, toRow, bytes, at: b.local('i32') }
+        return { dtype, step, start, toRow, toGroup, bytes, at: b.local('i32') }
       })
       const given = Array.from({ length: params }, () => take<'f32'>())
-      const [count, from, to] = [take<'i32'>(), take<'i32'>(), take<'i32'>()]
-      const each = (code: (walk: (typeof walks)[number]) => void) => () => walks.forEach(code)
+      const [groupRows, count, from, to] = [take<'i32'>(), take<'i32'>(), take<'i32'>(), take<'i32'>()]
+      /** Rows of the group from the one at hand on. */
+      const left = b.local('i32')
       return {
         walks,
         params: given,
         count,
         from,
         to,
-        enter: each(({ start, toRow }) => b.set(start, i32.add(start, i32.mul(toRow, from)))),
-        begin: each(({ at, start }) => b.set(at, start)),
-        next: each(({ start, toRow }) => b.set(start, i32.add(start, toRow))),
+        enter() {
+          const group = b.let(i32.divU(from, groupRows))
+          b.set(left, i32.sub(groupRows, i32.remU(from, groupRows)))
+          for (const { start, toRow, toGroup } of walks) {
+            b.add(start, i32.add(i32.mul(toRow, from), i32.mul(toGroup, group)))
+          }
+        },
+        begin() {
+          for (const { at, start } of walks) b.set(at, start)
+        },
+        next() {
+          for (const { start, toRow } of walks) b.add(start, toRow)
+          b.add(left, -1)
+          b.if(i32.eq(left, 0), () => {
+            for (const { start, toGroup } of walks) b.add(start, toGroup)
+            b.set(left, groupRows)
+          })
+        },
       }
     },
   }

@@ -15,7 +15,6 @@ import {
   closedChunk,
   fate,
   maxArgs,
-  maxChunks,
   maxThreads,
   newControl,
   spinLooks,

@@ -3,7 +3,8 @@
  * each of the 36 planes, the products of the transformed input tiles with the transformed tiles of the gradient are
  * summed over all tiles, and the 6 x 6 sums of a pair of channels become a 3 x 3 gradient.
  *
- * As in `weight-grad.ts` the tiles are cut into chunks that depend on the shape alone, with sums of their own.
+ * Where the transforms of all tiles have room, threads share the planes. Otherwise, as in `weight-grad.ts`, the tiles are cut
+ * into chunks that depend on the shape alone, with sums of their own.
  */
 import type { ConvSpec } from '../../backend.ts'
 import { type FunctionBuilder, i32, ints, type Local, type Value, v128 } from '../asm.ts'
@@ -13,7 +14,7 @@ import { grainWork, roundUp } from './matmul.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, Tile } from './tile.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
-import { blockCapacity, emitInputTransform, tileWindows } from './winograd.ts'
+import { blockCapacity, emitInputTransform, tileWindows, transformTiles } from './winograd-tiles.ts'
 import { betweenBytes, emitLine, emitLines, largeTiles, planeBytes, pointers } from './winograd-transforms.ts'
 
 /** Bytes of the planes of a block, of both operands. */
@@ -21,6 +22,8 @@ const blockBytes = 393216
 const stripBytes = 32768
 /** Bytes that the sums of all chunks may take, if there is more than one. */
 const sumBytes = 6e6
+/** Bytes that the transforms of all tiles may take: they stay in the last cache. */
+const transformedBytes = 8e6
 
 export function winogradWeightGradient(engine: Engine, x: number, g: number, out: number, spec: ConvSpec): void {
   const { fma } = engine
@@ -49,13 +52,53 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
     Math.floor(blockBytes / (144 * (inChannels + outChannels))),
     Math.ceil((inChannels * outChannels) / (inChannels + outChannels)),
   )
+  const tiles = spec.batch * windows.outHeight * across
+  const work = tiles * 9 * plane
+  if (144 * tiles * (inChannels + outChannels) <= transformedBytes) {
+    const capacity = blockCapacity(tiles)
+    const inputs = transformTiles(engine, x, windows, paddedIn, capacity)
+    const grads = transformTiles(engine, g, gWindows, outChannels, capacity, (b, ...places) =>
+      emitGradTransform(b, fma, outChannels, b.let(i32.const(outChannels)), ...places),
+    )
+    const sums = engine.workspace(36 * plane)
+    const key = `winogradGrad planes ${rows} ${columns} ${inChannels} ${outChannels}`
+    const kernel = engine.kernel(key, (module) => {
+      module.func('run', ints(9), (b, inputs, grads, sums, inPlane, outPlane, tiles, perBlock, from, to) => {
+        const sizes = { paddedIn, blockOut: outChannels }
+        const outs = b.let(i32.const(outChannels))
+        const tile = new Tile(b, fma, shape)
+        // A unit is a plane.
+        eachUnit(b, from, to, (unit) => {
+          const right = b.let(i32.add(inputs, i32.mul(unit, inPlane)))
+          const left = b.let(i32.add(grads, i32.mul(unit, outPlane)))
+          const target = b.let(i32.add(sums, i32.mul(unit, plane)))
+          const block = b.let(i32.const(0))
+          b.for(block, tiles, perBlock, () => {
+            const count = b.let(i32.sub(tiles, block))
+            b.if(i32.gtU(count, perBlock), () => b.set(count, perBlock))
+            emitSums(b, tile, sizes, outs, count, right, left, target, b.let(i32.eq(block, 0)))
+            b.add(right, i32.mul(perBlock, paddedIn * 4))
+            b.add(left, i32.mul(perBlock, outChannels * 4))
+          })
+        })
+      })
+    })
+    const [inPlane, outPlane] = [planeBytes(capacity, paddedIn), planeBytes(capacity, outChannels)]
+    const args = [inputs, grads, sums, inPlane, outPlane, tiles, perBlock]
+    engine.parallel(kernel, args, 36, Math.ceil((grainWork * 36) / work))
+    finish(engine, sums, out, inChannels, outChannels, paddedIn, plane)
+    return
+  }
   const plan = planStrips(windows, stripBytes, perBlock / across)
   const gPlan = planStrips(gWindows, Number.POSITIVE_INFINITY, plan.bandRows)
   const bandTiles = plan.bandRows * across
   const bands = spec.batch * plan.bands
-  const chunks = Math.min(bands, 16, Math.max(1, Math.floor(sumBytes / (144 * inChannels * outChannels))))
-  // Where there are few chunks, the output channels are split too; 12 is a multiple of the rows of all tiles.
-  const blockOut = Math.min(outChannels, roundUp(Math.ceil(outChannels / Math.ceil(8 / chunks)), 12))
+  // As many chunks as have room, each of equally many bands.
+  const most = Math.min(16, Math.max(1, Math.floor(sumBytes / (144 * inChannels * outChannels))))
+  const chunks = Math.ceil(bands / Math.ceil(bands / most))
+  // Where there are few chunks, the output channels are split too: in whole rows of sums, and whole vectors.
+  const step = rows % 4 === 0 ? rows : 2 * rows
+  const blockOut = Math.min(outChannels, roundUp(Math.ceil(outChannels / Math.ceil(8 / chunks)), step))
   const splits = Math.ceil(outChannels / blockOut)
   const blockBands = Math.min(Math.ceil(bands / chunks), Math.max(1, Math.floor(perBlock / bandTiles)))
   const capacity = blockCapacity(blockBands * bandTiles)
@@ -129,18 +172,14 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
               16 * outChannels,
             )
           })
-          const isFirst = i32.eq(block, first)
-          emitSums(
-            b,
-            tile,
-            { paddedIn, blockOut, inPlane, outPlane, plane },
-            outs,
-            count,
-            inPlanes,
-            outPlanes,
-            target,
-            isFirst,
-          )
+          const isFirst = b.let(i32.eq(block, first))
+          const number = b.let(i32.const(0))
+          b.for(number, 36, 1, () => {
+            const left = b.let(i32.add(outPlanes, i32.mul(number, outPlane)))
+            const right = b.let(i32.add(inPlanes, i32.mul(number, inPlane)))
+            const sum = b.let(i32.add(target, i32.mul(number, plane)))
+            emitSums(b, tile, { paddedIn, blockOut }, outs, count, right, left, sum, isFirst)
+          })
         })
       })
     })
@@ -148,7 +187,6 @@ export function winogradWeightGradient(engine: Engine, x: number, g: number, out
   const perThread = betweenBytes + 36 * (inPlane + outPlane) + 256 + roundUp(Math.max(plan.bytes, gPlan.bytes), 64)
   const sums = engine.workspace(chunks * 36 * plane)
   const scratch = engine.workspace(perThread * engine.pool.threads)
-  const work = spec.batch * windows.outHeight * across * 9 * plane
   engine.parallel(
     kernel,
     [x, g, sums, bands, chunks, blockBands, across, scratch, perThread, ...plan.args, ...gPlan.args],
@@ -207,48 +245,38 @@ function emitGradTransform(
 interface Sums {
   readonly paddedIn: number
   readonly blockOut: number
-  readonly inPlane: number
-  readonly outPlane: number
-  readonly plane: number
 }
 
-/** For each plane: sums (out, in) += transposed outPlanes (count, out) times inPlanes (count, in). */
+/** For a plane: sums (out, in) += transposed gradients (count, out) times inputs (count, in). */
 function emitSums(
   b: FunctionBuilder,
   tile: Tile,
-  { paddedIn, blockOut, inPlane, outPlane, plane }: Sums,
+  { paddedIn, blockOut }: Sums,
   outs: Local<'i32'>,
   count: Local<'i32'>,
-  inPlanes: Local<'i32'>,
-  outPlanes: Local<'i32'>,
+  inputs: Local<'i32'>,
+  grads: Local<'i32'>,
   sums: Local<'i32'>,
-  isFirst: Value<'i32'>,
+  isFirst: Local<'i32'>,
 ): void {
   const { rows, columns } = tile
   const local = () => b.local('i32')
-  const [number, row, column, a, p, c] = [local(), local(), local(), local(), local(), local()]
-  const first = b.let(isFirst)
-  b.set(number, 0)
-  b.for(number, 36, 1, () => {
-    const left = b.let(i32.add(outPlanes, i32.mul(number, outPlane)))
-    const right = b.let(i32.add(inPlanes, i32.mul(number, inPlane)))
-    const target = b.let(i32.add(sums, i32.mul(number, plane)))
-    b.set(column, 0)
-    b.for(column, paddedIn * 4, columns * 4, () => {
-      b.set(row, 0)
-      b.for(row, outs, rows, () => {
-        b.set(a, i32.add(left, i32.shl(row, 2)))
-        b.set(p, i32.add(right, column))
-        b.set(c, i32.add(i32.add(target, column), i32.mul(row, paddedIn * 4)))
-        const place = (i: number) => [c, i * paddedIn * 4] as const
-        b.if(
-          first,
-          () => tile.clear(),
-          () => tile.load(place),
-        )
-        tile.multiply([a], p, count, blockOut * 4, paddedIn * 4)
-        tile.store(place)
-      })
+  const [row, column, a, p, c] = [local(), local(), local(), local(), local()]
+  b.set(column, 0)
+  b.for(column, paddedIn * 4, columns * 4, () => {
+    b.set(row, 0)
+    b.for(row, outs, rows, () => {
+      b.set(a, i32.add(grads, i32.shl(row, 2)))
+      b.set(p, i32.add(inputs, column))
+      b.set(c, i32.add(i32.add(sums, column), i32.mul(row, paddedIn * 4)))
+      const place = (i: number) => [c, i * paddedIn * 4] as const
+      b.if(
+        isFirst,
+        () => tile.clear(),
+        () => tile.load(place),
+      )
+      tile.multiply([a], p, count, blockOut * 4, paddedIn * 4)
+      tile.store(place)
     })
   })
 }

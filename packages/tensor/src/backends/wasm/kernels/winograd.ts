@@ -13,13 +13,13 @@ import { formulaOf } from '../formula-value.ts'
 import { grainWork, roundUp } from './matmul.ts'
 import { type Band, emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { type Ending, eachUnit, endingKey, Tile, tileShape } from './tile.ts'
+import { blockCapacity, emitInputTransform, evenly, stripBytes, tileWindows, transformTiles } from './winograd-tiles.ts'
 import {
   betweenBytes,
   emitLine,
   emitLines,
   planeBytes,
   planesOf,
-  pointers,
   type TileSide,
   transforms,
   vectorsAtOnce,
@@ -28,8 +28,9 @@ import { weightPlane } from './winograd-weights.ts'
 
 /** Bytes of the planes of a block: half of a small second-level cache. */
 const blockBytes = 393216
-/** The part of a strip that is worth copying at a time. */
-const stripBytes = 65536
+/** With fewer blocks than this their output channels are shared too, in about so many units. */
+const fewBlocks = 8
+const sharedUnits = 16
 
 /**
  * With fewer tiles the weights, which become four times as large, cost more than the products that are saved; in their
@@ -75,82 +76,6 @@ function fits(height: number, width: number): boolean {
   return height * width > 0.45 * roundUp(height, 4) * roundUp(width, 4)
 }
 
-/** The windows over the input, one per tile of outputs. */
-export function tileWindows(w: Windows, side: TileSide): Windows {
-  // Field by field: hosts need microseconds to spread an object of so many.
-  return {
-    batch: w.batch,
-    inHeight: w.inHeight,
-    inWidth: w.inWidth,
-    inChannels: w.inChannels,
-    outHeight: Math.ceil(w.outHeight / side),
-    outWidth: Math.ceil(w.outWidth / side),
-    kernelHeight: side + 2,
-    kernelWidth: side + 2,
-    strideHeight: side,
-    strideWidth: side,
-    padTop: w.padTop,
-    padLeft: w.padLeft,
-    dilationHeight: 1,
-    dilationWidth: 1,
-  }
-}
-
-/** Room for `tiles` tiles, in coarse steps, so that images of many sizes share a kernel. */
-export function blockCapacity(tiles: number): number {
-  const step = 2 ** Math.max(2, Math.floor(Math.log2(tiles)) - 2)
-  return roundUp(tiles, step)
-}
-
-/** Emits the transform of the input tile at `tile` into the planes at `planes`, for all channels. */
-export function emitInputTransform(
-  b: FunctionBuilder,
-  { fma, turbo }: Engine,
-  side: TileSide,
-  channels: number,
-  tile: Local<'i32'>,
-  pitch: Local<'i32'>,
-  scratch: Value<'i32'>,
-  planes: Local<'i32'>,
-  plane: number,
-): void {
-  const { input } = transforms(side, fma)
-  const sideIn = side + 2
-  const vectors = vectorsAtOnce(turbo, channels)
-  const [channel, at, to] = [b.local('i32'), b.local('i32'), b.local('i32')]
-  b.set(channel, 0)
-  b.for(channel, channels * 4, 16 * vectors, () => {
-    const rows = pointers(b, i32.add(tile, channel), pitch, sideIn)
-    b.set(at, scratch)
-    emitLines(b, sideIn, () => {
-      emitLine(
-        b,
-        input,
-        sideIn,
-        (i) => [rows[i]!, 0],
-        (i, value, shift) => b.emit(v128.store(at, value, i * 16 * sideIn * vectors + shift)),
-        vectors,
-      )
-      for (const row of rows) b.add(row, channels * 4)
-      b.add(at, 16 * vectors)
-    })
-    b.set(at, scratch)
-    b.set(to, i32.add(planes, channel))
-    emitLines(b, sideIn, () => {
-      emitLine(
-        b,
-        input,
-        sideIn,
-        (i) => [at, i * 16 * vectors],
-        (i, value, shift) => b.emit(v128.store(to, value, i * plane + shift)),
-        vectors,
-      )
-      b.add(at, 16 * sideIn * vectors)
-      b.add(to, sideIn * plane)
-    })
-  })
-}
-
 /**
  * y = x * weights + bias; `transformed` is what `transformWeights` gave for tiles of `side`. All are byte offsets.
  */
@@ -174,27 +99,30 @@ export function winograd(
   const paddedOut = panels * columns
   const weightBytes = weightPlane(inChannels, outChannels, columns)
   const wanted = Math.max(16, Math.floor(blockBytes / (4 * planeCount * (inChannels + paddedOut))))
-  // Enough blocks for the threads; where there are few tiles, the output channels are split too.
   const tiles = windows.batch * windows.outHeight * tilesAcross
   const perBlock = Math.min(wanted, Math.max(16, Math.ceil(tiles / 8)))
-  const plan = planStrips(windows, stripBytes, perBlock / tilesAcross)
+  const work = tiles * planeCount * inChannels * outChannels
+  // Threads would not come out even in few blocks: there they transform the tiles first and then share the channels too.
+  const shared = panels > 1 && tiles < fewBlocks * perBlock && work >= 2 * grainWork
+  const plan = planStrips(windows, stripBytes, shared ? 1 : perBlock / tilesAcross)
   const bandTiles = plan.bandRows * tilesAcross
   const bands = windows.batch * plan.bands
-  const blockBands = Math.max(1, Math.floor(perBlock / bandTiles))
+  const blockBands = evenly(bands, Math.max(1, Math.floor(perBlock / bandTiles)))
   const blocks = Math.ceil(bands / blockBands)
   // Where one row of tiles is more than a block, it is taken in parts.
-  const acrossBlock = Math.ceil(tilesAcross / Math.max(1, Math.round(bandTiles / perBlock)))
+  const acrossBlock = shared ? tilesAcross : Math.ceil(tilesAcross / Math.max(1, Math.round(bandTiles / perBlock)))
   const wide = acrossBlock < tilesAcross
-  const panelBlock = Math.ceil(panels / Math.max(1, Math.min(Math.floor(8 / blocks), Math.floor(outChannels / 64))))
-  const parts = Math.ceil(panels / panelBlock)
-  const capacity = roundUp(blockCapacity(wide ? acrossBlock : blockBands * bandTiles), rows)
+  const panelBlock = shared ? evenly(panels, Math.ceil((panels * blocks) / sharedUnits)) : panels
+  const blockTiles = roundUp(blockCapacity(wide ? acrossBlock : blockBands * bandTiles), rows)
+  // A block that begins anywhere may read rows that do not count behind the last tile.
+  const capacity = shared ? blockCapacity(tiles + rows) : blockTiles
   const inPlane = planeBytes(capacity, inChannels)
-  const outPlane = planeBytes(capacity, panelBlock * columns)
-  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${capacity} ${parts} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${endingKey(ending)}`
+  const outPlane = planeBytes(blockTiles, panelBlock * columns)
+  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${blockTiles} ${shared && capacity} ${panelBlock} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
     module.func(
       'run',
-      ints(26),
+      ints(27),
       (
         b,
         x,
@@ -208,6 +136,7 @@ export function winograd(
         across,
         acrossBlock,
         residual,
+        inputs,
         scratch,
         perThread,
         ...rest
@@ -215,16 +144,19 @@ export function winograd(
         const args = rest.slice(0, stripArgs)
         const [from, to, thread] = rest.slice(stripArgs) as Three<Local<'i32'>>
         const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
-        const inPlanes = b.let(i32.add(own, betweenBytes))
-        const outPlanes = b.let(i32.add(inPlanes, planeCount * inPlane))
+        const ownPlanes = b.let(i32.add(own, betweenBytes))
+        const outPlanes = b.let(i32.add(ownPlanes, shared ? 0 : planeCount * inPlane))
         const strip = i32.add(outPlanes, planeCount * outPlane)
+        const blocks = b.let(i32.divU(i32.add(bands, i32.sub(blockBands, 1)), blockBands))
         const local = () => b.local('i32')
         const [count, tileRow, tileColumn, at, planes] = [local(), local(), local(), local(), local()]
         eachUnit(b, from, to, (unit) => {
-          const firstPanel = b.let(i32.mul(i32.remU(unit, parts), panelBlock))
-          const first = b.let(i32.mul(i32.divU(unit, parts), blockBands))
+          // Units that follow each other have the same weights.
+          const firstPanel = b.let(i32.mul(i32.divU(unit, blocks), panelBlock))
+          const first = b.let(i32.mul(i32.remU(unit, blocks), blockBands))
           const last = b.let(i32.add(first, blockBands))
           b.if(i32.gtU(last, bands), () => b.set(last, bands))
+          const inPlanes = shared ? b.let(i32.add(inputs, i32.mul(first, i32.mul(across, inChannels * 4)))) : ownPlanes
 
           const firstChannel = b.let(i32.mul(firstPanel, columns))
           const channels = b.let(i32.sub(outChannels, firstChannel))
@@ -301,10 +233,13 @@ export function winograd(
             })
             return
           }
-          start()
-          b.for(b.let(first), last, 1, (number) => {
-            transformIn(emitStrip(b, plan.copied, windows, args, number, x, strip), 0, across)
-          })
+          if (shared) b.set(count, i32.mul(i32.sub(last, first), across))
+          else {
+            start()
+            b.for(b.let(first), last, 1, (number) => {
+              transformIn(emitStrip(b, plan.copied, windows, args, number, x, strip), 0, across)
+            })
+          }
           multiply()
           b.set(planes, outPlanes)
           b.for(b.let(first), last, 1, (number) => transformOut(emitBand(b, args, number), 0, across))
@@ -312,10 +247,10 @@ export function winograd(
       },
     )
   })
-  const perThread = betweenBytes + planeCount * (inPlane + outPlane) + roundUp(plan.bytes, 64)
+  const inputs = shared ? transformTiles(engine, x, windows, inChannels, capacity) : 0
+  const perThread = betweenBytes + planeCount * ((shared ? 0 : inPlane) + outPlane) + roundUp(plan.bytes, 64)
   const scratch = engine.workspace(perThread * engine.pool.threads)
-  const units = blocks * parts
-  const work = tiles * planeCount * inChannels * outChannels
+  const units = blocks * Math.ceil(panels / panelBlock)
   engine.parallel(
     kernel,
     [
@@ -330,6 +265,7 @@ export function winograd(
       tilesAcross,
       acrossBlock,
       ending.residual ?? 0,
+      inputs,
       scratch,
       perThread,
       ...plan.args,
