@@ -15,6 +15,7 @@ import {
   closedChunk,
   fate,
   maxArgs,
+  maxChunks,
   maxThreads,
   newControl,
   spinLooks,

@@ -39,7 +39,7 @@ export const tagShift = 10
 export const closedChunk: number = 2 ** tagShift - 1
 
 /** Chunks that a job may have. */
-const maxChunks: number = closedChunk - 1
+export const maxChunks: number = closedChunk - 1
 const argsAt = 256
 /** Arguments that a kernel run on several threads may have. */
 export const maxArgs = 64
