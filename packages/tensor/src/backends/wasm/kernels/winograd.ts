@@ -102,8 +102,9 @@ export function winograd(
   const tiles = windows.batch * windows.outHeight * tilesAcross
   const perBlock = Math.min(wanted, Math.max(16, Math.ceil(tiles / 8)))
   const work = tiles * planeCount * inChannels * outChannels
-  // Threads would not come out even in few blocks: there they transform the tiles first and then share the channels too.
-  const shared = panels > 1 && tiles < fewBlocks * perBlock && work >= 2 * grainWork
+  // Threads would not come out even in few blocks: there they transform the tiles first and then share the channels too. Sums
+  // are the same either way.
+  const shared = engine.pool.threads > 1 && panels > 1 && tiles < fewBlocks * perBlock && work >= 2 * grainWork
   const plan = planStrips(windows, stripBytes, shared ? 1 : perBlock / tilesAcross)
   const bandTiles = plan.bandRows * tilesAcross
   const bands = windows.batch * plan.bands
