@@ -11,17 +11,17 @@ import { each } from './each.mjs'
  * Kilobytes (1,000 bytes) per entry. tensor holds every op with its gradient and the whole wasm backend: assembler,
  * kernels, Winograd, threads, and plain loops for the other dtypes. From 68 on: convolutions of small maps by images (2), turbo
  * with its self-test (1), precision by scope and threads that are known to live (1). From 73 on: moving models between backends
- * (1), norms folded into convolutions and F(2x2, 3x3) (2), weights that are drawn late and uploaded in tiles (1). The 80th:
- * Winograd tiles that threads transform once and share.
+ * (1), norms folded into convolutions and F(2x2, 3x3) (2), weights that are drawn late and uploaded in tiles (1). From 80 on:
+ * Winograd tiles that threads transform once and share (1), batch norm in one op with its activation and its running statistics (2).
  */
 const budgets = {
-  tensor: 80,
+  tensor: 83,
   'tensor/asm': 3,
   // WebGPU through gpu.js, which is counted where it lives.
   'tensor/gpu': 19,
   'tensor/host': 2,
   // Bundles what it shares with tensor: the ops' shapes, and the plan of the wasm backend's memory.
-  'tensor/shape-only': 53,
+  'tensor/shape-only': 54,
   // Engine and pool, to start threads; a program that has tensors has them already.
   'tensor/worker': 17,
   nn: 12,
