@@ -84,7 +84,11 @@ export class DenseLayer extends Module {
     const maps = Array.isArray(x) ? (x as readonly Tensor[]) : [x as Tensor]
     return frugal(() => {
       const squeezed = saves(this)
-        ? relu(this.norm2.forward(checkpoint((...all) => this.conv1.forward(this.#join(all)), ...maps)))
+        ? normAct(
+            checkpoint((...all) => this.conv1.forward(this.#join(all)), ...maps),
+            this.norm2,
+            relu,
+          )
         : convNormAct(this.#join(maps), this.conv1, this.norm2, relu)
       const grown = this.conv2.forward(squeezed)
       return this.dropout.forward(this.attention === undefined ? grown : this.attention.forward(grown))
