@@ -24,7 +24,7 @@ export interface Meta {
 export type Inputs = readonly (Tensor | undefined)[]
 
 /** Result of a forward pass; `extra` are outputs that carry no gradient (statistics, indices), saved for the gradient. */
-interface Forward {
+export interface Forward {
   readonly output: Buffer
   readonly extra: readonly (Meta & { readonly buffer: Buffer })[]
 }

@@ -5,6 +5,7 @@ import {
   checkpoint,
   DTypeError,
   grad,
+  isnan,
   type RunningStatistics,
   randn,
   reference,
@@ -103,6 +104,15 @@ describe('batchNormTraining with an activation', () => {
       }
     })
   }
+
+  it('leaves ops of truth values to themselves, whose dtype is another', () => {
+    tidy(() => {
+      const { x, weight, bias } = parts([3, 17, 5, 4])
+      const { output } = batchNormTraining(x, weight, bias, { activation: isnan })
+      expect(output.dtype).toBe('bool')
+      expect([...output.dataSync()].every((value) => !value)).toBe(true)
+    })
+  })
 
   it('agrees with the reference backend', () => {
     const run = (backend: typeof wasm): number[][] =>
@@ -222,6 +232,12 @@ describe('running statistics', () => {
       expect(() => batchNormTraining(x, zeros([4]), bias, { running })).toThrow(ShapeError)
       const elsewhere = zeros([17]).to(reference)
       expect(() => batchNormTraining(x, weight, bias, { running: { ...running, mean: elsewhere } })).toThrow(/backend/)
+      // Also where the statistics are moved on by ops.
+      const watched = () =>
+        watchOps({ end: () => undefined }, () =>
+          batchNormTraining(x, weight, bias, { running: { ...running, mean: elsewhere } }),
+        )
+      expect(watched).toThrow(/lies on/)
       expect(allOf(running)).toEqual(before)
     })
   })

@@ -84,11 +84,11 @@ abstract class BatchNorm extends Module {
   /** The running statistics, if a batch is to move them on: once under `checkpoint`. */
   get #running(): RunningStatistics | undefined {
     const { running_mean: mean, running_var: variance, num_batches_tracked: count, momentum } = this
-    const tracks = this.training && !isRecomputing() && mean !== undefined
-    return tracks && variance !== undefined && count !== undefined ? { mean, variance, count, momentum } : undefined
+    if (!this.training || isRecomputing() || mean === undefined || variance === undefined || count === undefined) return
+    return { mean, variance, count, momentum }
   }
 
-  /** The norm, then an op of one tensor if there is one, in a pass with it. */
+  /** The norm of x (N, C, ...), then `activation`, which runs in a pass with it where it is an op of one tensor (`relu`). */
   normalize(x: Tensor, activation?: (x: Tensor) => Tensor): Tensor {
     const { weight, bias, eps } = this
     const given = this.givenStatistics

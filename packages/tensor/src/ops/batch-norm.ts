@@ -4,7 +4,7 @@
  * An activation without parameters and the running statistics belong to the op, for in a pass of their own they cost as much as
  * the norm does. With an activation, y = act(z), the gradient by z is what enters the norm's gradient; z is computed again from x.
  */
-import type { RunningNorm } from '../backends/backend.ts'
+import type { Buffer, RunningNorm } from '../backends/backend.ts'
 import { DTypeError, ShapeError } from '../errors.ts'
 import { f } from '../formula.ts'
 import { isGradEnabled, noGrad } from '../grad-mode.ts'
@@ -14,7 +14,7 @@ import { checkNumber, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
 import { expand } from './broadcast.ts'
-import { add, mul, reciprocal, rsqrt, square, sub } from './elementwise.ts'
+import { add, mul, reciprocal } from './elementwise.ts'
 import { type Activation, activationOf } from './formula-op.ts'
 import {
   asImage,
@@ -22,10 +22,11 @@ import {
   channelsOf,
   checkAffine,
   composedGradient,
+  composedUnit,
+  gradients,
   type NormAttrs,
   normOp,
 } from './norm.ts'
-import { mean as meanOf } from './reduce.ts'
 import { reshape } from './reshape.ts'
 import { update } from './update.ts'
 
@@ -115,7 +116,7 @@ const batchOp: Op<BatchAttrs> = {
 const batchGradOp: Op<BatchAttrs> = {
   name: 'normalisation gradient',
   infer: ([, x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
-  forward(inputs, { extents, eps, act }, { dtype }, backend) {
+  forward(inputs, { eps, act }, { dtype }, backend) {
     const [g, x, weight, mean, variance, affine] = inputs.map((t) => t?.storage.buffer) as Buffers
     const result = backend.normalizeBatchGrad!(
       g,
@@ -125,29 +126,17 @@ const batchGradOp: Op<BatchAttrs> = {
       eps,
       act?.gradient ?? null,
     )
-    const vector = { shape: [extents[2]], dtype }
-    return {
-      output: result.x,
-      extra: [
-        { buffer: result.weight, ...vector },
-        { buffer: result.bias, ...vector },
-      ],
-    }
+    return gradients(result, dtype)
   },
 }
 
-type Buffer = Tensor['storage']['buffer']
 type Buffers = [g: Buffer, x: Buffer, weight: Buffer | undefined, mean: Buffer, variance: Buffer, affine: Buffer]
 
 /** The norm from simple ops, all recorded. */
 function composed(x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined, attrs: NormAttrs): Tensor {
-  const { eps, axes, view, affine } = attrs
-  const seen = reshape(x, view)
-  const average = (t: Tensor): Tensor => meanOf(t, { dim: axes, keepdim: true })
-  const centred = sub(seen, average(seen))
-  let y = mul(centred, rsqrt(add(average(square(centred)), eps)))
-  if (weight !== undefined) y = mul(y, reshape(weight, affine))
-  if (bias !== undefined) y = add(y, reshape(bias, affine))
+  let y = composedUnit(x, attrs).unit
+  if (weight !== undefined) y = mul(y, reshape(weight, attrs.affine))
+  if (bias !== undefined) y = add(y, reshape(bias, attrs.affine))
   return reshape(y, x.shape)
 }
 
@@ -160,20 +149,20 @@ const [shareOfAll, others] = [f.input(4), f.sub(1, f.input(4))]
 const meanOfAll = f.add(f.mul(others, f.input(0)), f.mul(shareOfAll, f.input(2)))
 const varOfAll = f.add(f.mul(others, f.input(1)), f.mul(f.mul(shareOfAll, f.param(0)), f.input(3)))
 
-/** Moves running statistics on by ops, for a batch of `cells` values per channel. */
+/** Moves running statistics on by ops, for a batch of `cells` values per channel; the count last, when nothing can fail any more. */
 function moveOn(running: RunningStatistics, mean: Tensor, variance: Tensor, cells: number): void {
   const { count, momentum } = running
   using next = add(count, 1)
-  count.assign_(next)
   const unbiased = cells / (cells - 1)
   const targets = [running.mean, running.variance]
   if (momentum !== null) {
     update([runningMean, runningVar], targets, [mean, variance], [momentum, momentum * unbiased])
-    return
+  } else {
+    // The share of this batch is 1 / next, a number on the device: a GPU's count cannot be read at once.
+    using share = noGrad(() => tidy(() => expand(reciprocal(next.to(mean.dtype)), mean.shape)))
+    update([meanOfAll, varOfAll], targets, [mean, variance, share], [unbiased])
   }
-  // The share of this batch is 1 / next, a number on the device: a GPU's count cannot be read at once.
-  using share = noGrad(() => tidy(() => expand(reciprocal(next.to(mean.dtype)), mean.shape)))
-  update([meanOfAll, varOfAll], targets, [mean, variance, share], [unbiased])
+  count.assign_(next)
 }
 
 function checkRunning(running: RunningStatistics, x: Tensor, channels: number): void {
@@ -195,7 +184,8 @@ function checkRunning(running: RunningStatistics, x: Tensor, channels: number): 
  * Batch norm of x (N, C, ...) by the statistics of the batch, as in training. Ioffe and Szegedy 2015, algorithm 1.
  *
  * @param weight scale by channel (C), or none; `bias` alike.
- * @throws ShapeError for a batch with one value per channel, whose variance says nothing.
+ * @returns the output, of the shape of x, and the statistics (C).
+ * @throws ShapeError, DTypeError where parameters or running statistics do not fit x; ShapeError for a batch with one value per channel, whose variance says nothing.
  */
 export function batchNormTraining(
   x: Tensor,

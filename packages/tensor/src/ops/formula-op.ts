@@ -241,7 +241,7 @@ export function elementwise(
 
 export type Unary = (x: Tensor) => Tensor
 
-/** An op of one tensor and nothing else, such as `relu`, as other ops take it into their pass. */
+/** An op of one tensor of numbers and nothing else, such as `relu`, as other ops take it into their pass. */
 export interface Activation {
   /** y = act(x) as a formula of x. */
   readonly formula: Expr
@@ -269,7 +269,8 @@ export function unary<N extends number[]>(
   derivative?: (y: Expr, ...operands: Expr[]) => Expr,
 ): (x: Tensor, ...numbers: N) => Tensor {
   const op = operation(name, kind, build, derivative && ((_, operands, y) => derivative(y, ...operands)), 1)
-  if (build.length > 1) return op
+  // Ops of truth values give another dtype than they take: they end nothing.
+  if (build.length > 1 || kind === 'comparison' || kind === 'logical') return op
   let made: Activation | undefined
   activations.set(op, () => {
     if (made === undefined) {

@@ -7,10 +7,11 @@
  * It is a kernel of its own. Under `createGraph` the gradient is made of simple ops instead, which can be
  * differentiated again.
  */
-import type { NormExtents } from '../backends/backend.ts'
+import type { Buffer, NormExtents } from '../backends/backend.ts'
+import type { DType } from '../dtype.ts'
 import { ShapeError } from '../errors.ts'
 import { isGradEnabled } from '../grad-mode.ts'
-import { apply, checkDType, checkFloat, checkTensor, checkTensors, type Op, run } from '../op.ts'
+import { apply, checkDType, checkFloat, checkTensor, checkTensors, type Forward, type Op, run } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, checkNumber, checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -90,7 +91,7 @@ export const normOp = (name: string): Op<NormAttrs> => ({
 const normGradOp: Op<NormAttrs> = {
   name: 'normalisation gradient',
   infer: ([, x]) => ({ shape: (x as Tensor).shape, dtype: (x as Tensor).dtype }),
-  forward([g, x, weight, mean, variance], { extents, eps }, meta, backend) {
+  forward([g, x, weight, mean, variance], { extents, eps }, { dtype }, backend) {
     const buffer = (t: Tensor | undefined) => (t as Tensor).storage.buffer
     const result = backend.normalizeGrad(
       buffer(g),
@@ -101,15 +102,26 @@ const normGradOp: Op<NormAttrs> = {
       extents,
       eps,
     )
-    const vector = { shape: [extents[2] * extents[3]], dtype: meta.dtype }
-    return {
-      output: result.x,
-      extra: [
-        { buffer: result.weight, ...vector },
-        { buffer: result.bias, ...vector },
-      ],
-    }
+    return gradients(result, dtype)
   },
+}
+
+/** Gradients as a backend gives them, as the result of an op: dx; extra: dw, db. */
+export function gradients({ x, weight, bias }: Record<'x' | 'weight' | 'bias', Buffer>, dtype: DType): Forward {
+  const vector = (buffer: Buffer) => ({ buffer, shape: [buffer.length], dtype })
+  return { output: x, extra: [vector(weight), vector(bias)] }
+}
+
+/** x^ in `view`, from simple ops, all recorded; its scale and the mean over the axes. */
+export function composedUnit(
+  x: Tensor,
+  { eps, axes, view }: NormAttrs,
+): { readonly unit: Tensor; readonly scale: Tensor; readonly average: (t: Tensor) => Tensor } {
+  const average = (t: Tensor): Tensor => meanOf(t, { dim: axes, keepdim: true })
+  const seen = reshape(x, view)
+  const centred = sub(seen, average(seen))
+  const scale = rsqrt(add(average(square(centred)), eps))
+  return { unit: mul(centred, scale), scale, average }
 }
 
 /** The same gradient from simple ops, all recorded. */
@@ -117,15 +129,13 @@ export function composedGradient(
   g: Tensor,
   x: Tensor,
   weight: Tensor | undefined,
-  { eps, axes, view, affine }: NormAttrs,
+  attrs: NormAttrs,
   needs: readonly boolean[],
   shapes: readonly Shape[],
 ): (Tensor | undefined)[] {
-  const [gv, xv] = [reshape(g, view), reshape(x, view)]
-  const average = (t: Tensor): Tensor => meanOf(t, { dim: axes, keepdim: true })
-  const centred = sub(xv, average(xv))
-  const scale = rsqrt(add(average(square(centred)), eps))
-  const unit = mul(centred, scale)
+  const { view, affine } = attrs
+  const gv = reshape(g, view)
+  const { unit, scale, average } = composedUnit(x, attrs)
   const gw = weight === undefined ? gv : mul(gv, reshape(weight, affine))
   const dx = mul(scale, sub(sub(gw, average(gw)), mul(unit, average(mul(gw, unit)))))
   const toAffine = (t: Tensor, i: number): Tensor => reshape(sumTo(t, affine), shapes[i] ?? [])

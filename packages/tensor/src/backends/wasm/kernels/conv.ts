@@ -10,8 +10,9 @@ import { pixelwise, pixelwiseWeightGradient, suitsPixelwise, suitsPixelwiseWeigh
 import { type Ending, type TileShape, tileShape } from './tile.ts'
 import { weightGradient } from './weight-grad.ts'
 import { foldedWeights, plainWeights, type Weights } from './weights.ts'
-import { winograd, winogradSide } from './winograd.ts'
+import { winograd } from './winograd.ts'
 import { winogradWeightGradient } from './winograd-grad.ts'
+import { winogradSide } from './winograd-side.ts'
 import { transformWeights } from './winograd-weights.ts'
 
 /** Whether pixels are rows of a matrix product: a 1 x 1 kernel that looks at pixels of the input only. */

@@ -101,7 +101,10 @@ function passed(
   return formulaOf(b, act, g, multiplyAdd(fma, centred, scale, offset))
 }
 
-/** Instructions for four elements of an activation's gradient from which it is worth its way through memory. */
+/**
+ * Instructions for four elements of an activation's gradient from which it is worth its way through memory: SiLU's, of 53,
+ * computed twice makes a training step of EfficientNet-B0 7 % longer; ReLU's has 7.
+ */
 const costly = 12
 
 /**

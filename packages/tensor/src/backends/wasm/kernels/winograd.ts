@@ -28,53 +28,9 @@ import { weightPlane } from './winograd-weights.ts'
 
 /** Bytes of the planes of a block: half of a small second-level cache. */
 const blockBytes = 393216
-/** With fewer blocks than this their output channels are shared too, in about so many units. */
+/** Blocks for the threads, if there are tiles for them; with fewer, output channels are shared too, in about so many units. */
 const fewBlocks = 8
 const sharedUnits = 16
-
-/**
- * With fewer tiles the weights, which become four times as large, cost more than the products that are saved; in their
- * own gradient, where they are written as well, sooner.
- */
-const fewTiles = { products: 4, weightGradient: 16 }
-
-/**
- * Up to as many tiles F(2x2, 3x3), whose weights are less than half as large, is as fast: reading weights takes the time
- * there. On a map of 7 x 7 its tiles also jut out less.
- */
-const smallTiles = 4
-
-/** The tiles of a convolution, or of its gradient by the input or by the weights, that gains; undefined if it does not. */
-export function winogradSide(
-  engine: Engine,
-  s: ConvSpec,
-  what: keyof typeof fewTiles = 'products',
-): TileSide | undefined {
-  const tiles = s.batch * Math.ceil(s.outHeight / 4) * Math.ceil(s.outWidth / 4)
-  if (
-    engine.precision !== 'fast' ||
-    s.kernelHeight !== 3 ||
-    s.kernelWidth !== 3 ||
-    s.strideHeight * s.strideWidth * s.dilationHeight * s.dilationWidth * s.groups !== 1 ||
-    !gains(s.inChannels) ||
-    !gains(s.outChannels) ||
-    !fits(s.outHeight, s.outWidth) ||
-    !fits(s.inHeight, s.inWidth) ||
-    tiles < fewTiles[what]
-  )
-    return undefined
-  return what === 'products' && tiles <= smallTiles ? 2 : 4
-}
-
-/** Fewer channels do not earn back the transforms, which take four at a time. */
-function gains(channels: number): boolean {
-  return channels >= 16 && channels % 4 === 0
-}
-
-/** Whether tiles do not jut out too far. */
-function fits(height: number, width: number): boolean {
-  return height * width > 0.45 * roundUp(height, 4) * roundUp(width, 4)
-}
 
 /**
  * y = x * weights + bias; `transformed` is what `transformWeights` gave for tiles of `side`. All are byte offsets.
@@ -100,7 +56,7 @@ export function winograd(
   const weightBytes = weightPlane(inChannels, outChannels, columns)
   const wanted = Math.max(16, Math.floor(blockBytes / (4 * planeCount * (inChannels + paddedOut))))
   const tiles = windows.batch * windows.outHeight * tilesAcross
-  const perBlock = Math.min(wanted, Math.max(16, Math.ceil(tiles / 8)))
+  const perBlock = Math.min(wanted, Math.max(16, Math.ceil(tiles / fewBlocks)))
   const work = tiles * planeCount * inChannels * outChannels
   // Threads would not come out even in few blocks: there they transform the tiles first and then share the channels too. Sums
   // are the same either way.
