@@ -84,8 +84,8 @@ abstract class BatchNorm extends Module {
   /** The running statistics, if a batch is to move them on: once under `checkpoint`. */
   get #running(): RunningStatistics | undefined {
     const { running_mean: mean, running_var: variance, num_batches_tracked: count, momentum } = this
-    if (!this.training || isRecomputing() || mean === undefined || variance === undefined || count === undefined) return
-    return { mean, variance, count, momentum }
+    const tracks = this.training && !isRecomputing()
+    return tracks && mean && variance && count ? { mean, variance, count, momentum } : undefined
   }
 
   /** The norm of x (N, C, ...), then `activation`, which runs in a pass with it where it is an op of one tensor (`relu`). */
