@@ -232,6 +232,9 @@ describe('running statistics', () => {
       expect(() => batchNormTraining(x, zeros([4]), bias, { running })).toThrow(ShapeError)
       const elsewhere = zeros([17]).to(reference)
       expect(() => batchNormTraining(x, weight, bias, { running: { ...running, mean: elsewhere } })).toThrow(/backend/)
+      expect(() => batchNormTraining(x, weight, bias, { running: null as never })).toThrow(
+        /batchNorm: running expects \{ mean, variance, count, momentum \}, got null/,
+      )
       // Also where the statistics are moved on by ops.
       const watched = () =>
         watchOps({ end: () => undefined }, () =>

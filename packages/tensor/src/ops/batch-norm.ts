@@ -5,7 +5,7 @@
  * the norm does. With an activation, y = act(z), the gradient by z is what enters the norm's gradient; z is computed again from x.
  */
 import type { Buffer, RunningNorm } from '../backends/backend.ts'
-import { DTypeError, ShapeError } from '../errors.ts'
+import { ArgumentError, DTypeError, ShapeError } from '../errors.ts'
 import { f } from '../formula.ts'
 import { isGradEnabled, noGrad } from '../grad-mode.ts'
 import { apply, checkFloat, checkTensors, type Inputs, type Op, run } from '../op.ts'
@@ -166,6 +166,9 @@ function moveOn(running: RunningStatistics, mean: Tensor, variance: Tensor, cell
 }
 
 function checkRunning(running: RunningStatistics, x: Tensor, channels: number): void {
+  if (typeof running !== 'object' || running === null) {
+    throw new ArgumentError(`batchNorm: running expects { mean, variance, count, momentum }, got ${String(running)}`)
+  }
   const { mean, variance, count, momentum } = running
   const parts = { 'running.mean': mean, 'running.variance': variance, 'running.count': count }
   checkTensors('batchNorm', parts)
