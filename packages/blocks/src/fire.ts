@@ -1,5 +1,5 @@
 /** The module of SqueezeNet. */
-import { Conv2d, type Layer, Module } from '@convnets/nn'
+import { Conv2d, convNormAct, type Layer, Module } from '@convnets/nn'
 import { cat, checkInteger, relu, type Tensor } from '@convnets/tensor'
 
 /** Channels of a fire module, as in a row of table 1 of the paper: s1x1, e1x1, e3x3. */
@@ -44,8 +44,11 @@ export class Fire extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    const few = relu(this.squeeze.forward(x))
-    const y = cat([relu(this.expand1x1.forward(few)), relu(this.expand3x3.forward(few))], 1)
+    const few = convNormAct(x, this.squeeze, undefined, relu)
+    const y = cat(
+      [this.expand1x1, this.expand3x3].map((expand) => convNormAct(few, expand, undefined, relu)),
+      1,
+    )
     return this.attention === undefined ? y : this.attention.forward(y)
   }
 }

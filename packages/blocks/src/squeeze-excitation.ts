@@ -1,5 +1,5 @@
 /** Squeeze-and-excitation: channels weighted by what the whole image shows. */
-import { Conv2d, type Layer, Module, ReLU, Sigmoid } from '@convnets/nn'
+import { Conv2d, convNormAct, type Layer, Module, ReLU, Sigmoid } from '@convnets/nn'
 import { adaptiveAvgPool2d, checkInteger, readOptions, type Tensor } from '@convnets/tensor'
 
 export interface SqueezeExcitationOptions {
@@ -66,8 +66,8 @@ export class SqueezeExcitation extends Module {
 
   /** The gates (N, channels, 1, 1), from 0 to 1. */
   gates(x: Tensor): Tensor {
-    const squeezed = this.act.forward(this.fc1.forward(adaptiveAvgPool2d(x, 1)))
-    return this.gate.forward(this.fc2.forward(squeezed))
+    const squeezed = convNormAct(adaptiveAvgPool2d(x, 1), this.fc1, undefined, this.act)
+    return convNormAct(squeezed, this.fc2, undefined, this.gate)
   }
 
   forward(x: Tensor): Tensor {

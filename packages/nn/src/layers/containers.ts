@@ -90,8 +90,11 @@ export class Sequential extends Module implements Iterable<Layer> {
         const ends = opOf(act) !== undefined
         y = convNormAct(y, layer, next, ends ? act : undefined)
         i += ends ? 2 : 1
-      } else if (next !== undefined && layer instanceof BatchNorm2d && opOf(next) !== undefined) {
+      } else if (next !== undefined && opOf(next) !== undefined && layer instanceof BatchNorm2d) {
         y = normAct(y, layer, next)
+        i++
+      } else if (next !== undefined && opOf(next) !== undefined && layer instanceof Conv2d) {
+        y = convNormAct(y, layer, undefined, next)
         i++
       } else y = layer.forward(y)
     }

@@ -1,5 +1,5 @@
 /** Convolutions and norms with what follows them, in one pass where nobody can tell. */
-import { add, addRelu, type BatchNormStatistics, conv2dBatchNorm, relu, type Tensor } from '@convnets/tensor'
+import { add, addRelu, type BatchNormStatistics, conv2d, conv2dBatchNorm, relu, type Tensor } from '@convnets/tensor'
 import type { Layer } from '../module.ts'
 import { opOf } from './activation.ts'
 import { BatchNorm2d } from './batch-norm.ts'
@@ -46,7 +46,7 @@ export function normAct(x: Tensor, norm: Layer, act?: Layer | ((x: Tensor) => Te
 /**
  * act(norm(conv(x)) + residual), where any layers may stand for the three, `act` may be an op such as `relu`, and act and
  * residual may be missing. A `Conv2d`, a `BatchNorm2d` in evaluation mode, the sum and an activation without parameters run as
- * one op, `conv2dBatchNorm`; hooks are called as ever, for with one the layers run one after the other.
+ * one op, `conv2dBatchNorm` or, without norm and sum, `conv2d`; hooks are called as ever, for with one the layers run one after the other.
  */
 export function convNormAct(
   x: Tensor,
@@ -55,6 +55,12 @@ export function convNormAct(
   act?: Layer | ((x: Tensor) => Tensor),
   residual?: Tensor,
 ): Tensor {
+  if (norm === undefined && residual === undefined && isPlain(conv, Conv2d)) {
+    const { weight, bias, stride, padding, dilation, groups, precision } = conv
+    const activation = opFor(act)
+    const y = conv2d(x, weight, bias, { stride, padding, dilation, groups, precision, activation })
+    return activation === undefined ? end(y, act, undefined) : y
+  }
   const statistics = plainStatistics(norm)
   if (!isPlain(conv, Conv2d) || statistics?.mean.size !== conv.outChannels) {
     const y = conv.forward(x)

@@ -19,7 +19,7 @@ import { Module } from '../module.ts'
 import { parameter } from '../parameter.ts'
 import { checkFlag, checkGroups, checkPadding, size } from './check.ts'
 
-export interface Conv2dOptions extends ConvOptions {
+export interface Conv2dOptions extends Omit<ConvOptions, 'activation'> {
   /** Size of the window: a number or [height, width]. */
   readonly kernel: Pair
   /** Adds a learned bias. Default true. */

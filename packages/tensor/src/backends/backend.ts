@@ -240,14 +240,15 @@ export interface Backend {
   matmul(a: Buffer, b: Buffer, bias: Buffer | null, spec: MatmulSpec): Buffer
   conv2d(x: Buffer, weight: Buffer, bias: Buffer | null, spec: ConvSpec): Buffer
   /**
-   * conv2d, then batch norm by given statistics, then the sum with a tensor of the same shape if there is one, then `act`, a
-   * formula of one operand, in one pass. A backend without it, or one that gives undefined, has them called one after the other.
+   * conv2d, then batch norm by given statistics if there are any, then the sum with a tensor of the same shape if there is one,
+   * then `act`, a formula of one operand, in one pass. A backend without it, or one that gives undefined, has them called one
+   * after the other.
    */
-  conv2dNormalized?(
+  conv2dFused?(
     x: Buffer,
     weight: Buffer,
     bias: Buffer | null,
-    norm: GivenNorm,
+    norm: GivenNorm | null,
     residual: Buffer | null,
     act: Expr | null,
     spec: ConvSpec,

@@ -37,7 +37,7 @@ const convNormOp: Op<Attrs> = {
     const [from, weights] = [(x as Tensor).storage.buffer, (weight as Tensor).storage.buffer]
     const biases = bias?.storage.buffer ?? null
     const residual = added?.storage.buffer ?? null
-    const folded = backend.conv2dNormalized?.(from, weights, biases, norm, residual, act, spec)
+    const folded = backend.conv2dFused?.(from, weights, biases, norm, residual, act, spec)
     if (folded !== undefined) return folded
     const y = backend.conv2d(from, weights, biases, spec)
     try {
@@ -49,10 +49,8 @@ const convNormOp: Op<Attrs> = {
 }
 
 export interface Conv2dBatchNormOptions extends Conv2dOptions {
-  /** Added to the normalised result, of its shape. */
+  /** Added to the normalised result, of its shape, before the activation. */
   readonly residual?: Tensor | undefined
-  /** What the result ends with. An elementwise op of one tensor, such as `relu` or `silu`, runs in the same pass. */
-  readonly activation?: ((x: Tensor) => Tensor) | undefined
 }
 
 /**
@@ -74,7 +72,7 @@ export function conv2dBatchNorm(
   const inputs = [x, weight, bias, residual, norm.mean, norm.variance, norm.weight, norm.bias]
   if (watcher() !== undefined || records(inputs)) {
     return local(() => {
-      const y = conv2d(x, weight, bias, options)
+      const y = conv2d(x, weight, bias, { ...options, activation: undefined })
       const ending = { ...norm, activation: residual === undefined ? activation : undefined }
       const normal = batchNormInference(y, norm.mean, norm.variance, norm.weight, norm.bias, ending)
       if (residual === undefined) return normal

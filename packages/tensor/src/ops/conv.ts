@@ -8,12 +8,15 @@
  */
 import type { ConvSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
-import { apply, checkDType, checkFloat, checkTensors, type Op } from '../op.ts'
+import type { Expr } from '../formula.ts'
+import { apply, checkDType, checkFloat, checkTensors, type Op, records } from '../op.ts'
 import { checkPrecision, inPrecision, type Precision } from '../precision.ts'
 import { local } from '../scope.ts'
-import { at, checkInteger, convSpec, type Padding, type Pair, pair, show } from '../shape.ts'
+import { at, checkInteger, convSpec, type Padding, type Pair, pair, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
+import { watcher } from '../watch.ts'
 import { sumAxes } from './broadcast.ts'
+import { activationOf } from './formula-op.ts'
 import { reshape } from './reshape.ts'
 
 export interface Conv2dOptions {
@@ -27,6 +30,11 @@ export interface Conv2dOptions {
   readonly groups?: number
   /** Of this call and its gradients. Default: that of `withPrecision` or `setPrecision`. */
   readonly precision?: Precision | undefined
+  /**
+   * What the result ends with. An elementwise op of one tensor, such as `relu` or `silu`, runs in the same pass where no gradient
+   * is recorded and nothing watches the ops.
+   */
+  readonly activation?: ((x: Tensor) => Tensor) | undefined
 }
 
 const xShape = (s: ConvSpec): number[] => [s.batch, s.inChannels, s.inHeight, s.inWidth]
@@ -65,6 +73,24 @@ export const convOp: Op<ConvSpec> = {
   ],
 }
 
+/** The same and then `act`, a formula of one operand, where no gradient is recorded. */
+const convActOp: Op<{ readonly spec: ConvSpec; readonly act: Expr }> = {
+  name: 'conv2d',
+  infer: (inputs, { spec }) => convOp.infer(inputs, spec),
+  forward([x, weight, bias], { spec, act }, { shape, dtype }, backend) {
+    const [from, weights] = [(x as Tensor).storage.buffer, (weight as Tensor).storage.buffer]
+    const biases = bias?.storage.buffer ?? null
+    const whole = backend.conv2dFused?.(from, weights, biases, null, null, act, spec)
+    if (whole !== undefined) return whole
+    const y = backend.conv2d(from, weights, biases, spec)
+    try {
+      return backend.map(act, [{ buffer: y, offset: 0, strides: [1] }], [], [sizeOf(shape)], dtype)
+    } finally {
+      backend.free(y)
+    }
+  },
+}
+
 /** Inputs: g, weight. Also the forward pass of a transposed convolution. */
 const inputGradOp: Op<ConvSpec> = {
   name: 'conv2d input gradient',
@@ -99,10 +125,15 @@ const weightGradOp: Op<ConvSpec> = {
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
   checkTensors('conv2d', { x, weight })
-  const { stride = 1, padding = 0, dilation = 1, groups = 1, precision } = options
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, precision, activation } = options
+  const inputs = [x, weight, bias]
+  const act = activation && activationOf('conv2d', activation)?.formula
+  if (activation !== undefined && (act === undefined || watcher() !== undefined || records(inputs))) {
+    return local(() => activation(conv2d(x, weight, bias, { stride, padding, dilation, groups, precision })))
+  }
   const spec = convSpec('conv2d', x.shape, weight.shape, { stride, padding, dilation, groups })
-  if (precision === undefined) return apply(convOp, [x, weight, bias], spec)
-  return inPrecision(checkPrecision('conv2d', precision), () => apply(convOp, [x, weight, bias], spec))
+  const run = () => (act === undefined ? apply(convOp, inputs, spec) : apply(convActOp, inputs, { spec, act }))
+  return precision === undefined ? run() : inPrecision(checkPrecision('conv2d', precision), run)
 }
 
 export interface ConvTranspose2dOptions {

@@ -3,7 +3,7 @@ import { type Backend, type Tensor, tidy, wasm, zeros } from '@convnets/tensor'
 import { createWasmPlan } from '@convnets/tensor/shape-only'
 import { makeInputs, type OpCase, opCases } from '@convnets/testkit'
 import { describe, expect, it } from 'vitest'
-import { tileShape } from '../../src/backends/wasm/kernels/tile.ts'
+import { tileShape } from '../../src/backends/wasm/kernels/tile-choice.ts'
 import { wasmEngine } from '../../src/backends/wasm/wasm.ts'
 
 // Finding the tile that is fastest here takes workspace that a plan does not need; it becomes one block with the next call.

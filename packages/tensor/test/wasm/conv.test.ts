@@ -4,7 +4,7 @@ import { convForward, convInputGrad, convWeightGrad } from '../../src/backends/r
 import type { WasmBuffer } from '../../src/backends/wasm/engine.ts'
 import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
 import { suitsPixelwise, suitsPixelwiseWeightGradient } from '../../src/backends/wasm/kernels/small-maps.ts'
-import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile.ts'
+import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile-choice.ts'
 import { winogradSide } from '../../src/backends/wasm/kernels/winograd-side.ts'
 import type { TileSide } from '../../src/backends/wasm/kernels/winograd-transforms.ts'
 import { getPrecision, setPrecision } from '../../src/backends/wasm/wasm.ts'
@@ -186,7 +186,7 @@ function checkNormalised(random: Generator, spec: ConvSpec): void {
     for (const residual of [null, other]) {
       const sums = expected.map((value, i) => value + (residual ? (host.array(residual)[i] as number) : 0))
       for (const [act, exact] of activations) {
-        const got = host.keep(kernels.conv2dNormalized!(x, w, own, norm, residual, act, spec)!)
+        const got = host.keep(kernels.conv2dFused!(x, w, own, norm, residual, act, spec)!)
         expectClose(got, sums.map(exact), 5e-5, productSize)
       }
     }
@@ -292,7 +292,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
       const [mean, variance, weight, bias, own] = vectors
       host.array(variance).fill(2)
       const norm = { mean, variance, weight, bias, eps: 1e-5 }
-      const run = () => [...host.keep(kernels.conv2dNormalized!(x, w, own, norm, null, null, spec)!)]
+      const run = () => [...host.keep(kernels.conv2dFused!(x, w, own, norm, null, null, spec)!)]
       const first = run()
       expect(run()).toEqual(first)
       let last = first
@@ -307,7 +307,7 @@ describe('convolution and its gradients', { timeout: 300_000 }, () => {
         last = next
       }
       const other = { ...norm, eps: 1 }
-      expect([...host.keep(kernels.conv2dNormalized!(x, w, own, other, null, null, spec)!)]).not.toEqual(last)
+      expect([...host.keep(kernels.conv2dFused!(x, w, own, other, null, null, spec)!)]).not.toEqual(last)
     })
   })
 

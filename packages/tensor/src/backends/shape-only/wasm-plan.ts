@@ -8,7 +8,7 @@ import { BackendError } from '../../errors.ts'
 import type { Precision } from '../../precision.ts'
 import type { Backend, Buffer } from '../backend.ts'
 import { Engine, type Kernel } from '../wasm/engine.ts'
-import { chosenTiles, presumedTile } from '../wasm/kernels/tile.ts'
+import { chosenTiles, presumedTile } from '../wasm/kernels/tile-choice.ts'
 import { kernelsOf, wasmEngine } from '../wasm/wasm.ts'
 import { shapes } from './kernels.ts'
 

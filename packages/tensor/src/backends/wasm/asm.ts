@@ -407,6 +407,7 @@ export function ints<N extends number>(count: N): Repeat<'i32', N> {
 }
 
 type Locals<P extends readonly Type[]> = { [I in keyof P]: Local<P[I]> }
+type Arguments<P extends readonly Type[]> = { [I in keyof P]: Operand<P[I]> }
 
 /** The memory that a module imports as `env.memory`, in pages of 64 KiB. */
 export interface MemoryImport {
@@ -427,20 +428,22 @@ export class ModuleBuilder {
     this.#fma = fma
   }
 
-  /** Adds a function; `body` emits its statements. */
+  /** Adds a function; `body` emits its statements. What it gives is a call of it, for functions that follow. */
   func<const P extends readonly Type[]>(
     name: string,
     params: P,
     body: (b: FunctionBuilder, ...params: Locals<P>) => void,
-  ): void {
+  ): (...args: Arguments<P>) => Effect {
     const b = new FunctionBuilder(this.#fma)
     body(b, ...(params.map((type) => b.local(type)) as unknown as Locals<P>))
     const types = b.locals.map((type) => [typeCode[type]])
     const declared = types.slice(params.length).map((type) => [1, ...type])
     const code = concat(vector(declared), b.code, [0x0b])
-    this.#exports.push([...text(name), 0, ...unsigned(this.#bodies.length)])
+    const index = unsigned(this.#bodies.length)
+    this.#exports.push([...text(name), 0, ...index])
     this.#types.push([0x60, ...vector(types.slice(0, params.length)), 0])
     this.#bodies.push(concat(unsigned(code.length), code))
+    return (...args) => instruction('void', [0x10, ...index], params, args as readonly Operand<Type>[])
   }
 
   /** The binary module. */

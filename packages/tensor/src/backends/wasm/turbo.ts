@@ -4,7 +4,7 @@
  */
 import type { Buffer, ConvSpec } from '../backend.ts'
 import { Engine } from './engine.ts'
-import { chosenTiles, timeTiles } from './kernels/tile.ts'
+import { chosenTiles, timeTiles } from './kernels/tile-choice.ts'
 import { kernelsOf, wasmEngine } from './wasm.ts'
 
 /**

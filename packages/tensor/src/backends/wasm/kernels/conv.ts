@@ -3,11 +3,13 @@ import type { Buffer, ConvSpec } from '../../backend.ts'
 import { moveElements } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { depthwise, depthwiseWeightGradient } from './depthwise.ts'
-import { type DirectSpec, direct, tileFor } from './direct.ts'
-import { gemm, outerProducts } from './matmul.ts'
+import { type DirectSpec, direct } from './direct.ts'
+import { gemm } from './gemm.ts'
+import { outerProducts } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
 import { pixelwise, pixelwiseWeightGradient, suitsPixelwise, suitsPixelwiseWeightGradient } from './small-maps.ts'
-import { type Ending, type TileShape, tileShape } from './tile.ts'
+import type { Ending, TileShape } from './tile.ts'
+import { tileFor } from './tile-choice.ts'
 import { weightGradient } from './weight-grad.ts'
 import { foldedWeights, plainWeights, type Weights } from './weights.ts'
 import { winograd } from './winograd.ts'
@@ -109,12 +111,12 @@ function forward(
     return
   }
   const sampling = isSampling(spec)
-  const shape = sampling ? tileShape(engine) : tileFor(engine, groupOut)
+  const shape = tileFor(engine, groupOut)
   const packed = packGroups(engine, weights, groups, shape.columns, source)
   if (sampling) {
     const pixels = spec.batch * spec.outHeight * spec.outWidth
     const rows = sampled(engine, engine.ptr(x), spec)
-    gemm(engine, rows, packed, bias, engine.ptr(out), pixels, outChannels, groupIn, ending)
+    gemm(engine, shape, rows, packed, bias, engine.ptr(out), pixels, outChannels, groupIn, ending)
     return
   }
   dense(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed(spec, ending), shape)
@@ -234,7 +236,7 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   }
   const channelwise = isDepthwise(spec)
   const sampling = isSampling(spec)
-  const shape = sampling ? tileShape(engine) : tileFor(engine, groupIn)
+  const shape = tileFor(engine, groupIn)
   const packPhase = (y: Phase, x: Phase) => {
     const taps = kernelHeight * kernelWidth
     const source = {
@@ -257,7 +259,7 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
     const pixels = spec.batch * spec.outHeight * spec.outWidth
     const whole = isPointwise(spec)
     const to = whole ? engine.ptr(out) : engine.workspace(pixels * inChannels * 4)
-    gemm(engine, engine.ptr(g), packed, 0, to, pixels, inChannels, outChannels)
+    gemm(engine, shape, engine.ptr(g), packed, 0, to, pixels, inChannels, outChannels)
     if (whole) return
     engine.array(out).fill(0)
     movePixels(engine, to, engine.ptr(out), spec, false)
@@ -314,7 +316,7 @@ function weightGradientFor(engine: Engine, spec: ConvSpec): typeof weightGradien
 type Convolutions = Pick<Kernels, 'conv2d' | 'conv2dInputGrad' | 'conv2dWeightGrad'>
 
 /** The convolutions of the wasm backend; `plain` serves dtypes other than float32. */
-export function convKernels(engine: Engine, plain: Convolutions): Convolutions & Pick<Kernels, 'conv2dNormalized'> {
+export function convKernels(engine: Engine, plain: Convolutions): Convolutions & Pick<Kernels, 'conv2dFused'> {
   return {
     conv2d(x, weight, bias, spec) {
       if (x.dtype !== 'float32') return plain.conv2d(x, weight, bias, spec)
@@ -322,14 +324,15 @@ export function convKernels(engine: Engine, plain: Convolutions): Convolutions &
       if (out.length > 0) forward(engine, x, plainWeights(engine, weight), bias ? engine.ptr(bias) : 0, out, spec)
       return out
     },
-    conv2dNormalized(x, weight, bias, norm, residual, act, spec) {
+    conv2dFused(x, weight, bias, norm, residual, act, spec) {
       // Strict precision rounds as the layers do, one after the other.
       if (x.dtype !== 'float32' || engine.precision !== 'fast') return undefined
       const out = engine.alloc('float32', spec.batch * spec.outHeight * spec.outWidth * spec.outChannels)
       if (out.length === 0) return out
-      const folded = foldedWeights(engine, weight, bias, norm)
+      const own = bias ? engine.ptr(bias) : 0
+      const weights = norm ? foldedWeights(engine, weight, bias, norm) : { ...plainWeights(engine, weight), bias: own }
       const ending = { residual: residual ? engine.ptr(residual) - out.ptr : 0, act: act ?? undefined }
-      forward(engine, x, folded, folded.bias, out, spec, ending)
+      forward(engine, x, weights, weights.bias, out, spec, ending)
       return out
     },
     conv2dInputGrad(g, weight, spec) {

@@ -4,10 +4,10 @@
  */
 import { type FunctionBuilder, i32, ints, type Local } from '../asm.ts'
 import type { Engine } from '../engine.ts'
-import { grainWork, roundUp } from './matmul.ts'
+import { grainWork } from './gemm.ts'
 import { least } from './rows.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
-import { type Ending, eachUnit, endingKey, strictDepth, Tile, type TileShape, tileShape } from './tile.ts'
+import { type Ending, eachUnit, endingKey, strictDepth, Tile, type TileShape } from './tile.ts'
 
 /** A convolution with packed weights; all places are byte offsets. */
 export interface DirectSpec extends Windows {
@@ -28,19 +28,6 @@ const stripBytes = 131072
 const heavyWeights = 1e6
 /** Units that keep threads busy. */
 const enoughUnits = 8
-
-/**
- * The tile for results of `n` columns and, if it matters, of `m` rows: a smaller one where much of a large one would
- * stay empty.
- */
-export function tileFor(engine: Engine, n: number, m = 0): TileShape {
-  if (n <= 4) return { rows: 7, columns: 4 }
-  const shape = tileShape(engine)
-  // The small one is slower, and with one wide vector per row much slower.
-  const [small, share] = engine.turbo ? [{ rows: 6, columns: 8 }, 0.7] : [{ rows: 4, columns: 8 }, 0.95]
-  const area = ({ rows, columns }: TileShape) => roundUp(m || 1000, rows) * roundUp(n, columns)
-  return area(small) < share * area(shape) ? small : shape
-}
 
 /**
  * y = x * packed weights + bias. Panels of group g and columns j follow each other, each as

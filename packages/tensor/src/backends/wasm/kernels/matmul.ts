@@ -1,155 +1,17 @@
-/**
- * Matrix products. The general way: A as it lies, row by row, B packed in panels, both in blocks that fit the caches.
- * Products with few rows, which would not earn back the packing, read B as it lies.
- */
+/** Matrix products. Those with few rows, which would not earn back that B is packed, read B as it lies. */
 import type { MatmulSpec } from '../../backend.ts'
-import { type FunctionBuilder, f32x4, i32, ints, type Local, select, type Value, v128 } from '../asm.ts'
+import { f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
 import { transposeMatrix } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { multiplyAdd } from '../math.ts'
+import { gemm, grainWork, rowPointers } from './gemm.ts'
 import { type PackSource, pack, packedBytes, transpose4 } from './pack.ts'
-import { type Ending, eachUnit, endingKey, loadFloats, storeFloats, strictDepth, Tile, tileShape } from './tile.ts'
+import { least } from './rows.ts'
+import { eachUnit, loadFloats, storeFloats } from './tile.ts'
+import { tileFor } from './tile-choice.ts'
 
-/** Floats of A's block: half of a small second-level cache. */
-const blockFloats = 32768
-/** Largest depth of a block: a panel of B then fits in the first-level cache. */
-const blockDepth = 512
 /** Products of a few rows take the streaming kernels. */
 const fewRows = 8
-/** Multiply-adds that are worth a wake-up of another thread. */
-export const grainWork = 500_000
-
-/**
- * C (m, n) = A (m, k) B + bias, B packed in panels of `columns`; all pointers are byte offsets. With `more`, the product is
- * added to what lies in C, and there must be no bias.
- */
-export function gemm(
-  engine: Engine,
-  a: number,
-  packed: number,
-  bias: number,
-  c: number,
-  m: number,
-  n: number,
-  k: number,
-  { more = false, ...ending }: Ending & { readonly more?: boolean } = {},
-): void {
-  const shape = tileShape(engine)
-  const { rows, columns } = shape
-  const tail = n % columns
-  const kernel = engine.kernel(
-    `gemm ${rows} ${columns} ${tail} ${bias !== 0} ${more} ${endingKey(ending)}`,
-    (module) => {
-      module.func(
-        'run',
-        ints(13),
-        (b, a, packed, bias_, c, m, n, k, rowBlock, panelBlock, depthBlock, residual, from, to) => {
-          const tile = new Tile(b, engine.fma, shape)
-          const panels = b.let(i32.divU(i32.add(n, columns - 1), columns))
-          const across = b.let(i32.divU(i32.add(panels, i32.sub(panelBlock, 1)), panelBlock))
-          const rowsA = Array.from({ length: rows }, () => b.local('i32'))
-          const rowsC = Array.from({ length: rows }, () => b.local('i32'))
-          const [depth, steps, panelAt] = [b.local('i32'), b.local('i32'), b.local('i32')]
-          eachUnit(b, from, to, (unit) => {
-            const top = b.let(i32.mul(i32.divU(unit, across), rowBlock))
-            const bottom = b.let(least(i32.add(top, rowBlock), m))
-            const left = b.let(i32.mul(i32.remU(unit, across), panelBlock))
-            const right = b.let(least(i32.add(left, panelBlock), panels))
-            b.set(depth, 0)
-            b.for(depth, k, depthBlock, () => {
-              b.set(steps, least(depthBlock, i32.sub(k, depth)))
-              const panel = b.let(left)
-              b.for(panel, right, 1, () => {
-                const start = b.let(i32.add(packed, i32.mul(i32.add(i32.mul(panel, k), depth), columns * 4)))
-                const biasAt = i32.add(bias_, i32.mul(panel, columns * 4))
-                const sweep = (valid: number) => {
-                  const row = b.let(top)
-                  b.for(row, bottom, rows, () => {
-                    rowPointers(
-                      b,
-                      rowsA,
-                      i32.add(a, i32.mul(i32.add(i32.mul(row, k), depth), 4)),
-                      i32.mul(k, 4),
-                      row,
-                      bottom,
-                    )
-                    const cAt = i32.mul(i32.add(i32.mul(row, n), i32.mul(panel, columns)), 4)
-                    rowPointers(b, rowsC, i32.add(c, cAt), i32.mul(n, 4), row, bottom)
-                    const out = (i: number) => [rowsC[i]!, 0] as const
-                    b.if(
-                      depth,
-                      () => tile.clear(),
-                      () => (bias ? tile.broadcast(b.let(biasAt), valid) : tile.clear()),
-                    )
-                    b.set(panelAt, start)
-                    tile.multiply(rowsA, panelAt, steps)
-                    if (more) tile.addFrom(out, valid)
-                    else b.if(depth, () => tile.addFrom(out, valid))
-                    if (ending.residual || ending.act) {
-                      b.if(i32.geU(i32.add(depth, steps), k), () => tile.end(ending, residual, out, valid))
-                    }
-                    tile.store(out, valid)
-                  })
-                }
-                if (tail)
-                  b.if(
-                    i32.eq(i32.add(panel, 1), panels),
-                    () => sweep(tail),
-                    () => sweep(columns),
-                  )
-                else sweep(columns)
-              })
-            })
-          })
-        },
-      )
-    },
-  )
-  const depthBlock = Math.min(k, engine.precision === 'strict' ? strictDepth : blockDepth)
-  const panels = Math.ceil(n / columns)
-  // At least eight units where the work is worth it, so that threads come out even.
-  let rowBlock = Math.min(roundUp(m, rows), roundUp(Math.ceil(blockFloats / depthBlock), rows))
-  let panelBlock = panels
-  const wanted = Math.min(8, Math.ceil((m * n * k) / grainWork))
-  while (Math.ceil(m / rowBlock) * Math.ceil(panels / panelBlock) < wanted) {
-    if (rowBlock * 2 > panelBlock * columns && rowBlock > rows) rowBlock = roundUp(Math.ceil(rowBlock / 2), rows)
-    else if (panelBlock > 1) panelBlock = Math.ceil(panelBlock / 2)
-    else if (rowBlock > rows) rowBlock = roundUp(Math.ceil(rowBlock / 2), rows)
-    else break
-  }
-  const units = Math.ceil(m / rowBlock) * Math.ceil(panels / panelBlock)
-  const work = Math.max(1, rowBlock * panelBlock * columns * k)
-  engine.parallel(
-    kernel,
-    [a, packed, bias, c, m, n, k, rowBlock, panelBlock, depthBlock, ending.residual ?? 0],
-    units,
-    Math.ceil(grainWork / work),
-  )
-}
-
-/** Pointers of the rows `row`, `row + 1`, ...; rows at `end` and behind repeat the last one, which is then computed twice. */
-export function rowPointers(
-  b: FunctionBuilder,
-  pointers: readonly Local<'i32'>[],
-  first: Value<'i32'>,
-  stride: Value<'i32'>,
-  row: Local<'i32'>,
-  end: Local<'i32'>,
-): void {
-  const step = b.let(stride)
-  pointers.forEach((pointer, i) => {
-    if (i === 0) b.set(pointer, first)
-    else b.set(pointer, i32.add(pointers[i - 1]!, select(i32.ltU(i32.add(row, i), end), step, i32.const(0))))
-  })
-}
-
-function least(a: Value<'i32'>, b: Value<'i32'>): Value<'i32'> {
-  return select(i32.ltU(a, b), a, b)
-}
-
-export function roundUp(n: number, step: number): number {
-  return Math.ceil(n / step) * step
-}
 
 /** C = A B^T + bias for few rows of A: dot products of rows that lie as they are, two rows of A by four of B. */
 function dots(engine: Engine, a: number, b_: number, bias: number, c: number, m: number, n: number, k: number): void {
@@ -308,16 +170,16 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
     few(engine, rows, b, bias, c, m, n, k)
     return
   }
-  const { columns } = tileShape(engine)
+  const shape = tileFor(engine, n)
   const source = {
     n,
     columnStride: transB ? k : 1,
     depths: [1, 1, k],
     strides: [0, 0, transB ? 1 : n],
   } as const
-  const packed = engine.workspace(packedBytes(source, columns))
-  pack(engine, b, packed, source, columns)
-  gemm(engine, rows, packed, bias, c, m, n, k)
+  const packed = engine.workspace(packedBytes(source, shape.columns))
+  pack(engine, b, packed, source, shape.columns)
+  gemm(engine, shape, rows, packed, bias, c, m, n, k)
 }
 
 /** Bytes of both operands that are copied at a time. */
@@ -325,18 +187,18 @@ const copiedBytes = 1e6
 
 /** C (m, n) = A^T B for A (k, m) and B (k, n) of many rows, which are copied into the order of the product part by part. */
 export function outerProducts(engine: Engine, a: number, b: number, c: number, m: number, n: number, k: number): void {
-  const { columns } = tileShape(engine)
+  const shape = tileFor(engine, n)
   const most = Math.max(512, Math.floor(copiedBytes / (4 * (m + n))))
   const part = Math.ceil(k / Math.ceil(k / most))
   const source = (rows: number) =>
     ({ n, columnStride: 1, depths: [1, 1, rows], strides: [0, 0, n] }) as const satisfies PackSource
   const left = engine.workspace(m * part * 4)
-  const right = engine.workspace(packedBytes(source(part), columns))
+  const right = engine.workspace(packedBytes(source(part), shape.columns))
   for (let from = 0; from < k; from += part) {
     const rows = Math.min(part, k - from)
     transposeMatrix(engine, a + from * m * 4, left, rows, m)
-    pack(engine, b + from * n * 4, right, source(rows), columns)
-    gemm(engine, left, right, 0, c, m, n, rows, { more: from > 0 })
+    pack(engine, b + from * n * 4, right, source(rows), shape.columns)
+    gemm(engine, shape, left, right, 0, c, m, n, rows, { more: from > 0 })
   }
 }
 

@@ -3,17 +3,7 @@
  * column of A, one number per row, meets a row of B, one vector per four columns.
  */
 import { type Expr, formulaKey } from '../../../formula.ts'
-import {
-  type FunctionBuilder,
-  f32x4,
-  i32,
-  type Local,
-  type ModuleBuilder,
-  type Operand,
-  type Value,
-  v128,
-} from '../asm.ts'
-import type { Engine } from '../engine.ts'
+import { type FunctionBuilder, f32x4, i32, type Local, type Operand, type Value, v128 } from '../asm.ts'
 import { formulaOf } from '../formula-value.ts'
 import { multiplyAdd } from '../math.ts'
 
@@ -188,127 +178,7 @@ export function eachUnit(
   b.for(b.let(from), to, 1, body)
 }
 
-// Past the limit of registers speed halves at once, and where that limit lies depends on the engine's compiler.
-export const tileCandidates: readonly TileShape[] = [
-  { rows: 4, columns: 8 },
-  { rows: 2, columns: 16 },
-  { rows: 6, columns: 8 },
-]
-
-/** Those for registers of twice the width. */
-export const turboCandidates: readonly TileShape[] = [
-  { rows: 6, columns: 16 },
-  { rows: 4, columns: 16 },
-]
-
-/** The tile of each engine, once it is chosen. */
-export const chosenTiles: WeakMap<Engine, TileShape> = new WeakMap()
-
-/** The tile for this engine: the fastest of the candidates that counts right, timed at the first use. */
-export function tileShape(engine: Engine): TileShape {
-  let shape = chosenTiles.get(engine)
-  if (shape === undefined) {
-    shape = timeTiles(engine).shape
-    chosenTiles.set(engine, shape)
-  }
-  return shape
-}
-
-/** The tile that a plan of this engine's memory counts on: the chosen one or, before any is, what wins on most machines. */
-export function presumedTile(engine: Engine): TileShape {
-  return chosenTiles.get(engine) ?? (engine.turbo ? turboCandidates : tileCandidates)[0]!
-}
-
-/** The fastest tile, and its multiply-adds per millisecond. */
-export function timeTiles(engine: Engine): { shape: TileShape; speed: number } {
-  const mark = engine.heap.mark()
-  const trials = (engine.turbo ? turboCandidates : tileCandidates).map((shape) => tileTrial(engine, shape))
-  // In turns, so that a disturbance of the machine meets all.
-  const start = performance.now()
-  for (let now = start; now < start + longestTrial; now = performance.now()) {
-    for (const trial of trials) trial.turn()
-    if (now > start + shortestTrial && trials.every((trial) => trial.isOptimized())) break
-  }
-  const right = trials.filter((trial) => trial.isRight())
-  const [best] = (right.length > 0 ? right : trials).sort((a, b) => b.speed() - a.speed())
-  engine.heap.release(mark)
-  return { shape: best!.shape, speed: best!.speed() }
-}
-
-const trialDepth = 64
-/** Milliseconds of a turn, and of all trials together: at least, and while the host may still be optimising some. */
-const turnTime = 0.5
-const shortestTrial = 12
-const longestTrial = 150
-/** Multiply-adds per millisecond that no code of a baseline compiler does; from that to optimised code speed doubles. */
-const optimizedSpeed = 8e6
-
-interface TileTrial {
-  readonly shape: TileShape
-  /** Runs the tile for `turnTime`. */
-  turn(): void
-  /** Multiply-adds per millisecond in the best run so far. */
-  speed(): number
-  /**
-   * Whether the host's optimising compiler has been there. It works in the background, for about 5 ms if it gets a core for
-   * itself; a candidate judged before it is done would lose to any other.
-   */
-  isOptimized(): boolean
-  /** Whether the numbers are right. */
-  isRight(): boolean
-}
-
-function tileTrial(engine: Engine, shape: TileShape): TileTrial {
-  const { rows, columns } = shape
-  const kernel = engine.kernel(`tile ${rows} ${columns}`, (m: ModuleBuilder) => {
-    m.func('run', ['i32', 'i32', 'i32', 'i32'], (b, a, panel, out, turns) => {
-      const tile = new Tile(b, engine.fma, shape)
-      const pointers = Array.from({ length: rows }, () => b.local('i32'))
-      const at = b.local('i32')
-      b.repeat(turns, () => {
-        tile.clear()
-        pointers.forEach((pointer, i) => {
-          b.set(pointer, i32.add(a, i * trialDepth * 4))
-        })
-        b.set(at, panel)
-        tile.multiply(pointers, at, trialDepth)
-        tile.store((i) => [out, i * columns * 4])
-      })
-    })
-  })
-  const a = engine.workspace((rows + columns) * trialDepth * 4 + rows * columns * 4)
-  const panel = a + rows * trialDepth * 4
-  const out = panel + columns * trialDepth * 4
-  const numbers = engine.heap.floats(a, (rows + columns) * trialDepth)
-  // Small integers, so that sums are exact: A[i][k] = (i + k) % 4 - 1, B[k][j] = (j + 3 k) % 5 - 2.
-  for (let i = 0; i < rows; i++) for (let k = 0; k < trialDepth; k++) numbers[i * trialDepth + k] = ((i + k) % 4) - 1
-  const second = numbers.subarray(rows * trialDepth)
-  for (let k = 0; k < trialDepth; k++) for (let j = 0; j < columns; j++) second[k * columns + j] = ((j + 3 * k) % 5) - 2
-  const work = rows * columns * trialDepth
-  const turns = Math.ceil(1e5 / work)
-  let first = 0
-  let best = Number.POSITIVE_INFINITY
-  const speed = (): number => (turns * work) / best
-  return {
-    shape,
-    speed,
-    turn() {
-      const start = performance.now()
-      for (let last = start; last < start + turnTime; ) {
-        engine.run(kernel, a, panel, out, turns)
-        const now = performance.now()
-        best = Math.min(best, now - last)
-        first ||= now - last
-        last = now
-      }
-    },
-    isOptimized: () => best < first / 2 || speed() > optimizedSpeed,
-    isRight: () =>
-      engine.heap.floats(out, rows * columns).every((value, at) => {
-        let sum = 0
-        for (let k = 0; k < trialDepth; k++)
-          sum += numbers[Math.floor(at / columns) * trialDepth + k]! * second[k * columns + (at % columns)]!
-        return value === sum
-      }),
-  }
+/** The whole steps that `n` takes. */
+export function roundUp(n: number, step: number): number {
+  return Math.ceil(n / step) * step
 }

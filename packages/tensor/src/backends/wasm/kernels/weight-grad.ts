@@ -9,10 +9,10 @@ import type { ConvSpec } from '../../backend.ts'
 import { f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
 import { moveElements } from '../copy.ts'
 import type { Engine } from '../engine.ts'
-import { tileFor } from './direct.ts'
-import { grainWork, roundUp } from './matmul.ts'
+import { grainWork } from './gemm.ts'
 import { emitStrip, planStrips, stripArgs } from './strip.ts'
-import { eachUnit, Tile } from './tile.ts'
+import { eachUnit, roundUp, Tile } from './tile.ts'
+import { tileFor } from './tile-choice.ts'
 
 /** Bytes of input of a band: with the gradient and the sums, about a first-level cache. */
 const bandBytes = 16384

@@ -2,7 +2,7 @@
 import type { Buffer, GivenNorm } from '../../backend.ts'
 import { f32x4, i32, ints, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
-import { grainWork } from './matmul.ts'
+import { grainWork } from './gemm.ts'
 import { eachUnit } from './tile.ts'
 
 export interface Weights {

@@ -1,7 +1,7 @@
 /** Which 3 x 3 convolutions gain by Winograd, and with tiles of which side. */
 import type { ConvSpec } from '../../backend.ts'
 import type { Engine } from '../engine.ts'
-import { roundUp } from './matmul.ts'
+import { roundUp } from './tile.ts'
 import type { TileSide } from './winograd-transforms.ts'
 
 /**

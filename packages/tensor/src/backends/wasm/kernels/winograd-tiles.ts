@@ -4,9 +4,9 @@
  */
 import { type FunctionBuilder, i32, ints, type Local, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
-import { grainWork, roundUp } from './matmul.ts'
+import { grainWork } from './gemm.ts'
 import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
-import { eachUnit } from './tile.ts'
+import { eachUnit, roundUp } from './tile.ts'
 import {
   betweenBytes,
   emitLine,

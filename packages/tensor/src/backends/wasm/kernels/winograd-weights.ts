@@ -2,9 +2,10 @@
 import type { ConvSpec } from '../../backend.ts'
 import { i32, ints, memory, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
-import { grainWork, roundUp } from './matmul.ts'
+import { grainWork } from './gemm.ts'
 import { transpose4 } from './pack.ts'
-import { eachUnit, tileShape } from './tile.ts'
+import { eachUnit, roundUp } from './tile.ts'
+import { planeTile } from './tile-choice.ts'
 import type { Weights } from './weights.ts'
 import { emitLine, emitLines, planeBytes, planesOf, type TileSide, transforms } from './winograd-transforms.ts'
 
@@ -28,8 +29,8 @@ export function transformWeights(
   flipped: boolean,
 ): number {
   const { inChannels, outChannels } = spec
-  const { columns } = tileShape(engine)
   const [inner, outer] = flipped ? [outChannels, inChannels] : [inChannels, outChannels]
+  const { columns } = planeTile(engine, outer)
   const plane = weightPlane(inner, outer, columns)
   const sideIn = side + 2
   const planes = planesOf(side)

@@ -10,9 +10,10 @@ import type { ConvSpec } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, i32, ints, type Local, type Operand, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { formulaOf } from '../formula-value.ts'
-import { grainWork, roundUp } from './matmul.ts'
+import { grainWork } from './gemm.ts'
 import { type Band, emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
-import { type Ending, eachUnit, endingKey, Tile, tileShape } from './tile.ts'
+import { type Ending, eachUnit, endingKey, roundUp, Tile } from './tile.ts'
+import { planeTile } from './tile-choice.ts'
 import { blockCapacity, emitInputTransform, evenly, stripBytes, tileWindows, transformTiles } from './winograd-tiles.ts'
 import {
   betweenBytes,
@@ -28,6 +29,10 @@ import { weightPlane } from './winograd-weights.ts'
 
 /** Bytes of the planes of a block: half of a small second-level cache. */
 const blockBytes = 393216
+/** Where weights are large, tiles of a block that are enough to read them for. */
+const mostTiles = 64
+/** Bytes that the transforms of all tiles may take: they stay in the last cache. */
+const transformedBytes = 8e6
 /** Blocks for the threads, if there are tiles for them; with fewer, output channels are shared too, in about so many units. */
 const fewBlocks = 8
 const sharedUnits = 16
@@ -47,20 +52,31 @@ export function winograd(
 ): void {
   const { inChannels, outChannels } = spec
   const planeCount = planesOf(side)
-  const shape = tileShape(engine)
+  const shape = planeTile(engine, outChannels)
   const { rows, columns } = shape
   const windows = tileWindows(spec, side)
   const tilesAcross = windows.outWidth
   const panels = Math.ceil(outChannels / columns)
   const paddedOut = panels * columns
   const weightBytes = weightPlane(inChannels, outChannels, columns)
-  const wanted = Math.max(16, Math.floor(blockBytes / (4 * planeCount * (inChannels + paddedOut))))
   const tiles = windows.batch * windows.outHeight * tilesAcross
-  const perBlock = Math.min(wanted, Math.max(16, Math.ceil(tiles / fewBlocks)))
   const work = tiles * planeCount * inChannels * outChannels
+  const sides = inChannels + paddedOut
+  const wanted = Math.max(
+    16,
+    Math.floor(blockBytes / (4 * planeCount * sides)),
+    Math.min(mostTiles, Math.ceil((inChannels * paddedOut) / (2 * sides))),
+  )
   // Threads would not come out even in few blocks: there they transform the tiles first and then share the channels too. Sums
   // are the same either way.
-  const shared = engine.pool.threads > 1 && panels > 1 && tiles < fewBlocks * perBlock && work >= 2 * grainWork
+  const shared =
+    engine.pool.threads > 1 &&
+    panels > 1 &&
+    tiles < fewBlocks * wanted &&
+    4 * planeCount * tiles * inChannels <= transformedBytes &&
+    work >= 2 * grainWork
+  const alone = shared || engine.pool.threads === 1
+  const perBlock = Math.min(wanted, alone ? tiles : Math.max(16, Math.ceil(tiles / fewBlocks)))
   const plan = planStrips(windows, stripBytes, shared ? 1 : perBlock / tilesAcross)
   const bandTiles = plan.bandRows * tilesAcross
   const bands = windows.batch * plan.bands
@@ -77,6 +93,10 @@ export function winograd(
   const outPlane = planeBytes(blockTiles, panelBlock * columns)
   const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${blockTiles} ${shared && capacity} ${panelBlock} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
+    const products = { side, inChannels, weightBytes, panelBlock, inPlane, outPlane, panels }
+    const multiplyPlanes = module.func('products', ints(5), (b, ...places) =>
+      emitProducts(b, new Tile(b, engine.fma, shape), products, ...places),
+    )
     module.func(
       'run',
       ints(27),
@@ -133,17 +153,7 @@ export function winograd(
               })
             })
           }
-          const multiply = () =>
-            emitProducts(
-              b,
-              new Tile(b, engine.fma, shape),
-              { side, inChannels, weightBytes, panelBlock, inPlane, outPlane, panels },
-              count,
-              firstPanel,
-              inPlanes,
-              weights,
-              outPlanes,
-            )
+          const multiply = () => b.emit(multiplyPlanes(count, firstPanel, inPlanes, weights, outPlanes))
           const transformOut = (band: Pick<Band, 'image' | 'top' | 'rows'>, from: Operand<'i32'>, to: Local<'i32'>) => {
             b.set(tileRow, 0)
             b.for(tileRow, band.rows, 1, () => {
