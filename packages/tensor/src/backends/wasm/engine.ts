@@ -64,6 +64,8 @@ export class WasmBuffer implements Buffer {
   block: Block | null
   /** What was computed from the contents and is kept as long as they do not change, by key. */
   derived: Map<string, Derived> | null = null
+  /** Versions for which something was computed that might have been kept, by key. */
+  asked: Map<string, number> | null = null
 
   constructor(dtype: DType, length: number, block: Block) {
     this.dtype = dtype
@@ -251,6 +253,18 @@ export class Engine {
     entry.version = own.version
     entry.sources = others.map((other) => ({ buffer: other, version: other.version }))
     return entry.block.ptr
+  }
+
+  /**
+   * Whether it was asked before what `derived(buffer, key)` gives, for the same contents: what is wanted twice is worth keeping,
+   * where most buffers are used once.
+   */
+  isRecurring(buffer: Buffer, key: string): boolean {
+    const own = this.own(buffer)
+    own.asked ??= new Map()
+    const again = own.asked.get(key) === own.version
+    own.asked.set(key, own.version)
+    return again
   }
 
   #freeDerived(derived: Derived): void {

@@ -1,5 +1,5 @@
 /** Matrix products. Those with few rows, which would not earn back that B is packed, read B as it lies. */
-import type { MatmulSpec } from '../../backend.ts'
+import type { Buffer, MatmulSpec } from '../../backend.ts'
 import { f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
 import { transposeMatrix } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
@@ -156,8 +156,27 @@ function streams(
   engine.parallel(kernel, [a, b_, bias, c, m, n, k], units, Math.ceil((grainWork * units) / (m * n * k)))
 }
 
-/** C = A B + bias for one product, by whichever way suits its shape. */
-function product(engine: Engine, a: number, b: number, bias: number, c: number, spec: MatmulSpec): void {
+/** B packed for the running call or, where that recurs, as long as it does not change. */
+function packedOperand(engine: Engine, b: Buffer, offset: number, source: PackSource, columns: number): number {
+  const bytes = packedBytes(source, columns)
+  const fill = (to: number): void => pack(engine, engine.ptr(b, offset), to, source, columns)
+  const key = `matmul ${columns} ${source.n} ${source.columnStride} ${source.depths} ${source.strides}`
+  if (offset === 0 && engine.isRecurring(b, key)) return engine.derived(b, key, bytes, fill)
+  const packed = engine.workspace(bytes)
+  fill(packed)
+  return packed
+}
+
+/** C = A B + bias for one product, by whichever way suits its shape; B begins `offset` elements from the start of its buffer. */
+function product(
+  engine: Engine,
+  a: number,
+  b: Buffer,
+  offset: number,
+  bias: number,
+  c: number,
+  spec: MatmulSpec,
+): void {
   const { m, n, k, transA, transB } = spec
   let rows = a
   if (transA && m > 1) {
@@ -167,7 +186,7 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
   }
   if (m <= fewRows) {
     const few = transB ? dots : streams
-    few(engine, rows, b, bias, c, m, n, k)
+    few(engine, rows, engine.ptr(b, offset), bias, c, m, n, k)
     return
   }
   const shape = tileFor(engine, n)
@@ -177,8 +196,7 @@ function product(engine: Engine, a: number, b: number, bias: number, c: number, 
     depths: [1, 1, k],
     strides: [0, 0, transB ? 1 : n],
   } as const
-  const packed = engine.workspace(packedBytes(source, shape.columns))
-  pack(engine, b, packed, source, shape.columns)
+  const packed = packedOperand(engine, b, offset, source, shape.columns)
   gemm(engine, shape, rows, packed, bias, c, m, n, k)
 }
 
@@ -228,7 +246,7 @@ export function matmulKernels(engine: Engine, plain: Pick<Kernels, 'matmul'>): P
       for (let i = 0; i < (tall ? 1 : batch); i++) {
         const mark = engine.heap.mark()
         const at = engine.ptr(out, i * m * n)
-        product(engine, engine.ptr(a, offsetsA[i]!), engine.ptr(b, offsetsB[i]!), biasAt, at, one)
+        product(engine, engine.ptr(a, offsetsA[i]!), b, offsetsB[i]!, biasAt, at, one)
         engine.heap.release(mark)
       }
       return out
