@@ -27,7 +27,7 @@ const stripBytes = 131072
 /** Bytes of packed weights that are too many to be read anew for every band: with more, strips may have as many. */
 const heavyWeights = 1e6
 /** Units that keep threads busy. */
-const enoughUnits = 8
+const enoughUnits = 16
 
 /**
  * y = x * packed weights + bias. Panels of group g and columns j follow each other, each as

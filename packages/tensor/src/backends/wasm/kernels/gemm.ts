@@ -8,6 +8,8 @@ import { type Ending, eachUnit, endingKey, roundUp, strictDepth, Tile, type Tile
 const blockFloats = 32768
 /** Largest depth of a block: a panel of B then fits in the first-level cache. */
 const blockDepth = 512
+/** Units that keep threads busy to the end of a product. */
+const enoughUnits = 16
 /** Multiply-adds that are worth a wake-up of another thread. */
 export const grainWork = 500_000
 
@@ -99,10 +101,10 @@ export function gemm(
   )
   const depthBlock = Math.min(k, engine.precision === 'strict' ? strictDepth : blockDepth)
   const panels = Math.ceil(n / columns)
-  // At least eight units where the work is worth it, so that threads come out even.
+  // Units enough, where the work is worth it, for threads to come out even.
   let rowBlock = Math.min(roundUp(m, rows), roundUp(Math.ceil(blockFloats / depthBlock), rows))
   let panelBlock = panels
-  const wanted = Math.min(8, Math.ceil((m * n * k) / grainWork))
+  const wanted = Math.min(enoughUnits, Math.ceil((m * n * k) / grainWork))
   while (Math.ceil(m / rowBlock) * Math.ceil(panels / panelBlock) < wanted) {
     if (rowBlock * 2 > panelBlock * columns && rowBlock > rows) rowBlock = roundUp(Math.ceil(rowBlock / 2), rows)
     else if (panelBlock > 1) panelBlock = Math.ceil(panelBlock / 2)

@@ -34,7 +34,7 @@ const mostTiles = 64
 /** Bytes that the transforms of all tiles may take: they stay in the last cache. */
 const transformedBytes = 8e6
 /** Blocks for the threads, if there are tiles for them; with fewer, output channels are shared too, in about so many units. */
-const fewBlocks = 8
+const fewBlocks = 16
 const sharedUnits = 16
 
 /**
