@@ -349,7 +349,7 @@ describe('a young kernel', () => {
   it.each([1, 2, 7, 8, 9, 1000])('runs jobs of %d units in parts, each unit once, and later at once', (units) => {
     const ranges: number[][] = []
     const run = (...args: number[]): undefined => void ranges.push(args)
-    const kernel = { id: 0, key: 'fake', run, code: new Uint8Array(0), parts: 0 }
+    const kernel = { id: 0, key: 'fake', run, code: new Uint8Array(0), parts: 0, times: new Map() }
     const job = (): number[][] => {
       runAlone(kernel, [5, 6], units)
       return ranges.splice(0)

@@ -12,7 +12,7 @@ import { chosenTiles, presumedTile } from '../wasm/kernels/tile-choice.ts'
 import { kernelsOf, wasmEngine } from '../wasm/wasm.ts'
 import { shapes } from './kernels.ts'
 
-const idle: Kernel = { id: 0, key: '', run: () => undefined, code: new Uint8Array(0), parts: 0 }
+const idle: Kernel = { id: 0, key: '', run: () => undefined, code: new Uint8Array(0), parts: 0, times: new Map() }
 
 class PlanEngine extends Engine {
   override kernel(): Kernel {

@@ -90,6 +90,8 @@ export interface Kernel {
   readonly code: Uint8Array<ArrayBuffer>
   /** How many parts of jobs it ran while it was young; see `runAlone`. */
   parts: number
+  /** Milliseconds that jobs took lately, by their units: callers tell only how long they take at least. */
+  readonly times: Map<number, number>
 }
 
 /** What may be chosen about an engine. */
@@ -350,7 +352,7 @@ export class Engine {
     build(m)
     try {
       const code = m.encode({ initial: 1, maximum: 65536, shared: this.heap.shared })
-      const kernel = { id: this.#kernels.size, key, parts: 0, ...this.#compile(code) }
+      const kernel = { id: this.#kernels.size, key, parts: 0, times: new Map(), ...this.#compile(code) }
       this.#kernels.set(key, kernel)
       return kernel
     } catch (cause) {
@@ -377,6 +379,7 @@ export class Engine {
     this.#pool?.forget()
     for (const kernel of this.#kernels.values()) {
       Object.assign(kernel, this.#compile(kernel.code.slice(0, kernel.code.length - last)), { parts: 0 })
+      kernel.times.clear()
     }
     while (this.#dropDerived());
   }

@@ -119,8 +119,6 @@ export class Pool {
   #tag = 0
   /** The modules of the kernels that have been shared, where workers can read them. */
   readonly #code: Block[] = []
-  /** Milliseconds that jobs took lately, by `jobKey`: callers tell only how long they take at least. */
-  readonly #times = new Map<number, number>()
 
   constructor(heap: Heap, threads: number = Math.min(8, availableThreads())) {
     this.#heap = heap
@@ -157,7 +155,6 @@ export class Pool {
       this.#heap.free(block)
     })
     this.#code.length = 0
-    this.#times.clear()
   }
 
   /** Starts the threads now; resolves when all are up, when there can be none, or when it has taken too long. */
@@ -182,7 +179,7 @@ export class Pool {
       this.#worked += this.#alone(kernel, args, units)
       return true
     }
-    const expected = Math.max(partTime * parts, this.#times.get(jobKey(kernel, units)) ?? 0)
+    const expected = Math.max(partTime * parts, kernel.times.get(units) ?? 0)
     const waking = expected >= wakingTime
     if (!waking && Atomics.load(crew.control.words, word.sleeping) >= threads - 1) {
       this.#alone(kernel, args, units)
@@ -199,15 +196,8 @@ export class Pool {
     const start = performance.now()
     runAlone(kernel, args, units)
     const time = performance.now() - start
-    this.#measured(kernel, units, time)
+    measured(kernel, units, time)
     return time
-  }
-
-  /** Notes that a job took, or would have taken, `time` on one thread. */
-  #measured(kernel: Kernel, units: number, time: number): void {
-    const key = jobKey(kernel, units)
-    // A thread that was interrupted measures too much: it may rise only slowly.
-    this.#times.set(key, Math.min(time, 1.5 * (this.#times.get(key) ?? time)))
   }
 
   /** The crew, started or replaced if need be; null while it is too early to have one. */
@@ -244,7 +234,8 @@ export class Pool {
     words[word.args] = args.length
     words[word.chunks] = chunks
     words[word.bytes] = this.#heap.reserved
-    control.args.set(args)
+    // One by one: in a loop, that takes a fraction of the time that `set` takes for a few numbers.
+    for (let i = 0; i < args.length; i++) control.args[i] = args[i] as number
     Atomics.store(words, word.done, 0)
     // The first chunk is the calling thread's: its time is what the others are measured by.
     Atomics.store(words, word.next, (this.#tag << tagShift) | 1)
@@ -255,6 +246,7 @@ export class Pool {
   /** Works on the posted job until all is done. */
   #work(crew: Crew, kernel: Kernel, args: readonly number[], units: number, chunks: number): void {
     const { words, starts } = crew.control
+    const call = new Call(kernel, args)
     let longest = 0
     let chunk = 0
     let failure: unknown
@@ -262,13 +254,13 @@ export class Pool {
       const [from, to] = [starts[chunk] as number, starts[chunk + 1] as number]
       const start = performance.now()
       try {
-        kernel.run(...args, from, to, 0)
+        call.run(from, to)
       } catch (error) {
         failure = error
       }
       const time = performance.now() - start
       longest = Math.max(longest, time)
-      this.#measured(kernel, units, (time / (to - from)) * units)
+      measured(kernel, units, (time / (to - from)) * units)
       Atomics.add(words, word.done, 1)
       if (failure !== undefined || Atomics.load(words, word.failed) !== 0) break
       chunk = Atomics.add(words, word.next, 1) & closedChunk
@@ -350,8 +342,9 @@ const grownUp = 32
 export function runAlone(kernel: Kernel, args: readonly number[], units: number): void {
   const parts = kernel.parts < grownUp ? Math.min(units, youngParts) : 1
   kernel.parts += parts
+  const call = new Call(kernel, args)
   for (let part = 0; part < parts; part++) {
-    kernel.run(...args, partStart(units, part, parts), partStart(units, part + 1, parts), 0)
+    call.run(partStart(units, part, parts), partStart(units, part + 1, parts))
   }
 }
 
@@ -360,9 +353,30 @@ function partStart(units: number, part: number, parts: number): number {
   return Math.floor((units * part) / parts)
 }
 
-/** Jobs of one kernel with equally many units are taken to be alike. */
-function jobKey({ id }: Kernel, units: number): number {
-  return id * 2 ** 31 + units
+/** Calls of a kernel on the calling thread with the same arguments but for the units: lists are made once, spreading is slow. */
+class Call {
+  readonly #kernel: Kernel
+  readonly #list: number[]
+  readonly #at: number
+
+  constructor(kernel: Kernel, args: readonly number[]) {
+    this.#kernel = kernel
+    this.#at = args.length
+    this.#list = args.slice()
+    this.#list.push(0, 0, 0)
+  }
+
+  run(from: number, to: number): void {
+    this.#list[this.#at] = from
+    this.#list[this.#at + 1] = to
+    this.#kernel.run.apply(undefined, this.#list)
+  }
+}
+
+/** Notes that a job took, or would have taken, `time` on one thread. */
+function measured({ times }: Kernel, units: number, time: number): void {
+  // A thread that was interrupted measures too much: it may rise only slowly.
+  times.set(units, Math.min(time, 1.5 * (times.get(units) ?? time)))
 }
 
 /** Milliseconds that all threads of the process have computed; always 0 where the host does not tell. */

@@ -84,6 +84,7 @@ const start = ({ memory, control, thread }) => {
   const starts = new Int32Array(control, ${startsAt}, ${maxChunks + 2})
   const states = new Int32Array(control, ${statesAt} + thread * 8, 2)
   const kernels = []
+  const list = []
   let bytes = 0
   try {
     // Linux alone tells.
@@ -98,7 +99,9 @@ const start = ({ memory, control, thread }) => {
       const next = Atomics.load(w, ${word.next})
       const chunk = next & ${closedChunk}
       const id = w[${word.kernel}], at = w[${word.codeAt}] >>> 0, length = w[${word.codeLength}]
-      const list = Array.from(args.subarray(0, w[${word.args}]))
+      const count = w[${word.args}]
+      list.length = 0
+      for (let i = 0; i < count; i++) list.push(args[i])
       list.push(starts[chunk], starts[chunk + 1], thread)
       if (chunk >= w[${word.chunks}] || chunk === ${closedChunk}) break
       Atomics.store(states, 1, 1)
@@ -113,7 +116,7 @@ const start = ({ memory, control, thread }) => {
           const code = new Uint8Array(memory.buffer, at, length).slice()
           kernels[id] = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } }).exports.run
         }
-        kernels[id](...list)
+        kernels[id].apply(undefined, list)
       } catch (error) {
         if (!Atomics.exchange(w, ${word.failed}, 1)) {
           const text = String(error && error.message || error).slice(0, ${maxFailure})
