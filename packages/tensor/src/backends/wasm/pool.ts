@@ -252,15 +252,17 @@ export class Pool {
     let failure: unknown
     for (;;) {
       const [from, to] = [starts[chunk] as number, starts[chunk + 1] as number]
-      const start = performance.now()
+      const start = chunk === 0 ? performance.now() : 0
       try {
         call.run(from, to)
       } catch (error) {
         failure = error
       }
-      const time = performance.now() - start
-      longest = Math.max(longest, time)
-      measured(kernel, units, (time / (to - from)) * units)
+      if (chunk === 0) {
+        // No other is larger.
+        longest = performance.now() - start
+        measured(kernel, units, (longest / to) * units)
+      }
       Atomics.add(words, word.done, 1)
       if (failure !== undefined || Atomics.load(words, word.failed) !== 0) break
       chunk = Atomics.add(words, word.next, 1) & closedChunk
