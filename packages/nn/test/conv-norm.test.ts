@@ -63,6 +63,25 @@ describe.each(endings)('convNormAct that ends with %s', (_, act) => {
   })
 })
 
+describe.each(endings)('convNormAct without a norm that ends with %s', (_, act) => {
+  it('gives what its layers give, without gradients and with, as Sequential does', () => {
+    const { conv, x, residual } = layers()
+    tidy(() => {
+      for (const added of [undefined, residual]) {
+        const y = added === undefined ? conv.forward(x) : conv.forward(x).add(added)
+        const expected = values(act === undefined ? y : typeof act === 'function' ? act(y) : act.forward(y))
+        const run = () => values(convNormAct(x, conv, undefined, act, added))
+        expect(run()).toEqual(expected)
+        expect(noGrad(run)).toEqual(expected)
+        if (typeof act !== 'object' || added !== undefined) continue
+        const inOrder = () => values(new Sequential(conv, act, new ReLU()).forward(x))
+        expect(inOrder()).toEqual(values(relu(act.forward(y))))
+        expect(noGrad(inOrder)).toEqual(inOrder())
+      }
+    })
+  })
+})
+
 test('convNormAct sees changed statistics and weights, and leaves nothing behind', () => {
   const { conv, norm, x } = layers()
   const before = memory().tensors
@@ -100,6 +119,14 @@ test('convNormAct calls the hooks of its layers', () => {
     expect(seen).toEqual([layer, layer])
     tidy(() => noGrad(() => convNormAct(x, conv, norm, act)))
     expect(seen.length).toBe(2)
+  }
+  for (const layer of [conv, act]) {
+    const hook = vi.fn()
+    const remove = layer.registerForwardHook(hook)
+    tidy(() => noGrad(() => convNormAct(x, conv, undefined, act)))
+    tidy(() => noGrad(() => new Sequential(conv, act).forward(x)))
+    remove()
+    expect(hook).toHaveBeenCalledTimes(2)
   }
 })
 

@@ -174,8 +174,9 @@ function checkNormalised(random: Generator, spec: ConvSpec): void {
       values[i] = 0.5 + Math.abs(value)
     })
     const eps = 1e-3
-    const expected = new Float64Array(size.y)
-    convForward(host.array(x), host.array(w), own && host.array(own), spec, expected)
+    const sums = new Float64Array(size.y)
+    convForward(host.array(x), host.array(w), own && host.array(own), spec, sums)
+    const expected = sums.slice()
     for (let i = 0; i < size.y; i++) {
       const [m, v, s, b] = [mean, variance, weight, bias].map((t) => host.array(t)[i % spec.outChannels] as number)
       expected[i] =
@@ -183,11 +184,16 @@ function checkNormalised(random: Generator, spec: ConvSpec): void {
     }
     const norm = { mean, variance, weight, bias, eps }
     const other = host.normals(random, size.y)
-    for (const residual of [null, other]) {
-      const sums = expected.map((value, i) => value + (residual ? (host.array(residual)[i] as number) : 0))
-      for (const [act, exact] of activations) {
-        const got = host.keep(kernels.conv2dFused!(x, w, own, norm, residual, act, spec)!)
-        expectClose(got, sums.map(exact), 5e-5, productSize)
+    for (const [given, numbers] of [
+      [norm, expected],
+      [null, sums],
+    ] as const) {
+      for (const residual of [null, other]) {
+        const whole = numbers.map((value, i) => value + (residual ? (host.array(residual)[i] as number) : 0))
+        for (const [act, exact] of activations) {
+          const got = host.keep(kernels.conv2dFused!(x, w, own, given, residual, act, spec)!)
+          expectClose(got, whole.map(exact), 5e-5, productSize)
+        }
       }
     }
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { MatmulSpec } from '../../src/backends/backend.ts'
+import type { Buffer, MatmulSpec } from '../../src/backends/backend.ts'
 import { matmul as reference } from '../../src/backends/reference/matmul.ts'
 import { matmulKernels } from '../../src/backends/wasm/kernels/matmul.ts'
 import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile-choice.ts'
@@ -67,6 +67,45 @@ describe('matmul', () => {
       })
     }
     chosenTiles.set(host.engine, chosen)
+  })
+
+  it('keeps a matrix packed that is multiplied by again, as long as it does not change', () => {
+    const random = new Generator(3)
+    const multiply = guarded(matmulKernels(engine, plain)).matmul
+    const [a, b] = [20 * 40, 30 * 40].map((length) => upload(normals(random, length))) as [Buffer, Buffer]
+    const kept = (): number => engine.memory.derivedBytes
+    const before = kept()
+    const run = (n: number, k: number): number[] => {
+      const spec = { m: 20, n, k, transA: false, transB: true, offsetsA: [0], offsetsB: [0] }
+      const expected = new Float64Array(20 * n)
+      reference(engine.array(a), engine.array(b), null, spec, expected)
+      const out = multiply(a, b, null, spec)
+      const numbers = [...engine.array(out)]
+      engine.free(out)
+      expectClose(numbers, expected, 2e-6)
+      return numbers
+    }
+    const first = run(30, 40)
+    expect(kept()).toBe(before)
+    expect(run(30, 40)).toEqual(first)
+    expect(kept()).toBeGreaterThanOrEqual(before + 30 * 40 * 4)
+    // The same numbers as other matrices.
+    for (const [n, k] of [
+      [40, 30],
+      [40, 30],
+      [30, 40],
+      [20, 40],
+      [20, 40],
+      [30, 40],
+    ] as const)
+      run(n, k)
+    engine.array(b)[5]! += 1
+    b.version++
+    const next = run(30, 40)
+    expect(next).not.toEqual(first)
+    expect(run(30, 40)).toEqual(next)
+    for (const buffer of [a, b]) engine.free(buffer)
+    expect(kept()).toBe(before)
   })
 
   it('gives the bias, or zeros, for an empty depth, and nothing for no rows', () => {
