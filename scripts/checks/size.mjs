@@ -15,13 +15,13 @@ import { each } from './each.mjs'
  * Winograd tiles that threads transform once and share (1), batch norm in one op with its activation and its running statistics (2).
  */
 const budgets = {
-  tensor: 83,
+  tensor: 84,
   'tensor/asm': 3,
   // WebGPU through gpu.js, which is counted where it lives.
   'tensor/gpu': 19,
   'tensor/host': 2,
   // Bundles what it shares with tensor: the ops' shapes, and the plan of the wasm backend's memory.
-  'tensor/shape-only': 54,
+  'tensor/shape-only': 55,
   // Engine and pool, to start threads; a program that has tensors has them already.
   'tensor/worker': 17,
   nn: 12,

@@ -4,7 +4,7 @@ import { moveElements } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { depthwise, depthwiseWeightGradient } from './depthwise.ts'
 import { type DirectSpec, direct } from './direct.ts'
-import { gemm } from './gemm.ts'
+import { gemm, type Lying, packingRows } from './gemm.ts'
 import { outerProducts } from './matmul.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
 import { pixelwise, pixelwiseWeightGradient, suitsPixelwise, suitsPixelwiseWeightGradient } from './small-maps.ts'
@@ -77,6 +77,19 @@ function packGroups(engine: Engine, weights: Weights, groups: number, columns: n
   })
 }
 
+/** The weights of a 1 x 1 kernel for a product: packed or, where few rows meet weights that change, as they lie. */
+function rightOf(
+  engine: Engine,
+  weights: Weights,
+  rows: number,
+  { columns }: TileShape,
+  source: GroupSource,
+  lying: Lying,
+): [right: number, lying?: Lying] {
+  const once = rows <= packingRows ? weights.once(`${source.key} ${columns}`) : undefined
+  return once === undefined ? [packGroups(engine, weights, 1, columns, source)] : [once, lying]
+}
+
 function forward(
   engine: Engine,
   x: Buffer,
@@ -112,13 +125,14 @@ function forward(
   }
   const sampling = isSampling(spec)
   const shape = tileFor(engine, groupOut)
-  const packed = packGroups(engine, weights, groups, shape.columns, source)
   if (sampling) {
     const pixels = spec.batch * spec.outHeight * spec.outWidth
     const rows = sampled(engine, engine.ptr(x), spec)
-    gemm(engine, shape, rows, packed, bias, engine.ptr(out), pixels, outChannels, groupIn, ending)
+    const [right, lying] = rightOf(engine, weights, pixels, shape, source, 'columns')
+    gemm(engine, shape, rows, right, bias, engine.ptr(out), pixels, outChannels, groupIn, { ...ending, lying })
     return
   }
+  const packed = packGroups(engine, weights, groups, shape.columns, source)
   dense(engine, engine.ptr(x), packed, bias, engine.ptr(out), placed(spec, ending), shape)
 }
 
@@ -237,9 +251,9 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
   const channelwise = isDepthwise(spec)
   const sampling = isSampling(spec)
   const shape = tileFor(engine, groupIn)
-  const packPhase = (y: Phase, x: Phase) => {
+  const sourceOf = (y: Phase, x: Phase): GroupSource => {
     const taps = kernelHeight * kernelWidth
-    const source = {
+    return {
       key: `phase ${groupIn} ${groupOut} ${kernelHeight} ${kernelWidth} ${y.taps} ${y.last} ${y.step} ${x.taps} ${x.last} ${x.step}`,
       start: (y.last * kernelWidth + x.last) * groupIn,
       groupStride: groupOut * taps * groupIn,
@@ -247,19 +261,23 @@ function inputGradient(engine: Engine, g: Buffer, weight: Buffer, out: Buffer, s
       columnStride: 1,
       depths: [y.taps, x.taps, groupOut],
       strides: [-y.step * kernelWidth * groupIn, -x.step * groupIn, taps * groupIn],
-    } as const
+    }
+  }
+  const packPhase = (y: Phase, x: Phase): number => {
+    const source = sourceOf(y, x)
     return channelwise
-      ? packGroups(engine, weights, 1, 4, { ...source, n: groups, columnStride: taps })
+      ? packGroups(engine, weights, 1, 4, { ...source, n: groups, columnStride: kernelHeight * kernelWidth })
       : packGroups(engine, weights, groups, shape.columns, source)
   }
   const vertical = phases(inHeight, kernelHeight, spec.strideHeight, spec.dilationHeight, spec.padTop)
   const horizontal = phases(inWidth, kernelWidth, spec.strideWidth, spec.dilationWidth, spec.padLeft)
   if (sampling) {
-    const packed = packPhase(vertical[0]!, horizontal[0]!)
     const pixels = spec.batch * spec.outHeight * spec.outWidth
     const whole = isPointwise(spec)
     const to = whole ? engine.ptr(out) : engine.workspace(pixels * inChannels * 4)
-    gemm(engine, shape, engine.ptr(g), packed, 0, to, pixels, inChannels, outChannels)
+    const source = sourceOf(vertical[0]!, horizontal[0]!)
+    const [right, lying] = rightOf(engine, weights, pixels, shape, source, 'rows')
+    gemm(engine, shape, engine.ptr(g), right, 0, to, pixels, inChannels, outChannels, { lying })
     if (whole) return
     engine.array(out).fill(0)
     movePixels(engine, to, engine.ptr(out), spec, false)

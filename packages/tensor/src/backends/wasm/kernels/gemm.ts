@@ -1,8 +1,12 @@
-/** The general matrix product: A as it lies, row by row, B packed in panels, both in blocks that fit the caches. */
-import { type FunctionBuilder, i32, ints, type Local, select, type Value } from '../asm.ts'
+/**
+ * The general matrix product: A as it lies, row by row, B in panels, both in blocks that fit the caches. B is packed beforehand
+ * where that can be kept; otherwise every thread packs the panel that it needs next, which then is in its cache and nowhere else.
+ */
+import { i32, ints } from '../asm.ts'
 import type { Engine } from '../engine.ts'
+import { groupPanels, packColumns, packRows } from './pack.ts'
 import { least } from './rows.ts'
-import { type Ending, eachUnit, endingKey, roundUp, strictDepth, Tile, type TileShape } from './tile.ts'
+import { type Ending, eachUnit, endingKey, roundUp, rowPointers, strictDepth, Tile, type TileShape } from './tile.ts'
 
 /** Floats of A's block: half of a small second-level cache. */
 const blockFloats = 32768
@@ -13,48 +17,85 @@ const enoughUnits = 16
 /** Multiply-adds that are worth a wake-up of another thread. */
 export const grainWork = 500_000
 
-/**
- * C (m, n) = A (m, k) B + bias, B packed in panels as wide as the tile; all pointers are byte offsets. With `more`, the product is
- * added to what lies in C, and there must be no bias.
- */
+/** With at most so many rows a product packs B as it goes, if there is nothing packed that is kept. */
+export const packingRows = 512
+
+/** How B lies if it is not packed: (k, n) by rows, or (n, k) and to be transposed. */
+export type Lying = 'rows' | 'columns'
+
+export interface GemmOptions extends Ending {
+  /** The product is added to what lies in C, and there must be no bias. */
+  readonly more?: boolean
+  /** B as it lies instead of packed. */
+  readonly lying?: Lying | undefined
+}
+
+/** C (m, n) = A (m, k) B + bias, B packed in panels as wide as the tile unless it is said how it lies; all are byte offsets. */
 export function gemm(
   engine: Engine,
   shape: TileShape,
   a: number,
-  packed: number,
+  right: number,
   bias: number,
   c: number,
   m: number,
   n: number,
   k: number,
-  { more = false, ...ending }: Ending & { readonly more?: boolean } = {},
+  { more = false, lying, ...ending }: GemmOptions = {},
 ): void {
   const { rows, columns } = shape
   const tail = n % columns
   const kernel = engine.kernel(
-    `gemm ${rows} ${columns} ${tail} ${bias !== 0} ${more} ${endingKey(ending)}`,
+    `gemm ${rows} ${columns} ${tail} ${bias !== 0} ${more} ${lying} ${endingKey(ending)}`,
     (module) => {
       module.func(
         'run',
-        ints(13),
-        (b, a, packed, bias_, c, m, n, k, rowBlock, panelBlock, depthBlock, residual, from, to) => {
+        ints(16),
+        (
+          b,
+          a,
+          right,
+          bias_,
+          c,
+          m,
+          n,
+          k,
+          rowBlock,
+          panelBlock,
+          depthBlock,
+          residual,
+          scratch,
+          perThread,
+          from,
+          to,
+          thread,
+        ) => {
           const tile = new Tile(b, engine.fma, shape)
           const panels = b.let(i32.divU(i32.add(n, columns - 1), columns))
           const across = b.let(i32.divU(i32.add(panels, i32.sub(panelBlock, 1)), panelBlock))
           const rowsA = Array.from({ length: rows }, () => b.local('i32'))
           const rowsC = Array.from({ length: rows }, () => b.local('i32'))
-          const [depth, steps, panelAt] = [b.local('i32'), b.local('i32'), b.local('i32')]
+          const [depth, steps, panelAt, start] = [b.local('i32'), b.local('i32'), b.local('i32'), b.local('i32')]
+          const own = b.let(i32.add(scratch, i32.mul(thread, perThread)))
           eachUnit(b, from, to, (unit) => {
             const top = b.let(i32.mul(i32.divU(unit, across), rowBlock))
             const bottom = b.let(least(i32.add(top, rowBlock), m))
-            const left = b.let(i32.mul(i32.remU(unit, across), panelBlock))
-            const right = b.let(least(i32.add(left, panelBlock), panels))
+            const first = b.let(i32.mul(i32.remU(unit, across), panelBlock))
+            const last = b.let(least(i32.add(first, panelBlock), panels))
             b.set(depth, 0)
             b.for(depth, k, depthBlock, () => {
               b.set(steps, least(depthBlock, i32.sub(k, depth)))
-              const panel = b.let(left)
-              b.for(panel, right, 1, () => {
-                const start = b.let(i32.add(packed, i32.mul(i32.add(i32.mul(panel, k), depth), columns * 4)))
+              const panel = b.let(first)
+              b.for(panel, last, 1, () => {
+                if (lying) {
+                  const place = { panel, last, depth, steps, n, k }
+                  const inGroup = b.let(i32.remU(i32.sub(panel, first), groupPanels))
+                  b.if(i32.eq(inGroup, 0), () => {
+                    const fill = lying === 'rows' ? packRows : packColumns
+                    fill(b, right, place, own, columns)
+                  })
+                  b.set(start, i32.add(own, i32.mul(inGroup, i32.mul(steps, columns * 4))))
+                } else b.set(start, i32.add(right, i32.mul(i32.add(i32.mul(panel, k), depth), columns * 4)))
                 const biasAt = i32.add(bias_, i32.mul(panel, columns * 4))
                 const sweep = (valid: number) => {
                   const row = b.let(top)
@@ -106,33 +147,20 @@ export function gemm(
   let panelBlock = panels
   const wanted = Math.min(enoughUnits, Math.ceil((m * n * k) / grainWork))
   while (Math.ceil(m / rowBlock) * Math.ceil(panels / panelBlock) < wanted) {
-    if (rowBlock * 2 > panelBlock * columns && rowBlock > rows) rowBlock = roundUp(Math.ceil(rowBlock / 2), rows)
-    else if (panelBlock > 1) panelBlock = Math.ceil(panelBlock / 2)
+    // Whoever has rows of his own packs panels that others pack as well.
+    const byRows = rowBlock > rows && !lying && rowBlock * 2 > panelBlock * columns
+    if (panelBlock > 1 && !byRows) panelBlock = Math.ceil(panelBlock / 2)
     else if (rowBlock > rows) rowBlock = roundUp(Math.ceil(rowBlock / 2), rows)
     else break
   }
   const units = Math.ceil(m / rowBlock) * Math.ceil(panels / panelBlock)
+  const perThread = lying ? roundUp(groupPanels * columns * depthBlock * 4, 64) : 0
+  const scratch = lying ? engine.workspace(perThread * engine.pool.threads) : 0
   const work = Math.max(1, rowBlock * panelBlock * columns * k)
   engine.parallel(
     kernel,
-    [a, packed, bias, c, m, n, k, rowBlock, panelBlock, depthBlock, ending.residual ?? 0],
+    [a, right, bias, c, m, n, k, rowBlock, panelBlock, depthBlock, ending.residual ?? 0, scratch, perThread],
     units,
     Math.ceil(grainWork / work),
   )
-}
-
-/** Pointers of the rows `row`, `row + 1`, ...; rows at `end` and behind repeat the last one, which is then computed twice. */
-export function rowPointers(
-  b: FunctionBuilder,
-  pointers: readonly Local<'i32'>[],
-  first: Value<'i32'>,
-  stride: Value<'i32'>,
-  row: Local<'i32'>,
-  end: Local<'i32'>,
-): void {
-  const step = b.let(stride)
-  pointers.forEach((pointer, i) => {
-    if (i === 0) b.set(pointer, first)
-    else b.set(pointer, i32.add(pointers[i - 1]!, select(i32.ltU(i32.add(row, i), end), step, i32.const(0))))
-  })
 }

@@ -4,10 +4,10 @@ import { f32x4, i32, ints, type Local, type Value, v128 } from '../asm.ts'
 import { transposeMatrix } from '../copy.ts'
 import type { Engine, Kernels } from '../engine.ts'
 import { multiplyAdd } from '../math.ts'
-import { gemm, grainWork, rowPointers } from './gemm.ts'
+import { gemm, grainWork, packingRows } from './gemm.ts'
 import { type PackSource, pack, packedBytes, transpose4 } from './pack.ts'
 import { least } from './rows.ts'
-import { eachUnit, loadFloats, storeFloats } from './tile.ts'
+import { eachUnit, loadFloats, rowPointers, storeFloats } from './tile.ts'
 import { tileFor } from './tile-choice.ts'
 
 /** Products of a few rows take the streaming kernels. */
@@ -156,17 +156,6 @@ function streams(
   engine.parallel(kernel, [a, b_, bias, c, m, n, k], units, Math.ceil((grainWork * units) / (m * n * k)))
 }
 
-/** B packed for the running call or, where that recurs, as long as it does not change. */
-function packedOperand(engine: Engine, b: Buffer, offset: number, source: PackSource, columns: number): number {
-  const bytes = packedBytes(source, columns)
-  const fill = (to: number): void => pack(engine, engine.ptr(b, offset), to, source, columns)
-  const key = `matmul ${columns} ${source.n} ${source.columnStride} ${source.depths} ${source.strides}`
-  if (offset === 0 && engine.isRecurring(b, key)) return engine.derived(b, key, bytes, fill)
-  const packed = engine.workspace(bytes)
-  fill(packed)
-  return packed
-}
-
 /** C = A B + bias for one product, by whichever way suits its shape; B begins `offset` elements from the start of its buffer. */
 function product(
   engine: Engine,
@@ -196,8 +185,20 @@ function product(
     depths: [1, 1, k],
     strides: [0, 0, transB ? 1 : n],
   } as const
-  const packed = packedOperand(engine, b, offset, source, shape.columns)
-  gemm(engine, shape, rows, packed, bias, c, m, n, k)
+  const { columns } = shape
+  const key = `matmul ${columns} ${source.n} ${source.columnStride} ${source.depths} ${source.strides}`
+  const bytes = packedBytes(source, columns)
+  const from = engine.ptr(b, offset)
+  const fill = (to: number): void => pack(engine, from, to, source, columns)
+  if (offset === 0 && engine.isRecurring(b, key)) {
+    gemm(engine, shape, rows, engine.derived(b, key, bytes, fill), bias, c, m, n, k)
+  } else if (m <= packingRows) {
+    gemm(engine, shape, rows, from, bias, c, m, n, k, { lying: transB ? 'columns' : 'rows' })
+  } else {
+    const packed = engine.workspace(bytes)
+    fill(packed)
+    gemm(engine, shape, rows, packed, bias, c, m, n, k)
+  }
 }
 
 /** Bytes of both operands that are copied at a time. */

@@ -1,10 +1,12 @@
 /**
  * Packing: the right-hand matrix of a product is copied into panels [ceil(n / columns)][k][columns], so that the inner
- * loop reads it in one stream. The last panel is filled up with zeros.
+ * loop reads it in one stream. The last panel is filled up with zeros. A product may also pack some panels at a time, by code that
+ * is part of its own kernel.
  */
 import { type FunctionBuilder, f32, i32, ints, type Local, type Operand, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
-import { eachUnit } from './tile.ts'
+import { least } from './rows.ts'
+import { eachUnit, rowPointers } from './tile.ts'
 
 /**
  * A matrix of n columns whose k axis has up to three levels, as the weights of a convolution have: element
@@ -122,6 +124,98 @@ function transposeRows(
   }
 }
 transposeRows.turns = 4
+
+/** Panels that are packed together: of one alone, a row may be a single line of the cache in every page of the memory. */
+export const groupPanels = 4
+/** The panels of B from `panel` to `last`, and of them the rows from `depth` on, `steps` in number. */
+export interface Place {
+  readonly panel: Local<'i32'>
+  readonly last: Local<'i32'>
+  readonly depth: Local<'i32'>
+  readonly steps: Local<'i32'>
+  readonly n: Local<'i32'>
+  readonly k: Local<'i32'>
+}
+
+/** How many panels are packed now. */
+function groupOf(b: FunctionBuilder, { panel, last }: Place): Local<'i32'> {
+  return b.let(least(i32.sub(last, panel), i32.const(groupPanels)))
+}
+
+/**
+ * Packs a group of panels of B (k, n) into `own`, row by row. What lies beyond column n may be anything, also what follows B in
+ * the memory: no result comes of it.
+ */
+export function packRows(
+  b: FunctionBuilder,
+  right: Local<'i32'>,
+  place: Place,
+  own: Local<'i32'>,
+  columns: number,
+): void {
+  const { panel, depth, steps, n } = place
+  const group = groupOf(b, place)
+  const row = b.let(i32.add(right, i32.shl(i32.add(i32.mul(depth, n), i32.mul(panel, columns)), 2)))
+  const rowTo = b.let(own)
+  const panelBytes = b.let(i32.mul(steps, columns * 4))
+  const left = b.let(steps)
+  b.repeat(left, () => {
+    const [from, to, panels] = [b.let(row), b.let(rowTo), b.let(group)]
+    b.repeat(panels, () => {
+      for (let c = 0; c < 4 * columns; c += 16) b.emit(v128.store(to, v128.load(from, c), c))
+      b.add(from, columns * 4)
+      b.add(to, panelBytes)
+    })
+    b.add(row, i32.shl(n, 2))
+    b.add(rowTo, columns * 4)
+  })
+}
+
+/** The same of B (n, k), by 4 x 4 blocks that are transposed. Columns beyond n repeat the last one. */
+export function packColumns(
+  b: FunctionBuilder,
+  right: Local<'i32'>,
+  place: Place,
+  own: Local<'i32'>,
+  columns: number,
+): void {
+  const { panel, depth, steps, n, k } = place
+  const rows = [0, 1, 2, 3].map(() => b.local('i32'))
+  const [to, left] = [b.local('i32'), b.local('i32')]
+  const column = b.let(i32.mul(panel, columns))
+  const start = b.let(own)
+  const group = groupOf(b, place)
+  b.repeat(group, () => {
+    for (let c = 0; c < columns; c += 4) {
+      const first = b.let(least(i32.add(column, c), i32.sub(n, 1)))
+      rowPointers(b, rows, i32.add(right, i32.shl(i32.add(i32.mul(first, k), depth), 2)), i32.shl(k, 2), first, n)
+      b.set(to, i32.add(start, c * 4))
+      b.set(left, i32.shrU(steps, 2))
+      b.if(left, () =>
+        b.repeat(left, () => {
+          const block = rows.map((pointer) => b.let(v128.load(pointer)))
+          transpose4(b, block).forEach((vector, i) => {
+            b.emit(v128.store(to, vector, i * columns * 4))
+          })
+          for (const pointer of rows) b.add(pointer, 16)
+          b.add(to, columns * 16)
+        }),
+      )
+      b.set(left, i32.and(steps, 3))
+      b.if(left, () =>
+        b.repeat(left, () => {
+          rows.forEach((pointer, i) => {
+            b.emit(f32.store(to, f32.load(pointer), i * 4))
+            b.add(pointer, 4)
+          })
+          b.add(to, columns * 4)
+        }),
+      )
+    }
+    b.add(column, columns)
+    b.add(start, i32.mul(steps, columns * 4))
+  })
+}
 
 /** The columns of the 4 x 4 matrix whose rows are given. */
 export function transpose4(b: FunctionBuilder, rows: readonly Local<'v128'>[]): Local<'v128'>[] {

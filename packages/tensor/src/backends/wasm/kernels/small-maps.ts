@@ -8,10 +8,10 @@ import { type FunctionBuilder, i32, ints, type Local } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import { emitRange } from './depthwise.ts'
 import type { DirectSpec } from './direct.ts'
-import { grainWork, rowPointers } from './gemm.ts'
+import { grainWork } from './gemm.ts'
 import { type PackSource, pack, packedBytes } from './pack.ts'
 import { placementArgs, placementCount, placementLocals } from './placement.ts'
-import { eachUnit, endingKey, roundUp, Tile, type TileShape } from './tile.ts'
+import { eachUnit, endingKey, roundUp, rowPointers, Tile, type TileShape } from './tile.ts'
 import { tileShape } from './tile-choice.ts'
 
 /** Pixels of an output that is small: on larger ones padding is a small part, and rows of pixels fill tiles. */

@@ -3,7 +3,7 @@
  * column of A, one number per row, meets a row of B, one vector per four columns.
  */
 import { type Expr, formulaKey } from '../../../formula.ts'
-import { type FunctionBuilder, f32x4, i32, type Local, type Operand, type Value, v128 } from '../asm.ts'
+import { type FunctionBuilder, f32x4, i32, type Local, type Operand, select, type Value, v128 } from '../asm.ts'
 import { formulaOf } from '../formula-value.ts'
 import { multiplyAdd } from '../math.ts'
 
@@ -181,4 +181,20 @@ export function eachUnit(
 /** The whole steps that `n` takes. */
 export function roundUp(n: number, step: number): number {
   return Math.ceil(n / step) * step
+}
+
+/** Pointers of the rows `row`, `row + 1`, ...; rows at `end` and behind repeat the last one, which is then computed twice. */
+export function rowPointers(
+  b: FunctionBuilder,
+  pointers: readonly Local<'i32'>[],
+  first: Value<'i32'>,
+  stride: Value<'i32'>,
+  row: Local<'i32'>,
+  end: Local<'i32'>,
+): void {
+  const step = b.let(stride)
+  pointers.forEach((pointer, i) => {
+    if (i === 0) b.set(pointer, first)
+    else b.set(pointer, i32.add(pointers[i - 1]!, select(i32.ltU(i32.add(row, i), end), step, i32.const(0))))
+  })
 }

@@ -6,6 +6,8 @@ import { grainWork } from './gemm.ts'
 import { eachUnit } from './tile.ts'
 
 export interface Weights {
+  /** Where they lie as they are, if what `derived` would keep under this key is wanted for the first time. */
+  once(key: string): number | undefined
   /** What `fill(from, to)` makes of the weights at `from`, kept as long as nothing that they come from changes. */
   derived(key: string, bytes: number, fill: (from: number, to: number) => void): number
 }
@@ -13,6 +15,7 @@ export interface Weights {
 /** Weights as they are. */
 export function plainWeights(engine: Engine, weight: Buffer): Weights {
   return {
+    once: (key) => (engine.isRecurring(weight, key) ? undefined : engine.ptr(weight)),
     derived: (key, bytes, fill) => engine.derived(weight, key, bytes, (to) => fill(engine.ptr(weight), to)),
   }
 }
@@ -81,6 +84,7 @@ export function foldedWeights(
     engine.heap.floats(to, channels).set(Float32Array.from(scale, (_, c) => shift(c)))
   }
   return {
+    once: () => undefined,
     bias: engine.derived(weight, `${prefix} bias`, channels * 4, fillBias, others),
     derived(key, bytes, fill) {
       const fillScaled = (to: number): void => {
