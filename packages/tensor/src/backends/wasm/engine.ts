@@ -64,8 +64,8 @@ export class WasmBuffer implements Buffer {
   block: Block | null
   /** What was computed from the contents and is kept as long as they do not change, by key. */
   derived: Map<string, Derived> | null = null
-  /** Versions for which something was computed that might have been kept, by key. */
-  asked: Map<string, number> | null = null
+  /** By key, how often something was computed that might have been kept, and for which version. */
+  asked: Map<string, { version: number; times: number }> | null = null
 
   constructor(dtype: DType, length: number, block: Block) {
     this.dtype = dtype
@@ -258,15 +258,16 @@ export class Engine {
   }
 
   /**
-   * Whether it was asked before what `derived(buffer, key)` gives, for the same contents: what is wanted twice is worth keeping,
-   * where most buffers are used once.
+   * Whether it is asked for the third time, or more often, what `derived(buffer, key)` gives for the same contents. Then it is worth
+   * keeping. Most buffers are used once, and weights in a step of training with checkpoints twice before they change.
    */
   isRecurring(buffer: Buffer, key: string): boolean {
     const own = this.own(buffer)
     own.asked ??= new Map()
-    const again = own.asked.get(key) === own.version
-    own.asked.set(key, own.version)
-    return again
+    const asked = own.asked.get(key)
+    if (asked?.version === own.version) return ++asked.times > 2
+    own.asked.set(key, { version: own.version, times: 1 })
+    return false
   }
 
   #freeDerived(derived: Derived): void {

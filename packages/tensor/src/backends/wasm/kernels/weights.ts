@@ -6,7 +6,7 @@ import { grainWork } from './gemm.ts'
 import { eachUnit } from './tile.ts'
 
 export interface Weights {
-  /** Where they lie as they are, if what `derived` would keep under this key is wanted for the first time. */
+  /** Where they lie as they are, if what `derived` would keep under this key is not wanted often enough to keep it. */
   once(key: string): number | undefined
   /** What `fill(from, to)` makes of the weights at `from`, kept as long as nothing that they come from changes. */
   derived(key: string, bytes: number, fill: (from: number, to: number) => void): number
