@@ -90,11 +90,8 @@ export class Sequential extends Module implements Iterable<Layer> {
         const ends = opOf(act) !== undefined
         y = convNormAct(y, layer, next, ends ? act : undefined)
         i += ends ? 2 : 1
-      } else if (next !== undefined && opOf(next) !== undefined && layer instanceof BatchNorm2d) {
-        y = normAct(y, layer, next)
-        i++
-      } else if (next !== undefined && opOf(next) !== undefined && layer instanceof Conv2d) {
-        y = convNormAct(y, layer, undefined, next)
+      } else if (opOf(next) !== undefined && (layer instanceof BatchNorm2d || layer instanceof Conv2d)) {
+        y = layer instanceof Conv2d ? convNormAct(y, layer, undefined, next) : normAct(y, layer, next)
         i++
       } else y = layer.forward(y)
     }

@@ -46,7 +46,8 @@ export function normAct(x: Tensor, norm: Layer, act?: Layer | ((x: Tensor) => Te
 /**
  * act(norm(conv(x)) + residual), where any layers may stand for the three, `act` may be an op such as `relu`, and act and
  * residual may be missing. A `Conv2d`, a `BatchNorm2d` in evaluation mode, the sum and an activation without parameters run as
- * one op, `conv2dBatchNorm` or, without norm and sum, `conv2d`; hooks are called as ever, for with one the layers run one after the other.
+ * one op, `conv2dBatchNorm` or, without norm and sum, `conv2d`; hooks are called as ever, for with one the layers run one after
+ * the other.
  */
 export function convNormAct(
   x: Tensor,
@@ -55,21 +56,20 @@ export function convNormAct(
   act?: Layer | ((x: Tensor) => Tensor),
   residual?: Tensor,
 ): Tensor {
-  if (norm === undefined && residual === undefined && isPlain(conv, Conv2d)) {
-    const { weight, bias, stride, padding, dilation, groups, precision } = conv
-    const activation = opFor(act)
-    const y = conv2d(x, weight, bias, { stride, padding, dilation, groups, precision, activation })
-    return activation === undefined ? end(y, act, undefined) : y
-  }
   const statistics = plainStatistics(norm)
-  if (!isPlain(conv, Conv2d) || statistics?.mean.size !== conv.outChannels) {
+  const isOneOp = (outChannels: number): boolean =>
+    norm === undefined ? residual === undefined : statistics?.mean.size === outChannels
+  if (!isPlain(conv, Conv2d) || !isOneOp(conv.outChannels)) {
     const y = conv.forward(x)
     if (norm === undefined) return end(y, act, residual)
     return residual === undefined ? normAct(y, norm, act) : end(norm.forward(y), act, residual)
   }
-  const { stride, padding, dilation, groups, precision } = conv
+  const { weight, bias, stride, padding, dilation, groups, precision } = conv
   const activation = opFor(act)
-  const options = { stride, padding, dilation, groups, precision, residual, activation }
-  const y = conv2dBatchNorm(x, conv.weight, conv.bias, statistics, options)
+  const options = { stride, padding, dilation, groups, precision, activation }
+  const y =
+    statistics === undefined
+      ? conv2d(x, weight, bias, options)
+      : conv2dBatchNorm(x, weight, bias, statistics, { ...options, residual })
   return activation === undefined ? end(y, act, undefined) : y
 }

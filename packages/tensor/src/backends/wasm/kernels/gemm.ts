@@ -4,7 +4,7 @@
  */
 import { i32, ints } from '../asm.ts'
 import type { Engine } from '../engine.ts'
-import { groupPanels, packColumns, packRows } from './pack.ts'
+import { groupPanels, type Lying, packPanels } from './pack.ts'
 import { least } from './rows.ts'
 import { type Ending, eachUnit, endingKey, roundUp, rowPointers, strictDepth, Tile, type TileShape } from './tile.ts'
 
@@ -19,9 +19,6 @@ export const grainWork = 500_000
 
 /** With at most so many rows a product packs B as it goes, if there is nothing packed that is kept. */
 export const packingRows = 512
-
-/** How B lies if it is not packed: (k, n) by rows, or (n, k) and to be transposed. */
-export type Lying = 'rows' | 'columns'
 
 export interface GemmOptions extends Ending {
   /** The product is added to what lies in C, and there must be no bias. */
@@ -88,12 +85,9 @@ export function gemm(
               const panel = b.let(first)
               b.for(panel, last, 1, () => {
                 if (lying) {
-                  const place = { panel, last, depth, steps, n, k }
                   const inGroup = b.let(i32.remU(i32.sub(panel, first), groupPanels))
-                  b.if(i32.eq(inGroup, 0), () => {
-                    const fill = lying === 'rows' ? packRows : packColumns
-                    fill(b, right, place, own, columns)
-                  })
+                  const place = { right, own, panel, last, depth, steps, n, k }
+                  b.if(i32.eq(inGroup, 0), () => packPanels[lying](b, place, columns))
                   b.set(start, i32.add(own, i32.mul(inGroup, i32.mul(steps, columns * 4))))
                 } else b.set(start, i32.add(right, i32.mul(i32.add(i32.mul(panel, k), depth), columns * 4)))
                 const biasAt = i32.add(bias_, i32.mul(panel, columns * 4))

@@ -127,8 +127,14 @@ transposeRows.turns = 4
 
 /** Panels that are packed together: of one alone, a row may be a single line of the cache in every page of the memory. */
 export const groupPanels = 4
-/** The panels of B from `panel` to `last`, and of them the rows from `depth` on, `steps` in number. */
-export interface Place {
+
+/** How the right-hand matrix B of a product lies: (k, n) by rows, or (n, k) and to be transposed. */
+export type Lying = 'rows' | 'columns'
+
+/** Panels of B at `right`, from `panel` to `last`, of them the rows from `depth` on, `steps` in number; they go to `own`. */
+interface Place {
+  readonly right: Local<'i32'>
+  readonly own: Local<'i32'>
   readonly panel: Local<'i32'>
   readonly last: Local<'i32'>
   readonly depth: Local<'i32'>
@@ -143,17 +149,11 @@ function groupOf(b: FunctionBuilder, { panel, last }: Place): Local<'i32'> {
 }
 
 /**
- * Packs a group of panels of B (k, n) into `own`, row by row. What lies beyond column n may be anything, also what follows B in
+ * Packs a group of panels of B (k, n), row by row. What lies beyond column n may be anything, also what follows B in
  * the memory: no result comes of it.
  */
-export function packRows(
-  b: FunctionBuilder,
-  right: Local<'i32'>,
-  place: Place,
-  own: Local<'i32'>,
-  columns: number,
-): void {
-  const { panel, depth, steps, n } = place
+function packRows(b: FunctionBuilder, place: Place, columns: number): void {
+  const { right, own, panel, depth, steps, n } = place
   const group = groupOf(b, place)
   const row = b.let(i32.add(right, i32.shl(i32.add(i32.mul(depth, n), i32.mul(panel, columns)), 2)))
   const rowTo = b.let(own)
@@ -172,14 +172,8 @@ export function packRows(
 }
 
 /** The same of B (n, k), by 4 x 4 blocks that are transposed. Columns beyond n repeat the last one. */
-export function packColumns(
-  b: FunctionBuilder,
-  right: Local<'i32'>,
-  place: Place,
-  own: Local<'i32'>,
-  columns: number,
-): void {
-  const { panel, depth, steps, n, k } = place
+function packColumns(b: FunctionBuilder, place: Place, columns: number): void {
+  const { right, own, panel, depth, steps, n, k } = place
   const rows = [0, 1, 2, 3].map(() => b.local('i32'))
   const [to, left] = [b.local('i32'), b.local('i32')]
   const column = b.let(i32.mul(panel, columns))
@@ -216,6 +210,9 @@ export function packColumns(
     b.add(start, i32.mul(steps, columns * 4))
   })
 }
+
+/** Emits code that packs the next `groupPanels` panels, or as many as there are. */
+export const packPanels: Readonly<Record<Lying, typeof packRows>> = { rows: packRows, columns: packColumns }
 
 /** The columns of the 4 x 4 matrix whose rows are given. */
 export function transpose4(b: FunctionBuilder, rows: readonly Local<'v128'>[]): Local<'v128'>[] {

@@ -14,7 +14,7 @@ import { emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { eachUnit, roundUp, Tile } from './tile.ts'
 import { tileFor } from './tile-choice.ts'
 import { addChunks, chunkStart } from './weight-grad.ts'
-import { blockCapacity, emitInputTransform, tileWindows, transformTiles } from './winograd-tiles.ts'
+import { blockCapacity, emitInputTransform, tileWindows, transformedBytes, transformTiles } from './winograd-tiles.ts'
 import { betweenBytes, emitLine, emitLines, largeTiles, planeBytes, pointers } from './winograd-transforms.ts'
 
 /** Bytes of the planes of a block, of both operands. */
@@ -22,8 +22,6 @@ const blockBytes = 393216
 const stripBytes = 32768
 /** Bytes that the sums of all chunks may take, if there is more than one. */
 const sumBytes = 6e6
-/** Bytes that the transforms of all tiles may take: they stay in the last cache. */
-const transformedBytes = 8e6
 
 export function winogradWeightGradient(engine: Engine, x: number, g: number, out: number, spec: ConvSpec): void {
   const { fma } = engine

@@ -21,6 +21,8 @@ import {
 
 /** The part of a strip that is worth copying at a time. */
 export const stripBytes = 65536
+/** Bytes that the transforms of all tiles may take: they stay in the last cache. */
+export const transformedBytes = 8e6
 /** Multiply-adds that take half as long as the transform to one plane: threads hand each other what it reads and writes. */
 const transformWork = 4
 

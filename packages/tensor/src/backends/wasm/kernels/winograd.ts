@@ -14,7 +14,15 @@ import { grainWork } from './gemm.ts'
 import { type Band, emitBand, emitStrip, planStrips, stripArgs, type Windows } from './strip.ts'
 import { type Ending, eachUnit, endingKey, roundUp, Tile } from './tile.ts'
 import { planeTile } from './tile-choice.ts'
-import { blockCapacity, emitInputTransform, evenly, stripBytes, tileWindows, transformTiles } from './winograd-tiles.ts'
+import {
+  blockCapacity,
+  emitInputTransform,
+  evenly,
+  stripBytes,
+  tileWindows,
+  transformedBytes,
+  transformTiles,
+} from './winograd-tiles.ts'
 import {
   betweenBytes,
   emitLine,
@@ -29,10 +37,8 @@ import { weightPlane } from './winograd-weights.ts'
 
 /** Bytes of the planes of a block: half of a small second-level cache. */
 const blockBytes = 393216
-/** Where weights are large, tiles of a block that are enough to read them for. */
-const mostTiles = 64
-/** Bytes that the transforms of all tiles may take: they stay in the last cache. */
-const transformedBytes = 8e6
+/** Tiles of a block at least and, where weights are large, those that are enough to read them for. */
+const [leastTiles, manyTiles] = [16, 64] as const
 /** Blocks for the threads, if there are tiles for them; with fewer, output channels are shared too, in about so many units. */
 const fewBlocks = 16
 const sharedUnits = 16
@@ -63,9 +69,9 @@ export function winograd(
   const work = tiles * planeCount * inChannels * outChannels
   const sides = inChannels + paddedOut
   const wanted = Math.max(
-    16,
+    leastTiles,
     Math.floor(blockBytes / (4 * planeCount * sides)),
-    Math.min(mostTiles, Math.ceil((inChannels * paddedOut) / (2 * sides))),
+    Math.min(manyTiles, Math.ceil((inChannels * paddedOut) / (2 * sides))),
   )
   // Threads would not come out even in few blocks: there they transform the tiles first and then share the channels too. Sums
   // are the same either way.
@@ -76,7 +82,7 @@ export function winograd(
     4 * planeCount * tiles * inChannels <= transformedBytes &&
     work >= 2 * grainWork
   const alone = shared || engine.pool.threads === 1
-  const perBlock = Math.min(wanted, alone ? tiles : Math.max(16, Math.ceil(tiles / fewBlocks)))
+  const perBlock = Math.min(wanted, alone ? tiles : Math.max(leastTiles, Math.ceil(tiles / fewBlocks)))
   const plan = planStrips(windows, stripBytes, shared ? 1 : perBlock / tilesAcross)
   const bandTiles = plan.bandRows * tilesAcross
   const bands = windows.batch * plan.bands
