@@ -333,8 +333,8 @@ function cut(starts: Int32Array, units: number, parts: number, threads: number):
 }
 
 /** Parts of a young kernel's job, and how many of them a kernel runs before it counts as grown up. */
-const youngParts = 8
-const grownUp = 32
+const youngParts = 32
+const grownUp = 64
 
 /**
  * Runs a job on the calling thread: at once, or in parts while the kernel is young. Hosts compile a module in a hurry first,

@@ -99,9 +99,28 @@ export function winograd(
   const outPlane = planeBytes(blockTiles, panelBlock * columns)
   const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${blockTiles} ${shared && capacity} ${panelBlock} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${endingKey(ending)}`
   const kernel = engine.kernel(key, (module) => {
-    const products = { side, inChannels, weightBytes, panelBlock, inPlane, outPlane, panels }
-    const multiplyPlanes = module.func('products', ints(5), (b, ...places) =>
-      emitProducts(b, new Tile(b, engine.fma, shape), products, ...places),
+    const multiplyPlane = module.func('product', ints(5), (b, ...places) =>
+      emitProduct(b, new Tile(b, engine.fma, shape), { inChannels, panelBlock, panels }, ...places),
+    )
+    const transformInRow = module.func('in', ints(5), (b, at, pitch, own, planes, tiles) => {
+      b.repeat(tiles, () => {
+        emitInputTransform(b, engine, side, inChannels, at, pitch, own, planes, inPlane)
+        b.add(planes, inChannels * 4)
+        b.add(at, 4 * side * inChannels)
+      })
+    })
+    const transformOutRow = module.func(
+      'out',
+      ints(10),
+      (b, planes, own, biasAt, at, rowsLeft, columnsLeft, width, channels, residual, tiles) => {
+        const outputs = { side, channels, outChannels, outPlane, width, ending, residual }
+        b.repeat(tiles, () => {
+          emitOutputTransform(b, engine, outputs, planes, own, bias ? biasAt : null, at, rowsLeft, columnsLeft)
+          b.add(planes, panelBlock * columns * 4)
+          b.add(at, 4 * side * outChannels)
+          b.add(columnsLeft, -side)
+        })
+      },
     )
     module.func(
       'run',
@@ -132,7 +151,7 @@ export function winograd(
         const strip = i32.add(outPlanes, planeCount * outPlane)
         const blocks = b.let(i32.divU(i32.add(bands, i32.sub(blockBands, 1)), blockBands))
         const local = () => b.local('i32')
-        const [count, tileRow, tileColumn, at, planes] = [local(), local(), local(), local(), local()]
+        const [count, tileRow, at, planes] = [local(), local(), local(), local()]
         eachUnit(b, from, to, (unit) => {
           // Units that follow each other have the same weights.
           const firstPanel = b.let(i32.mul(i32.divU(unit, blocks), panelBlock))
@@ -150,44 +169,50 @@ export function winograd(
             b.for(tileRow, band.rows, 1, () => {
               const skipped = i32.mul(from, 4 * side * inChannels)
               b.set(at, i32.add(i32.add(band.start, skipped), i32.mul(tileRow, i32.mul(band.pitch, side))))
-              b.set(tileColumn, from)
-              b.for(tileColumn, to, 1, () => {
-                emitInputTransform(b, engine, side, inChannels, at, band.pitch, own, planes, inPlane)
-                b.add(planes, inChannels * 4)
-                b.add(at, 4 * side * inChannels)
-                b.add(count, 1)
-              })
+              const tiles = b.let(i32.sub(to, from))
+              b.emit(transformInRow(at, band.pitch, own, planes, tiles))
+              b.add(planes, i32.mul(tiles, inChannels * 4))
+              b.add(count, tiles)
             })
           }
-          const multiply = () => b.emit(multiplyPlanes(count, firstPanel, inPlanes, weights, outPlanes))
+          // One call each, so that hosts soon run the better code that they prepare meanwhile.
+          const multiply = () => {
+            const [source, target, plane] = [b.let(inPlanes), b.let(outPlanes), b.let(weights)]
+            b.repeat(b.let(i32.const(planeCount)), () => {
+              b.emit(multiplyPlane(count, firstPanel, source, plane, target))
+              b.add(source, inPlane)
+              b.add(target, outPlane)
+              b.add(plane, weightBytes)
+            })
+          }
           const transformOut = (band: Pick<Band, 'image' | 'top' | 'rows'>, from: Operand<'i32'>, to: Local<'i32'>) => {
             b.set(tileRow, 0)
             b.for(tileRow, band.rows, 1, () => {
               const top = b.let(i32.mul(i32.add(band.top, tileRow), side))
-              const pixel = i32.add(i32.mul(i32.add(i32.mul(band.image, height), top), width), i32.mul(from, side))
+              const left = b.let(i32.mul(from, side))
+              const pixel = i32.add(i32.mul(i32.add(i32.mul(band.image, height), top), width), left)
               b.set(at, i32.add(y, i32.mul(i32.add(i32.mul(pixel, outChannels), firstChannel), 4)))
-              b.set(tileColumn, from)
-              b.for(tileColumn, to, 1, () => {
-                const rowsLeft = b.let(i32.sub(height, top))
-                b.if(i32.gtU(rowsLeft, side), () => b.set(rowsLeft, side))
-                const columnsLeft = b.let(i32.sub(width, i32.mul(tileColumn, side)))
-                emitOutputTransform(
-                  b,
-                  engine,
-                  { side, channels, outChannels, outPlane, width, ending, residual },
+              const rowsLeft = b.let(i32.sub(height, top))
+              b.if(i32.gtU(rowsLeft, side), () => b.set(rowsLeft, side))
+              const tiles = b.let(i32.sub(to, from))
+              const biasAt = i32.add(bias_, i32.shl(firstChannel, 2))
+              b.emit(
+                transformOutRow(
                   planes,
                   own,
-                  bias ? b.let(i32.add(bias_, i32.shl(firstChannel, 2))) : null,
+                  biasAt,
                   at,
                   rowsLeft,
-                  columnsLeft,
-                )
-                b.add(planes, panelBlock * columns * 4)
-                b.add(at, 4 * side * outChannels)
-              })
+                  i32.sub(width, left),
+                  width,
+                  channels,
+                  residual,
+                  tiles,
+                ),
+              )
+              b.add(planes, i32.mul(tiles, panelBlock * columns * 4))
             })
           }
-
           const start = () => {
             b.set(count, 0)
             b.set(planes, inPlanes)
@@ -248,52 +273,42 @@ export function winograd(
   )
 }
 
-interface Products {
-  readonly side: TileSide
+interface Product {
   readonly inChannels: number
-  /** Bytes from plane to plane of the weights. */
-  readonly weightBytes: number
   readonly panelBlock: number
-  readonly inPlane: number
-  readonly outPlane: number
   readonly panels: number
 }
 
-/** For each plane: out (count, columns) = in (count, inChannels) times the plane's weights. */
-function emitProducts(
+/** For one plane: out (count, columns) = in (count, inChannels) times the plane's weights. */
+function emitProduct(
   b: FunctionBuilder,
   tile: Tile,
-  { side, inChannels, weightBytes, panelBlock, inPlane, outPlane, panels }: Products,
+  { inChannels, panelBlock, panels }: Product,
   count: Local<'i32'>,
   firstPanel: Local<'i32'>,
-  inPlanes: Local<'i32'>,
+  source: Local<'i32'>,
   weights: Local<'i32'>,
-  outPlanes: Local<'i32'>,
+  target: Local<'i32'>,
 ): void {
   const { rows, columns } = tile
   const panelBytes = inChannels * columns * 4
-  const [plane, panel, row, a, p, c] = Array.from({ length: 6 }, () => b.local('i32')) as Six<Local<'i32'>>
+  const [panel, row, a, p, c] = Array.from({ length: 5 }, () => b.local('i32')) as Five<Local<'i32'>>
   const end = b.let(i32.add(firstPanel, panelBlock))
   b.if(i32.gtU(end, panels), () => b.set(end, panels))
-  b.set(plane, 0)
-  b.for(plane, planesOf(side), 1, () => {
-    const source = b.let(i32.add(inPlanes, i32.mul(plane, inPlane)))
-    const target = b.let(i32.add(outPlanes, i32.mul(plane, outPlane)))
-    const start = b.let(i32.add(weights, i32.add(i32.mul(plane, weightBytes), i32.mul(firstPanel, panelBytes))))
-    b.set(panel, firstPanel)
-    b.for(panel, end, 1, () => {
-      b.set(row, 0)
-      b.for(row, count, rows, () => {
-        b.set(a, i32.add(source, i32.mul(row, inChannels * 4)))
-        b.set(c, i32.add(target, i32.mul(row, panelBlock * columns * 4)))
-        b.set(p, start)
-        tile.clear()
-        tile.multiply([a], p, inChannels, 4, columns * 4, inChannels * 4)
-        tile.store((i) => [c, i * panelBlock * columns * 4])
-      })
-      b.add(start, panelBytes)
-      b.add(target, columns * 4)
+  b.add(weights, i32.mul(firstPanel, panelBytes))
+  b.set(panel, firstPanel)
+  b.for(panel, end, 1, () => {
+    b.set(row, 0)
+    b.for(row, count, rows, () => {
+      b.set(a, i32.add(source, i32.mul(row, inChannels * 4)))
+      b.set(c, i32.add(target, i32.mul(row, panelBlock * columns * 4)))
+      b.set(p, weights)
+      tile.clear()
+      tile.multiply([a], p, inChannels, 4, columns * 4, inChannels * 4)
+      tile.store((i) => [c, i * panelBlock * columns * 4])
     })
+    b.add(weights, panelBytes)
+    b.add(target, columns * 4)
   })
 }
 
@@ -374,4 +389,3 @@ function emitOutputTransform(
 
 type Three<T> = [T, T, T]
 type Five<T> = [T, T, T, T, T]
-type Six<T> = [T, T, T, T, T, T]
