@@ -139,7 +139,7 @@ function installPeers(): void {
 const stamp = join(folder, 'peers', 'node_modules', '.installed')
 const readStamp = (): string => (existsSync(stamp) ? readFileSync(stamp, 'utf8') : '')
 
-if ([...needed].some((peer) => peer !== 'turbo' && peer !== 'torch')) installPeers()
+if ([...needed].some((peer) => !['turbo', 'uncompiled', 'torch'].includes(peer))) installPeers()
 
 const startLoad = loadavg()
 const results: Result[] = []
@@ -157,7 +157,9 @@ for (const threads of threadCounts) {
         ? torchProgram(torch as string, threads)
         : peer === 'turbo'
           ? ourProgram(bundle, 'turbo', threads, values.node24)
-          : peerProgram(peer, threads)
+          : peer === 'uncompiled'
+            ? ourProgram(bundle, 'uncompiled', threads)
+            : peerProgram(peer, threads)
     others.set(peer, new Process(peer, how))
   }
   const all = [ours, ...others.values()]

@@ -8,7 +8,8 @@ const threads = Number(count)
 
 const makers: Partial<Record<ContestantName, () => Promise<Contestant>>> = {
   ours: async () => (await import('./src/contestants/ours.ts')).ours(threads),
-  turbo: async () => (await import('./src/contestants/ours.ts')).ours(threads, true),
+  turbo: async () => (await import('./src/contestants/ours.ts')).ours(threads, { turbo: true }),
+  uncompiled: async () => (await import('./src/contestants/ours.ts')).ours(threads, { compiled: false }),
   'onnxruntime-web': async () =>
     (await import('./src/contestants/onnxruntime.ts')).onnxruntime('onnxruntime-web', threads),
   'onnxruntime-node': async () =>

@@ -93,11 +93,19 @@ export interface Case {
   readonly peers: readonly Peer[]
 }
 
-export const peers = ['onnxruntime-web', 'tfjs-wasm', 'jax-js', 'onnxruntime-node', 'turbo', 'torch'] as const
+export const peers = [
+  'onnxruntime-web',
+  'tfjs-wasm',
+  'jax-js',
+  'onnxruntime-node',
+  'uncompiled',
+  'turbo',
+  'torch',
+] as const
 
 export type Peer = (typeof peers)[number]
 
-/** Whoever runs jobs. `turbo` is ours on Node 24 with the revectorizer. */
+/** Whoever runs jobs. `turbo` is ours on Node 24 with the revectorizer, `uncompiled` ours without `compile`. */
 export type ContestantName = 'ours' | Peer
 
 /** Floating-point operations of a direct computation; 0 where they are not the point. */

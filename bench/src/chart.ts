@@ -9,6 +9,7 @@ const colours: Record<ContestantName, string> = {
   'tfjs-wasm': '#b08a00',
   'jax-js': '#8a4fae',
   'onnxruntime-node': '#4a6fa5',
+  uncompiled: '#8fb8a5',
   turbo: '#5cc29a',
   torch: '#a23b4c',
 }

@@ -46,7 +46,7 @@ export async function bundleOurs(): Promise<string> {
 /** What `bundleOurs` made, on this Node or another. */
 export function ourProgram(
   bundle: string,
-  name: 'ours' | 'turbo',
+  name: 'ours' | 'turbo' | 'uncompiled',
   threads: number,
   node: string = process.execPath,
 ): Program {

@@ -68,7 +68,7 @@ function networkCases(): Case[] {
   return graphs.map((model) => {
     const size = entryOf(model).inputSize[0]
     const job = { kind: 'network', model, size, macs: macsOf(model, size) } as const
-    return { section: 'networks', name: `${model} @${size}`, job, peers: [...runtimes, 'turbo'] }
+    return { section: 'networks', name: `${model} @${size}`, job, peers: [...runtimes, 'uncompiled', 'turbo'] }
   })
 }
 

@@ -1,5 +1,6 @@
 /** The packages of this repository, by their public interface. */
 import { headLoss, type ImageOutput } from '@convnets/blocks'
+import { compile } from '@convnets/nn'
 import { SGD } from '@convnets/optim'
 import { measurePeak } from '@convnets/profile'
 import {
@@ -107,12 +108,14 @@ function convolution({ spec: s, pass }: ConvCase): Run {
   )
 }
 
-function network({ model: name, size }: NetworkCase): Run {
+function network({ model: name, size }: NetworkCase, compiled: boolean): Run {
   const model = seeded(1, () => entryOf(name)().eval())
   const x = filled([1, 3, size, size])
+  const run = compile(model)
   return {
-    once: () => noGrad(() => tidy(() => void model.forward(x))),
+    once: () => tidy(() => void (compiled ? run(x) : noGrad(() => model.forward(x)))),
     dispose() {
+      run.dispose()
       model.dispose()
       x.dispose()
     },
@@ -197,7 +200,7 @@ function overhead(op: 'relu' | 'add' | 'mul' | 'sum'): Run {
   }
 }
 
-function prepare(job: Job): Run | Promise<Run> {
+function prepare(job: Job, compiled: boolean): Run | Promise<Run> {
   switch (job.kind) {
     case 'gemm': {
       const [a, b] = [filled([job.m, job.k], 1), filled([job.k, job.n], 2)]
@@ -206,7 +209,7 @@ function prepare(job: Job): Run | Promise<Run> {
     case 'conv':
       return convolution(job)
     case 'network':
-      return network(job)
+      return network(job, compiled)
     case 'training':
       return training(job)
     case 'memory':
@@ -218,8 +221,11 @@ function prepare(job: Job): Run | Promise<Run> {
   }
 }
 
-/** Ours on `threads` threads. With `turbo`, only where V8's revectorizer can be had. */
-export async function ours(threads: number, turbo = false): Promise<Contestant> {
+/** Ours on `threads` threads. With `turbo`, only where V8's revectorizer can be had; networks are `compiled` by default. */
+export async function ours(
+  threads: number,
+  { turbo = false, compiled = true }: { turbo?: boolean; compiled?: boolean } = {},
+): Promise<Contestant> {
   if (turbo) {
     const result = enableTurbo()
     if (!result.enabled) throw new Unsupported(result.message)
@@ -228,7 +234,7 @@ export async function ours(threads: number, turbo = false): Promise<Contestant> 
   return {
     version: `Node ${process.versions.node}`,
     threads: getThreads(),
-    prepare,
+    prepare: (job) => prepare(job, compiled),
     peak: async () => (await measurePeak({ threads, milliseconds: 60 })).gflops,
   }
 }

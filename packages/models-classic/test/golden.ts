@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import type { ImageModel } from '@convnets/blocks'
 import { classic, createModel, headLoss, type ImageOutput, mainLogits } from '@convnets/models-classic'
-import { crossEntropy, Dropout } from '@convnets/nn'
+import { compile, crossEntropy, Dropout } from '@convnets/nn'
 import { noGrad, Tensor, tensor, tidy } from '@convnets/tensor'
 import {
   fill,
@@ -63,6 +63,20 @@ export function expectLogits(golden: ModelGolden, precision: Precision, equal: t
   })
   expect([...golden.children.keys()].filter((path) => !errors.has(path))).toEqual([])
   for (const [path, error] of errors) expect(error, path).toBeLessThanOrEqual(tolerance)
+  model.dispose()
+}
+
+/** The bits of the logits, once the network is compiled. */
+export function expectCompiled(golden: ModelGolden): void {
+  const model = filled(golden).eval()
+  const run = compile(model)
+  tidy(() => {
+    const x = input(golden.input, golden.salt)
+    const expected = mainLogits(noGrad(() => model.forward(x))).dataSync()
+    run(x.mul(2))
+    expect(mainLogits(run(x)).dataSync()).toEqual(expected)
+  })
+  run.dispose()
   model.dispose()
 }
 

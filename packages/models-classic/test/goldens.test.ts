@@ -6,7 +6,7 @@ import { classic, findModel, type ImageOutput } from '@convnets/models-classic'
 import { getPrecision, setDefaultBackend, setPrecision, wasm } from '@convnets/tensor'
 import { hollow } from '@convnets/testkit'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { expectLogits, expectStep, read } from './golden.ts'
+import { expectCompiled, expectLogits, expectStep, read } from './golden.ts'
 
 const names = [
   'alexnet',
@@ -60,6 +60,11 @@ describe.each(['strict', 'fast'] as const)('%s arithmetic', (precision) => {
     (name) => expectLogits(read(name), precision),
   )
 })
+
+test.each(['alexnet', 'vgg11_bn', 'googlenet', 'bninception', 'inception_v3', 'inception_resnet_v1'])(
+  'computes the same bits of %s once it is compiled',
+  (name) => expectCompiled(read(name)),
+)
 
 describe('a training step', () => {
   const before = getPrecision()

@@ -1,7 +1,7 @@
 /** Networks against their references: parameters, keys, shapes, logits, and one training step. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { createModel, findModel, modern } from '@convnets/models-modern'
-import { crossEntropy } from '@convnets/nn'
+import { compile, crossEntropy } from '@convnets/nn'
 import {
   defaultBackend,
   getPrecision,
@@ -104,6 +104,20 @@ describe.each(computed)('%s', (name) => {
     for (const [path, { shape }] of golden.children) {
       if (learned.has(path)) expect(outputs.get(path), path).toEqual(shape)
     }
+    model.dispose()
+  })
+
+  test('computes the same bits once it is compiled', () => {
+    const { salt, normScale } = golden
+    const model = fillModel(createModel(name, { from: [modern] }), { salt, normScale }).eval()
+    const run = compile(model)
+    tidy(() => {
+      const x = input(golden.input, salt)
+      const expected = noGrad(() => model.forward(x)).dataSync()
+      run(x.mul(2))
+      expect(run(x).dataSync()).toEqual(expected)
+    })
+    run.dispose()
     model.dispose()
   })
 })

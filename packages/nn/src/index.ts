@@ -1,5 +1,6 @@
 /** Modules, layers, losses and initialisers with PyTorch's meaning, defaults and checkpoint keys. */
 export { crossEntropy, globalAvgPool2d, mseLoss } from '@convnets/tensor'
+export { compile } from './compile.ts'
 export { exchange } from './exchange.ts'
 export type { KaimingInit, Nonlinearity, RandomInit, TruncatedNormal, XavierInit } from './init.ts'
 export * as init from './init.ts'

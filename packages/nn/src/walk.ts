@@ -22,7 +22,7 @@ export interface FoundModule<M> {
 
 type Container = readonly unknown[] | ReadonlyMap<unknown, unknown> | Readonly<Record<string, unknown>>
 
-function isContainer(value: unknown): value is Container {
+export function isContainer(value: unknown): value is Container {
   if (typeof value !== 'object' || value === null) return false
   if (Array.isArray(value) || value instanceof Map) return true
   const prototype: unknown = Object.getPrototypeOf(value)

@@ -188,6 +188,11 @@ let recorder: DrawRecorder | undefined
 export class DrawRecorder {
   readonly #before: Map<Generator, GeneratorState> = new Map()
 
+  /** Whether anything was drawn. */
+  get drew(): boolean {
+    return this.#before.size > 0
+  }
+
   note(generator: Generator): void {
     if (!this.#before.has(generator)) this.#before.set(generator, generator.state())
   }

@@ -164,6 +164,18 @@ export interface UpdateSet {
   readonly others: readonly Buffer[]
 }
 
+/** What a function of buffers did on a backend. */
+export interface Recorded {
+  /** What it gave when it was recorded: copies, which are the caller's. */
+  readonly outputs: readonly Buffer[]
+  /** Bytes of buffers that it made and that have not been freed. */
+  readonly held: number
+  /** Does the same with other inputs of the same dtypes and lengths; undefined where that would not be what the function gives now. */
+  replay(inputs: readonly Buffer[]): readonly Buffer[] | undefined
+  /** Frees what the recording holds. */
+  dispose(): void
+}
+
 export interface Backend {
   /** Short name for messages: `wasm`, `reference`, `gpu`. */
   readonly name: string
@@ -187,6 +199,11 @@ export interface Backend {
   /** Overwrites the contents in place and raises `version`. */
   write(buffer: Buffer, data: TypedArray, arrange?: Arrange): void
   free(buffer: Buffer): void
+  /**
+   * Runs `fn` on copies of the inputs, which it frees, and remembers what it does here, to do it again without it. `fn` reads
+   * nothing and changes nothing from outside in place. For backends that gain by it.
+   */
+  record?(inputs: readonly Buffer[], fn: (inputs: readonly Buffer[]) => readonly Buffer[]): Recorded
   memory(): BackendMemory
   resetPeak(): void
 

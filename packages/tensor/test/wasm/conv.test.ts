@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { ConvSpec } from '../../src/backends/backend.ts'
 import { convForward, convInputGrad, convWeightGrad } from '../../src/backends/reference/conv.ts'
-import type { WasmBuffer } from '../../src/backends/wasm/engine.ts'
+import type { WasmBuffer } from '../../src/backends/wasm/derived.ts'
 import { convKernels } from '../../src/backends/wasm/kernels/conv.ts'
 import { suitsPixelwise, suitsPixelwiseWeightGradient } from '../../src/backends/wasm/kernels/small-maps.ts'
 import { chosenTiles, tileCandidates, tileShape, turboCandidates } from '../../src/backends/wasm/kernels/tile-choice.ts'

@@ -1,8 +1,8 @@
 import { expect } from 'vitest'
 import type { Buffer } from '../../src/backends/backend.ts'
 import { loops } from '../../src/backends/reference/loops.ts'
+import type { Block } from '../../src/backends/wasm/allocator.ts'
 import { Engine } from '../../src/backends/wasm/engine.ts'
-import type { Block } from '../../src/backends/wasm/memory.ts'
 import type { Generator } from '../../src/random.ts'
 import { normals } from '../numbers.ts'
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import type { Block } from '../../src/backends/wasm/allocator.ts'
 import { i32, ints, memory } from '../../src/backends/wasm/asm.ts'
 import { Engine } from '../../src/backends/wasm/engine.ts'
-import { type Block, Heap } from '../../src/backends/wasm/memory.ts'
+import { Heap } from '../../src/backends/wasm/memory.ts'
 import { BackendError, DisposedError, OutOfMemoryError } from '../../src/errors.ts'
 import { numbers } from './random.ts'
 

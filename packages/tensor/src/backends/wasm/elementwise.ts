@@ -235,19 +235,19 @@ export function elementwise(engine: Engine, plain: Pick<Kernels, 'map' | 'update
     }
     // Rows are listed for the kernel, and may be run over: into the rest of the last line of a buffer.
     const rows = sets.reduce((sum, { targets }) => sum + Math.ceil((targets[0] as Buffer).length / rowLength), 0)
-    const list = engine.workspace(rows * (operands + 1) * 4)
-    const words = engine.heap.i32
-    let next = list >>> 2
-    let elements = 0
-    for (const { targets, others } of sets) {
-      const pointers = [...targets, ...others].map((buffer) => engine.ptr(buffer))
-      const length = (targets[0] as Buffer).length
-      elements += length
-      for (let start = 0; start < length; start += rowLength) {
-        for (let k = 0; k < operands; k++) words[next++] = (pointers[k] as number) + start * 4
-        words[next++] = (Math.min(rowLength, length - start) + 3) & ~3
+    const list = engine.constants(rows * (operands + 1) * 4, (list) => {
+      const words = engine.heap.i32
+      let next = list >>> 2
+      for (const { targets, others } of sets) {
+        const pointers = [...targets, ...others].map((buffer) => engine.ptr(buffer))
+        const length = (targets[0] as Buffer).length
+        for (let start = 0; start < length; start += rowLength) {
+          for (let k = 0; k < operands; k++) words[next++] = (pointers[k] as number) + start * 4
+          words[next++] = (Math.min(rowLength, length - start) + 3) & ~3
+        }
       }
-    }
+    })
+    const elements = sets.reduce((sum, { targets }) => sum + (targets[0] as Buffer).length, 0)
     const cost = entries.reduce((sum, { cost }) => sum + cost, 2)
     const time = (elements * 0.25 * cost * instructionTime) / rows + rowTime
     engine.parallel(kernel, [list, ...params.slice(0, count)], rows, threadTime / time)

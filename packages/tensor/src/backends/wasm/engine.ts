@@ -6,12 +6,15 @@ import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
 import { BackendError, DisposedError } from '../../errors.ts'
 import { type Precision, scopedPrecision } from '../../precision.ts'
 import type { Backend, BackendMemory, Buffer } from '../backend.ts'
+import type { Allocator } from './allocator.ts'
 import { f32x4, ModuleBuilder } from './asm.ts'
-import { type Block, Heap, type HeapOptions } from './memory.ts'
+import { asks, DerivedCache, WasmBuffer } from './derived.ts'
+import { Heap, type HeapOptions } from './memory.ts'
 import { Pool, runAlone } from './pool.ts'
+import type { Again, Recording } from './recording.ts'
 
 /** Everything of the contract that is a method of every backend. */
-export type Kernels = Omit<Backend, 'name' | 'arrived'>
+export type Kernels = Omit<Backend, 'name' | 'arrived' | 'record'>
 
 /** Methods that may leave a call to the plain loops by giving undefined. */
 type Attempts<K extends keyof Kernels> = {
@@ -28,57 +31,6 @@ export function forFloat32<K extends keyof Kernels>(plain: Pick<Kernels, K>, met
     return [name, call]
   })
   return Object.fromEntries(calls) as Pick<Kernels, K>
-}
-
-interface Source {
-  readonly buffer: Buffer
-  readonly version: number
-}
-
-/** Whether these are the buffers as they are now. */
-function isOf(sources: readonly Source[], buffers: readonly Buffer[]): boolean {
-  const same = (buffer: Buffer, source: Source | undefined) =>
-    buffer === source?.buffer && buffer.version === source.version
-  return buffers.every((buffer, i) => same(buffer, sources[i]))
-}
-
-/** What was computed from the contents of a buffer. */
-interface Derived {
-  readonly owner: WasmBuffer
-  readonly key: string
-  readonly block: Block
-  /** Of the contents that it was computed from. */
-  version: number
-  /** Other buffers that it was computed from, and their versions. */
-  sources: readonly Source[]
-  /** The backend call that asked for it last. */
-  call: number
-}
-
-/** A buffer in the heap. */
-export class WasmBuffer implements Buffer {
-  readonly dtype: DType
-  readonly length: number
-  version = 0
-  /** Null once freed. */
-  block: Block | null
-  /** What was computed from the contents and is kept as long as they do not change, by key. */
-  derived: Map<string, Derived> | null = null
-  /** By key, how often something was computed that might have been kept, and for which version. */
-  asked: Map<string, { version: number; times: number }> | null = null
-
-  constructor(dtype: DType, length: number, block: Block) {
-    this.dtype = dtype
-    this.length = length
-    this.block = block
-  }
-
-  /** Byte offset in the heap. */
-  get ptr(): number {
-    const block = this.block
-    if (block === null) throw new DisposedError('wasm: buffer expects live memory, got a freed one')
-    return block.ptr
-  }
 }
 
 /** A compiled kernel: `run` takes numbers (pointers, sizes, f32 values) and returns a number or nothing. */
@@ -127,9 +79,10 @@ export class Engine {
   #bytes = 0
   #buffers = 0
   #peak = 0
-  #derived = 0
-  /** All that is derived, what was not asked for the longest first. */
-  readonly #kept: Set<Derived> = new Set()
+  readonly #derived = new DerivedCache()
+  /** What is recorded now, and what of a recording is done again. */
+  #recording: Recording | undefined
+  #again: Again | undefined
   /** Number of the backend call that runs now, or ran last. */
   #call = 0
   /** Buffers made by the backend calls that run now, so that a failing one leaves none behind. */
@@ -152,7 +105,7 @@ export class Engine {
   get heap(): Heap {
     if (this.#heap === undefined) {
       this.#heap = new Heap(this.#options)
-      this.#heap.relief = () => this.#dropDerived()
+      this.#heap.relief = () => this.#derived.drop(this.#depth > 0 ? this.#call : -1)
     }
     return this.#heap
   }
@@ -181,8 +134,10 @@ export class Engine {
 
   /** A buffer whose contents are undefined. */
   alloc(dtype: DType, length: number): WasmBuffer {
+    if (this.#again) return this.#again.alloc()
     const bytes = length * dtypes[dtype].bytes
-    const buffer = new WasmBuffer(dtype, length, this.heap.alloc(bytes))
+    const buffer = new WasmBuffer(dtype, length, this.#place.alloc(bytes))
+    this.#recording?.made(buffer)
     this.#bytes += bytes
     this.#buffers++
     if (this.#bytes > this.#peak) this.#peak = this.#bytes
@@ -191,12 +146,12 @@ export class Engine {
   }
 
   free(buffer: Buffer): void {
+    if (this.#again) return
     const own = this.own(buffer)
     if (own.block === null) throw new DisposedError('wasm: buffer expects live memory, got a freed one')
-    this.heap.free(own.block)
+    own.block.home.free(own.block)
     own.block = null
-    if (own.derived) for (const derived of own.derived.values()) this.#freeDerived(derived)
-    own.derived = null
+    this.#derived.forget(own)
     this.#bytes -= own.length * dtypes[own.dtype].bytes
     this.#buffers--
   }
@@ -205,6 +160,7 @@ export class Engine {
   own(buffer: Buffer): WasmBuffer {
     if (!(buffer instanceof WasmBuffer))
       throw new BackendError('wasm: buffer expects one made by this backend, got that of another')
+    this.#recording?.met(buffer)
     return buffer
   }
 
@@ -234,62 +190,56 @@ export class Engine {
     others: readonly Buffer[] = [],
   ): number {
     const own = this.own(buffer)
-    own.derived ??= new Map()
-    let entry = own.derived.get(key)
-    if (entry === undefined) {
-      entry = { owner: own, key, block: this.heap.alloc(bytes), version: -1, sources: [], call: this.#call }
-      own.derived.set(key, entry)
-      this.#derived += entry.block.size
+    const recording = this.#recording
+    if (recording === undefined) return this.#derived.of(own, key, bytes, fill, others, this.#call, this.heap).block.ptr
+    if ([own, ...others.map((other) => this.own(other))].some((one) => recording.owns(one))) {
+      // It will be other numbers next time.
+      const ptr = recording.lasting(bytes)
+      fill(ptr)
+      return ptr
     }
-    this.#kept.delete(entry)
-    this.#kept.add(entry)
-    entry.call = this.#call
-    if (entry.version === own.version && isOf(entry.sources, others)) return entry.block.ptr
-    try {
-      fill(entry.block.ptr)
-    } catch (error) {
-      this.#freeDerived(entry)
-      own.derived.delete(key)
-      throw error
-    }
-    entry.version = own.version
-    entry.sources = others.map((other) => ({ buffer: other, version: other.version }))
+    const entry = this.unrecorded(() => this.#derived.of(own, key, bytes, fill, others, this.#call, this.heap))
+    recording.needs(entry)
     return entry.block.ptr
   }
 
   /**
    * Whether it is asked for the third time, or more often, what `derived(buffer, key)` gives for the same contents. Then it is worth
-   * keeping. Most buffers are used once, and weights in a step of training with checkpoints twice before they change.
+   * keeping. Most buffers are used once, and weights in a step of training with checkpoints twice before they change. What is
+   * recorded is used again.
    */
   isRecurring(buffer: Buffer, key: string): boolean {
     const own = this.own(buffer)
-    own.asked ??= new Map()
-    const asked = own.asked.get(key)
-    if (asked?.version === own.version) return ++asked.times > 2
-    own.asked.set(key, { version: own.version, times: 1 })
-    return false
+    if (this.#recording !== undefined) return !this.#recording.owns(own)
+    return asks(own, key) > 2
   }
 
-  #freeDerived(derived: Derived): void {
-    this.#derived -= derived.block.size
-    this.#kept.delete(derived)
-    this.heap.free(derived.block)
+  /** Where buffers and workspace come from. */
+  get #place(): Allocator {
+    return this.#recording?.region ?? this.heap
   }
 
-  /** Frees what was derived and not asked for the longest, for it can be computed again; false where nothing is left. */
-  #dropDerived(): boolean {
-    for (const derived of this.#kept) {
-      if (this.#depth > 0 && derived.call === this.#call) continue
-      derived.owner.derived?.delete(derived.key)
-      this.#freeDerived(derived)
-      return true
-    }
-    return false
+  /** Where the workspace stands; `release` gives back what was taken since. */
+  mark(): number {
+    return this.#place.mark()
+  }
+
+  release(mark: number): void {
+    this.#place.release(mark)
   }
 
   /** Memory for temporaries of the running backend call; given back when it ends. Contents undefined. */
   workspace(bytes: number): number {
-    return this.heap.workspace(bytes)
+    return this.#place.workspace(bytes)
+  }
+
+  /** Workspace that holds what `write` puts there, which depends on shapes and on where buffers are, and on nothing else. */
+  constants(bytes: number, write: (ptr: number) => void): number {
+    const ptr = this.#recording?.lasting(bytes) ?? this.workspace(bytes)
+    const { touched } = this.heap
+    write(ptr)
+    this.heap.touched = touched
+    return ptr
   }
 
   get memory(): BackendMemory {
@@ -299,7 +249,7 @@ export class Engine {
       peakBytes: this.#peak,
       heldBytes: this.heap.used,
       peakHeldBytes: this.heap.peak,
-      derivedBytes: this.#derived,
+      derivedBytes: this.#derived.bytes,
       workspaceBytes: this.heap.workspaceBytes,
       reservedBytes: this.heap.reserved,
     }
@@ -322,20 +272,61 @@ export class Engine {
   /** `method` as a backend call: its workspace is given back at the end and, if it throws, also what it allocated. */
   guard<A extends readonly unknown[], R>(method: (...args: A) => R): (...args: A) => R {
     return (...args) => {
-      const { heap } = this
-      const mark = heap.mark()
+      const recording = this.#depth === 0 ? this.#recording : undefined
+      recording?.begin()
+      const mark = this.mark()
       const made = this.#made.length
       if (this.#depth === 0) this.#call++
       this.#depth++
       try {
-        return method(...args)
+        const result = method(...args)
+        recording?.end(() => method(...args))
+        return result
       } catch (error) {
         for (const buffer of this.#made.splice(made)) if (buffer.block) this.free(buffer)
         throw error
       } finally {
         this.#depth--
-        heap.release(mark)
+        this.release(mark)
         if (this.#depth === 0) this.#made.length = 0
+      }
+    }
+  }
+
+  // --- recording ---
+
+  /** Runs `fn` and writes down in `recording` what it does, where it is given, or has nothing in it written down. */
+  withRecording<T>(recording: Recording | undefined, fn: () => T): T {
+    const former = this.#recording
+    this.#recording = recording
+    try {
+      return fn()
+    } finally {
+      this.#recording = former
+    }
+  }
+
+  /** Runs `fn`, which is done once and need not be done again with what is recorded. */
+  unrecorded<T>(fn: () => T): T {
+    return this.#recording === undefined ? fn() : this.withRecording(undefined, fn)
+  }
+
+  /** Whether something is recorded. */
+  get isRecording(): boolean {
+    return this.#recording !== undefined
+  }
+
+  /** Runs a backend call that was recorded: buffers that it makes are those of then. */
+  doAgain(again: Again): void {
+    const restored = again.restore()
+    this.#again = again
+    try {
+      this.guard(again.call)()
+    } finally {
+      this.#again = undefined
+      for (const buffer of restored) {
+        this.#derived.forget(buffer)
+        buffer.block = null
       }
     }
   }
@@ -382,13 +373,14 @@ export class Engine {
       Object.assign(kernel, this.#compile(kernel.code.slice(0, kernel.code.length - last)), { parts: 0 })
       kernel.times.clear()
     }
-    while (this.#dropDerived());
+    while (this.#derived.drop(-1));
   }
 
   /** Calls a kernel on this thread. */
-  run(kernel: Kernel, ...args: number[]): number | undefined {
+  run(kernel: Kernel, ...args: number[]): void {
+    this.#recording?.step(() => this.run(kernel, ...args))
     try {
-      return kernel.run(...args)
+      kernel.run(...args)
     } catch (cause) {
       throw failure(kernel, cause)
     }
@@ -402,6 +394,10 @@ export class Engine {
    */
   parallel(kernel: Kernel, args: readonly number[], units: number, grain: number): void {
     if (units <= 0) return
+    if (this.#recording) {
+      const copy = args.slice()
+      this.#recording.step(() => this.parallel(kernel, copy, units, grain))
+    }
     const parts = units < 2 ? 1 : Math.floor(units / grain)
     try {
       if (parts < 2 || !this.pool.run(kernel, args, units, parts)) runAlone(kernel, args, units)

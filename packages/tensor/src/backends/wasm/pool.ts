@@ -7,8 +7,9 @@
  * that costs a result is a thread that dies in the middle of a chunk.
  */
 import { ArgumentError, BackendError } from '../../errors.ts'
+import type { Block } from './allocator.ts'
 import type { Kernel } from './engine.ts'
-import type { Block, Heap } from './memory.ts'
+import type { Heap } from './memory.ts'
 import {
   availableThreads,
   type Control,
@@ -223,7 +224,7 @@ export class Pool {
     let code = this.#code[kernel.id]
     if (code === undefined) {
       code = this.#heap.alloc(kernel.code.length)
-      this.#heap.u8.set(kernel.code, code.ptr)
+      new Uint8Array(this.#heap.memory.buffer).set(kernel.code, code.ptr)
       this.#code[kernel.id] = code
     }
     this.#tag++

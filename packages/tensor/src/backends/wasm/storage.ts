@@ -1,5 +1,6 @@
 /** Buffers in and out: the storage part of the contract. */
 import { copyInto, type TypedArray, zeroArray } from '../../dtype.ts'
+import { ArgumentError } from '../../errors.ts'
 import type { Buffer } from '../backend.ts'
 import type { StorageMethod } from '../reference/loops.ts'
 import type { Engine, Kernels } from './engine.ts'
@@ -7,6 +8,11 @@ import type { Engine, Kernels } from './engine.ts'
 /** The storage methods but `fill`, which is a kernel. */
 export function storage(engine: Engine): Pick<Kernels, Exclude<StorageMethod, 'fill'>> {
   const readSync = (buffer: Buffer): TypedArray => {
+    if (engine.isRecording) {
+      throw new ArgumentError(
+        'record: fn expects to read no numbers, since what is done with them would not be done again',
+      )
+    }
     const copy = zeroArray(buffer.dtype, buffer.length)
     copy.set(engine.array(buffer))
     return copy

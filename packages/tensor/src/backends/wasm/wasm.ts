@@ -20,6 +20,7 @@ import { poolKernels } from './kernels/pool.ts'
 import { randomKernels } from './kernels/random.ts'
 import { reduceKernels } from './kernels/reduce.ts'
 import { softmaxKernels } from './kernels/softmax.ts'
+import { recordOn } from './recording.ts'
 import { storage } from './storage.ts'
 
 type Plain = ReturnType<typeof loops>
@@ -55,7 +56,8 @@ export function wasmEngine(): Engine {
 export const wasm: Backend = /* @__PURE__ */ createBackend()
 
 function createBackend(): Backend {
-  return { name: 'wasm', ...engine.guarded(kernelsOf(engine)) }
+  const record: Backend['record'] = (inputs, fn) => recordOn(engine, inputs, fn)
+  return { name: 'wasm', ...engine.guarded(kernelsOf(engine)), record }
 }
 
 /**

@@ -245,10 +245,10 @@ export function matmulKernels(engine: Engine, plain: Pick<Kernels, 'matmul'>): P
         offsetsA.every((at, i) => at === offsetsA[0]! + i * m * k)
       const one = tall ? { ...spec, m: batch * m } : spec
       for (let i = 0; i < (tall ? 1 : batch); i++) {
-        const mark = engine.heap.mark()
+        const mark = engine.mark()
         const at = engine.ptr(out, i * m * n)
         product(engine, engine.ptr(a, offsetsA[i]!), b, offsetsB[i]!, biasAt, at, one)
-        engine.heap.release(mark)
+        engine.release(mark)
       }
       return out
     },

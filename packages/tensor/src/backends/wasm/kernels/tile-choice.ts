@@ -28,7 +28,7 @@ const candidatesOf = (engine: Engine) => (engine.turbo ? turboCandidates : tileC
 export function tileShape(engine: Engine): TileShape {
   let shape = chosenTiles.get(engine)
   if (shape === undefined) {
-    shape = timeTiles(engine).shape
+    shape = engine.unrecorded(() => timeTiles(engine).shape)
     chosenTiles.set(engine, shape)
   }
   return shape
@@ -67,7 +67,7 @@ function fitting(engine: Engine, shape: TileShape, n: number, m = 0): TileShape 
 
 /** The fastest tile, and its multiply-adds per millisecond. */
 export function timeTiles(engine: Engine): { shape: TileShape; speed: number } {
-  const mark = engine.heap.mark()
+  const mark = engine.mark()
   const trials = candidatesOf(engine).map((shape) => tileTrial(engine, shape))
   // In turns, so that a disturbance of the machine meets all.
   const turn = () => {
@@ -80,7 +80,7 @@ export function timeTiles(engine: Engine): { shape: TileShape; speed: number } {
   for (let i = 0; i < turns; i++) turn()
   const right = trials.filter((trial) => trial.isRight())
   const best = (right.length > 0 ? right : trials).reduce((a, b) => (gain(a.times, b.times) > clearly ? b : a))
-  engine.heap.release(mark)
+  engine.release(mark)
   return { shape: best.shape, speed: (trialRows * trialColumns * trialDepth) / best.time() }
 }
 

@@ -88,13 +88,13 @@ export function foldedWeights(
     bias: engine.derived(weight, `${prefix} bias`, channels * 4, fillBias, others),
     derived(key, bytes, fill) {
       const fillScaled = (to: number): void => {
-        const mark = engine.heap.mark()
+        const mark = engine.mark()
         const factors = engine.workspace(channels * 4)
         engine.heap.floats(factors, channels).set(scalesOf(engine, norm))
         const scaled = engine.workspace(weight.length * 4)
         scaleRows(engine, engine.ptr(weight), factors, scaled, channels, weight.length / channels)
         fill(scaled, to)
-        engine.heap.release(mark)
+        engine.release(mark)
       }
       return engine.derived(weight, `${prefix} ${key}`, bytes, fillScaled, others)
     },

@@ -71,18 +71,17 @@ const turn = 7 * line
 
 /** Writes a band to memory: for each result the start and end of its cells and where their weights lie. */
 function table(engine: Engine, band: Band): number {
-  const count = band.reduce((sum, { weights }) => sum + weights.length, 0)
-  const ptr = engine.workspace(band.length * entryBytes + count * 4)
-  const { i32: words, f32: floats } = engine.heap
-  let entry = ptr >>> 2
-  let to = entry + band.length * 3
-  for (const { start, weights } of band) {
-    words[entry++] = start
-    words[entry++] = start + weights.length
-    words[entry++] = to * 4
-    for (const weight of weights) floats[to++] = weight
-  }
-  return ptr
+  return engine.constants(band.length * entryBytes + cellsOf(band) * 4, (ptr) => {
+    const { i32: words, f32: floats } = engine.heap
+    let entry = ptr >>> 2
+    let to = entry + band.length * 3
+    for (const { start, weights } of band) {
+      words[entry++] = start
+      words[entry++] = start + weights.length
+      words[entry++] = to * 4
+      for (const weight of weights) floats[to++] = weight
+    }
+  })
 }
 
 function cellsOf(band: Band): number {

@@ -139,11 +139,11 @@ export function transformWeights(
         })
       })
     })
-    const mark = engine.heap.mark()
+    const mark = engine.mark()
     const scratch = engine.workspace(perThread * engine.pool.threads)
     const panels = Math.ceil(outer / columns)
     const grain = Math.ceil(grainWork / (400 * columns * inner))
     engine.parallel(kernel, [origin, to, scratch], panels, grain)
-    engine.heap.release(mark)
+    engine.release(mark)
   })
 }

@@ -1,0 +1,332 @@
+/** Recorded functions: the bits of the function as it is written, whatever ops it consists of and whatever happens meanwhile. */
+import { makeInputs, type OpName, opCases } from '@convnets/testkit'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  ArgumentError,
+  BackendError,
+  conv2d,
+  convTranspose2d,
+  cos,
+  DisposedError,
+  dropout,
+  GradientError,
+  getThreads,
+  globalAvgPool2d,
+  groupNorm,
+  layerNorm,
+  linear,
+  matmul,
+  maxPool2d,
+  memory,
+  mul,
+  noGrad,
+  oneHot,
+  type Precision,
+  randn,
+  record,
+  reference,
+  relu,
+  seeded,
+  setThreads,
+  softmax,
+  type Tensor,
+  tensor,
+  tidy,
+  watchOps,
+  withPrecision,
+  zeros,
+} from '../src/index.ts'
+
+const bits = (t: Tensor): unknown[] => {
+  const data = t.dataSync()
+  return [t.shape, t.dtype, ...new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]
+}
+const all = (value: unknown): Tensor[] => (Array.isArray(value) ? value.flatMap(all) : [value as Tensor])
+const disposeAll = (list: readonly Tensor[]): void => {
+  for (const each of list) each.dispose()
+}
+const threads = getThreads()
+
+afterEach(() => setThreads(threads))
+
+describe.each([1, 2])('every op, recorded, on %d threads', (count) => {
+  const draws: readonly OpName[] = ['dropout', 'dropout2d', 'dropPath']
+
+  it.each(Object.keys(opCases) as OpName[])('%s', (op) => {
+    setThreads(count)
+    for (const dtype of ['float32', 'float64'] as const) {
+      for (const c of opCases[op]) {
+        const before = memory()
+        tidy(() => {
+          const [a, b] = [
+            makeInputs(op, c, tensor([0]).backend, dtype),
+            makeInputs(`${op} b`, c, tensor([0]).backend, dtype),
+          ]
+          if (a.length === 0) return
+          const run = record((...inputs: Tensor[]) => c.run(...inputs))
+          try {
+            for (const inputs of [a, b, a]) {
+              const expected = seeded(1, () => noGrad(() => all(c.run(...inputs)).map(bits)))
+              expect(
+                seeded(1, () => all(run(...inputs)).map(bits)),
+                c.id,
+              ).toEqual(expected)
+            }
+            expect(run.recordings).toBe(1)
+          } catch (error) {
+            if (!(draws.includes(op) && error instanceof ArgumentError)) throw error
+          }
+          run.dispose()
+        })
+        const { tensors, bytes, buffers } = memory()
+        expect({ tensors, bytes, buffers }, c.id).toEqual({
+          tensors: before.tensors,
+          bytes: before.bytes,
+          buffers: before.buffers,
+        })
+      }
+    }
+  })
+})
+
+/** A small network of everything that has an algorithm of its own. */
+function network() {
+  const [stem, three, grouped, depthwise, one, up] = seeded(3, () =>
+    [
+      [16, 3, 7, 7],
+      [32, 16, 3, 3],
+      [32, 8, 3, 3],
+      [32, 1, 3, 3],
+      [48, 32, 1, 1],
+      [48, 8, 3, 3],
+    ].map((shape) => randn(shape).mul(0.1)),
+  ) as [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+  const weights = [stem, three, grouped, depthwise, one, up]
+  const forward = (x: Tensor): Tensor => {
+    let y = maxPool2d(conv2d(x, stem, undefined, { stride: 2, padding: 3, activation: relu }), 3, {
+      stride: 2,
+      padding: 1,
+    })
+    y = groupNorm(conv2d(y, three, undefined, { padding: 1 }), 4)
+    y = conv2d(y, grouped, undefined, { padding: 1, groups: 4 })
+    y = conv2d(y, depthwise, undefined, { padding: 1, groups: 32, activation: relu })
+    y = conv2d(y, one)
+    y = convTranspose2d(y, up, undefined, { stride: 3 })
+    return softmax(layerNorm(globalAvgPool2d(y), [8]))
+  }
+  return { forward, weights, dispose: () => disposeAll(weights) }
+}
+
+describe('a recorded network', () => {
+  const eager = (net: ReturnType<typeof network>, x: Tensor): unknown[] =>
+    tidy(() => bits(noGrad(() => net.forward(x))))
+
+  it('follows whatever changes: weights, precision, threads, shapes', () => {
+    const net = network()
+    const run = record(net.forward)
+    const again = (x: Tensor): unknown[] => tidy(() => bits(run(x)))
+    const inputs = seeded(4, () =>
+      [
+        [2, 3, 32, 32],
+        [2, 3, 32, 32],
+        [1, 3, 40, 24],
+      ].map((shape) => randn(shape)),
+    )
+    const same = (): void => {
+      for (const x of [...inputs, ...inputs]) expect(again(x)).toEqual(eager(net, x))
+    }
+    same()
+    expect(run.recordings).toBe(2)
+    noGrad(() => tidy(() => void net.weights[1]!.assign_(net.weights[1]!.mul(1.5))))
+    same()
+    for (const precision of ['strict', 'fast'] satisfies Precision[]) withPrecision(precision, same)
+    for (const count of [1, 2, 3]) {
+      setThreads(count)
+      same()
+    }
+    expect(run.recordings).toBe(2)
+    run.dispose()
+    expect(run.recordings).toBe(0)
+    same()
+    run.dispose()
+    disposeAll(inputs)
+    net.dispose()
+  })
+
+  it('keeps its memory, and nothing but the results is new in each call', () => {
+    const net = network()
+    const x = seeded(4, () => randn([1, 3, 32, 32]))
+    // What is packed of the weights stays.
+    const run = record(net.forward)
+    run(x).dispose()
+    run.dispose()
+    const before = memory()
+    run(x).dispose()
+    const recorded = memory()
+    expect(recorded.bytes).toBe(before.bytes)
+    expect(recorded.heldBytes).toBeGreaterThan(before.heldBytes)
+    for (let i = 0; i < 20; i++) run(x).dispose()
+    expect(memory().heldBytes).toBe(recorded.heldBytes)
+    const y = run(x)
+    expect(memory().bytes - before.bytes).toBe(8 * 4)
+    y.dispose()
+    run[Symbol.dispose]()
+    expect(memory().heldBytes).toBe(before.heldBytes)
+    x.dispose()
+    net.dispose()
+  })
+
+  it('keeps as many recordings as it may', () => {
+    const run = record((x: Tensor) => relu(x), { limit: 2 })
+    tidy(() => {
+      for (const size of [1, 2, 3, 1, 3]) expect(run(zeros([size])).shape).toEqual([size])
+    })
+    expect(run.recordings).toBe(2)
+    run.dispose()
+  })
+
+  it('is as it is written for who watches, and a part of what is recorded around it', () => {
+    tidy(() => {
+      const inner = record((x: Tensor) => relu(x))
+      const outer = record((x: Tensor) => mul(inner(x), 2))
+      const names: string[] = []
+      const x = tensor([-1, 2])
+      expect([...outer(x).dataSync(), ...outer(tensor([3, -4])).dataSync()]).toEqual([0, 4, 6, 0])
+      expect([inner.recordings, outer.recordings]).toEqual([0, 1])
+      watchOps({ end: ({ name }) => names.push(name) }, () => outer(x))
+      expect(names).toEqual(['relu', 'mul'])
+      outer.dispose()
+    })
+  })
+
+  it('derives anew what comes from its inputs, however often it is used', () => {
+    const product = (x: Tensor): Tensor => {
+      const w = x.mul(2)
+      return [1, 2, 3, 4, 5].reduce(
+        (sum) => linear(sum, w).add(conv2d(sum.reshape([1, 8, 4, 2]), w.reshape([8, 8, 1, 1])).reshape([8, 8])),
+        x,
+      )
+    }
+    tidy(() => {
+      const run = record(product)
+      const inputs = seeded(6, () => [randn([8, 8]), randn([8, 8]), randn([8, 8])])
+      for (const x of [...inputs, ...inputs]) expect(bits(run(x))).toEqual(bits(product(x)))
+      run.dispose()
+    })
+  })
+
+  it('gives structures, tensors from outside and its inputs as tensors of their own', () => {
+    tidy(() => {
+      const outside = tensor([7])
+      const run = record((x: Tensor, y: Tensor) => ({
+        sum: x.add(y),
+        both: [x, y.argmax()],
+        outside,
+        name: 'n',
+        none: null,
+      }))
+      for (const k of [1, 2, 3]) {
+        const [x, y] = [tensor([k, 2]), tensor([0, k])]
+        const { sum, both, outside: seven, name, none } = run(x, y)
+        expect([...sum.dataSync()]).toEqual([k, 2 + k])
+        expect(both.map((t) => [...t.dataSync()])).toEqual([[k, 2], [1]])
+        expect(both[0]).not.toBe(x)
+        expect(seven.dataSync()[0]).toBe(7)
+        expect([name, none]).toEqual(['n', null])
+        expect(outside.disposed).toBe(false)
+      }
+      noGrad(() => outside.assign_(tensor([8])))
+      expect(run(tensor([1, 2]), tensor([3, 4])).outside.dataSync()[0]).toBe(8)
+      run.dispose()
+    })
+  })
+
+  it('is recorded anew when its guard says so', () => {
+    tidy(() => {
+      const settings = { scale: 2 }
+      let runs = 0
+      const fn = (x: Tensor): Tensor => {
+        runs++
+        return x.mul(settings.scale)
+      }
+      const guard = () => {
+        const was = settings.scale
+        return () => settings.scale === was
+      }
+      const run = record(fn, { guard })
+      const values = () => run(tensor([3])).dataSync()[0]
+      expect([values(), values(), runs]).toEqual([6, 6, 2])
+      settings.scale = 5
+      expect([values(), values(), runs]).toEqual([15, 15, 4])
+      run.dispose()
+    })
+  })
+})
+
+describe('what cannot be recorded', () => {
+  const x = (): Tensor => tensor([1, 2, 3])
+  const fails = (fn: (x: Tensor) => unknown, message: string): void => {
+    const before = memory()
+    expect(() => tidy(() => record(fn as (x: Tensor) => Tensor)(x()))).toThrow(message)
+    expect(memory().tensors).toBe(before.tensors)
+    expect(memory().bytes).toBe(before.bytes)
+  }
+
+  it('is an error that says what', () => {
+    fails((x) => x.mul(x.sum().item()), 'record: fn expects to read no numbers')
+    fails((x) => dropout(x), 'record: fn expects to draw no random numbers')
+    fails((x) => Promise.resolve(x), 'tidy: fn expects a synchronous function')
+    fails(
+      (x) => new Map([[1, x.add(1)]]),
+      'record: fn expects to return tensors, in arrays and plain objects, got an object of class Map',
+    )
+    fails(() => {
+      throw new RangeError('mine')
+    }, 'mine')
+    const outside = tensor([1])
+    fails((x) => x.add(outside.assign_(outside.mul(2))), 'record: fn expects to change no tensor in place')
+    outside.dispose()
+  })
+
+  it('leaves tensors that are kept to who keeps them', () => {
+    const kept: Tensor[] = []
+    const run = record((x: Tensor) => {
+      kept.push(cos(x).keep())
+      return x.add(1)
+    })
+    const before = memory().heldBytes
+    expect(() => tidy(() => run(x()))).toThrow(
+      'record: fn expects to keep no tensors but those it returns, and it keeps 64 bytes',
+    )
+    for (const each of kept) {
+      expect(each.dataSync()[0]).toBe(Math.fround(Math.cos(1)))
+      each.dispose()
+    }
+    expect(memory().heldBytes).toBe(before)
+  })
+
+  it('is refused where inputs, options or backends are none of its own', () => {
+    tidy(() => {
+      const run = record((x: Tensor) => relu(x))
+      expect(() => record(3 as never)).toThrow('record: fn expects a function, got number')
+      expect(() => record(relu, { limit: 0 })).toThrow('limit')
+      expect(() => record(relu, { limits: 3 } as never)).toThrow(ArgumentError)
+      expect(() => (run as unknown as () => unknown)()).toThrow(
+        'record: the function expects at least one tensor, got none',
+      )
+      expect(() => run([1] as never)).toThrow('record: input 0 expects a Tensor, got an array')
+      expect(() => run(tensor([1], { backend: reference }))).toThrow(BackendError)
+      const freed = x()
+      freed.dispose()
+      expect(() => run(freed)).toThrow(DisposedError)
+      const leaf = x()
+      leaf.requiresGrad = true
+      expect(() => run(leaf)).toThrow(GradientError)
+      expect(noGrad(() => run(leaf)).requiresGrad).toBe(false)
+      const two = record((a: Tensor, b: Tensor) => matmul(a, b))
+      expect(() => two(x(), tensor([1], { backend: reference }))).toThrow('record: inputs lie on different backends')
+      expect(() => two(x(), oneHot(tensor([0], { dtype: 'int32' }), 2))).toThrow('matmul')
+      run.dispose()
+    })
+  })
+})
