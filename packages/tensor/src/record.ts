@@ -49,6 +49,11 @@ interface Entry {
   readonly metas: readonly Meta[]
 }
 
+/** Gives back what functions hold that nobody has any more. */
+const forgotten = /* @__PURE__ */ new FinalizationRegistry<ReadonlyMap<string, Entry>>((entries) => {
+  for (const { plan } of entries.values()) plan.dispose()
+})
+
 /** Depth of functions that are recorded now: those inside are a part of the outermost. */
 let depth = 0
 
@@ -105,6 +110,7 @@ export function record<A extends readonly Tensor[], R>(
   const dispose = (): void => {
     for (const key of [...entries.keys()]) drop(key)
   }
+  forgotten.register(call, entries)
   return Object.defineProperties(call, {
     recordings: { get: () => entries.size },
     dispose: { value: dispose },

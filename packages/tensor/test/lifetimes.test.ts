@@ -409,7 +409,7 @@ describe('training', () => {
 
 it('what nobody holds any more is freed by the finalizer', () => {
   const script = `
-    import { memory, tensor, sum, tidy } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)}
+    import { memory, record, tensor, sum, tidy } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)}
     const start = memory().tensors
     const make = () => {
       for (let i = 0; i < 100; i++) {
@@ -417,12 +417,13 @@ it('what nobody holds any more is freed by the finalizer', () => {
         sum(x.exp())
         tidy(() => [tidy(() => sum(x.exp())), x.mul(2)])
         tidy(() => void x.mul(3).keep())
+        if (i < 3) record((y) => y.mul(2))(tensor([1, 2, 3]))
       }
     }
     make()
     const made = memory().tensors - start
     for (let i = 0; i < 20 && memory().tensors > start; i++) { globalThis.gc(); await new Promise((r) => setTimeout(r, 10)) }
-    console.log(JSON.stringify({ made: made > 100, left: memory().tensors - start, bytes: memory().bytes }))
+    console.log(JSON.stringify({ made: made > 100, left: memory().tensors - start, bytes: memory().bytes, held: memory().heldBytes < 2 ** 20 }))
   `
   const tsx = createRequire(import.meta.url).resolve('tsx')
   const args = ['--expose-gc', '--import', tsx, '--input-type=module', '--eval', script]
@@ -431,5 +432,5 @@ it('what nobody holds any more is freed by the finalizer', () => {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
   })
   expect(stderr).toBe('')
-  expect(JSON.parse(stdout)).toEqual({ made: true, left: 0, bytes: 0 })
+  expect(JSON.parse(stdout)).toEqual({ made: true, left: 0, bytes: 0, held: true })
 })
