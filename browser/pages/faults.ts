@@ -2,7 +2,7 @@
 import { ShapeError, Tensor, zeros } from '@convnets/tensor'
 import type { JobContext } from '@convnets/tensor/worker'
 import { type FunctionBuilder, i32, type Local } from '../../packages/tensor/src/backends/wasm/asm.ts'
-import type { Kernel } from '../../packages/tensor/src/backends/wasm/engine.ts'
+import type { Kernel } from '../../packages/tensor/src/backends/wasm/kernel-cache.ts'
 import { wasmEngine } from '../../packages/tensor/src/backends/wasm/wasm.ts'
 
 /** A kernel that takes its time and runs `elsewhere` on all threads but the calling one. */

@@ -5,9 +5,10 @@ import { mergeLoops } from '../../loops.ts'
 import { stridesOf } from '../../shape.ts'
 import type { Buffer, UpdateSet, View } from '../backend.ts'
 import { i32 } from './asm.ts'
-import type { Engine, Kernel, Kernels } from './engine.ts'
+import type { Engine, Kernels } from './engine.ts'
 import { elementBytes, emitFormulas, listedRows, regularRows, type Walked } from './formula-kernel.ts'
 import { costOf } from './formula-value.ts'
+import type { Kernel } from './kernel-cache.ts'
 import { forEachStep, longestLoop } from './merge.ts'
 
 /** Elements that are walked as one row where a walk has no rows of its own. */

@@ -7,8 +7,9 @@ import { BackendError, DisposedError } from '../../errors.ts'
 import { type Precision, scopedPrecision } from '../../precision.ts'
 import type { Backend, BackendMemory, Buffer } from '../backend.ts'
 import type { Allocator } from './allocator.ts'
-import { f32x4, ModuleBuilder } from './asm.ts'
+import type { ModuleBuilder } from './asm.ts'
 import { asks, DerivedCache, WasmBuffer } from './derived.ts'
+import { hasRelaxedSimd, type Kernel, KernelCache, message } from './kernel-cache.ts'
 import { Heap, type HeapOptions } from './memory.ts'
 import { Pool, runAlone } from './pool.ts'
 import type { Again, Recording } from './recording.ts'
@@ -33,35 +34,10 @@ export function forFloat32<K extends keyof Kernels>(plain: Pick<Kernels, K>, met
   return Object.fromEntries(calls) as Pick<Kernels, K>
 }
 
-/** A compiled kernel: `run` takes numbers (pointers, sizes, f32 values) and returns a number or nothing. */
-export interface Kernel {
-  readonly id: number
-  readonly key: string
-  readonly run: (...args: number[]) => number | undefined
-  /** The module, from which other threads compile their own instance. */
-  readonly code: Uint8Array<ArrayBuffer>
-  /** How many parts of jobs it ran while it was young; see `runAlone`. */
-  parts: number
-  /** Milliseconds that jobs took lately, by their units: callers tell only how long they take at least. */
-  readonly times: Map<number, number>
-}
-
 /** What may be chosen about an engine. */
 export interface EngineOptions extends HeapOptions {
   /** Threads at most, the calling one included; by default one per core, at most 8. */
   readonly threads?: number
-}
-
-/** Whether the host has relaxed SIMD, once Node 20 has been told to turn it on; it is standard in later engines. */
-function hasRelaxedSimd(): boolean {
-  const m = new ModuleBuilder()
-  m.func('run', ['v128'], (b, x) => b.set(x, f32x4.madd(x, x, x)))
-  const code = m.encode({ initial: 0, maximum: 1 })
-  const { process } = globalThis
-  if (!WebAssembly.validate(code) && process?.versions?.v8?.startsWith('11.')) {
-    process.getBuiltinModule?.('node:v8')?.setFlagsFromString('--experimental-wasm-relaxed-simd')
-  }
-  return WebAssembly.validate(code)
 }
 
 /** Everything is made when it is first asked for: an engine that is never used reserves no memory. */
@@ -73,9 +49,7 @@ export class Engine {
   #heap: Heap | undefined
   #pool: Pool | undefined
   #fma: boolean | undefined
-  readonly #kernels = new Map<string, Writable<Kernel>>()
-  /** How often all kernels were compiled anew. */
-  #edition = 0
+  readonly #kernels = new KernelCache()
   #bytes = 0
   #buffers = 0
   #peak = 0
@@ -338,41 +312,13 @@ export class Engine {
    * named `run`; memory is imported. Everything that `build` depends on must be part of the key.
    */
   kernel(key: string, build: (m: ModuleBuilder) => void): Kernel {
-    const known = this.#kernels.get(key)
-    if (known) return known
-    const m = new ModuleBuilder(this.fma)
-    build(m)
-    try {
-      const code = m.encode({ initial: 1, maximum: 65536, shared: this.heap.shared })
-      const kernel = { id: this.#kernels.size, key, parts: 0, times: new Map(), ...this.#compile(code) }
-      this.#kernels.set(key, kernel)
-      return kernel
-    } catch (cause) {
-      throw new BackendError(`wasm: kernel ${key} does not compile: ${message(cause)}`, { cause })
-    }
-  }
-
-  #compile(source: Uint8Array<ArrayBuffer>): Pick<Kernel, 'run' | 'code'> {
-    let code = source
-    if (this.#edition > 0) {
-      // A section without a meaning: hosts keep the code of modules whose bytes they know.
-      code = new Uint8Array(source.length + 5)
-      code.set(source)
-      code.set([0, 3, 0, this.#edition & 255, (this.#edition >> 8) & 255], source.length)
-    }
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory: this.heap.memory } })
-    return { run: instance.exports.run as Kernel['run'], code }
+    return this.#kernels.of(key, build, this.fma, this.heap)
   }
 
   /** Compiles all kernels anew, on all threads, since the host's compiler has been told to do it differently. */
   recompile(): void {
-    const last = this.#edition > 0 ? 5 : 0
-    this.#edition++
     this.#pool?.forget()
-    for (const kernel of this.#kernels.values()) {
-      Object.assign(kernel, this.#compile(kernel.code.slice(0, kernel.code.length - last)), { parts: 0 })
-      kernel.times.clear()
-    }
+    this.#kernels.recompile(this.heap)
     while (this.#derived.drop(-1));
   }
 
@@ -407,13 +353,7 @@ export class Engine {
   }
 }
 
-type Writable<T> = { -readonly [K in keyof T]: T[K] }
-
 function failure(kernel: Kernel, cause: unknown): BackendError {
   if (cause instanceof BackendError) return cause
   return new BackendError(`wasm: kernel ${kernel.key} failed: ${message(cause)}`, { cause })
-}
-
-function message(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
 }

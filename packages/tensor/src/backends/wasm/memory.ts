@@ -137,7 +137,7 @@ export class Heap extends Allocator {
     const fail = (): never => {
       const limit = this.#maximum * pageBytes
       throw new OutOfMemoryError(
-        `wasm: out of memory: ${asked} bytes asked, ${this.used} of at most ${limit} bytes in use`,
+        `wasm: out of memory: ${asked} bytes asked, ${this.used} of at most ${limit} bytes in use; what is made outside of tidy() is in use until dispose()`,
       )
     }
     if (needed > left) fail()

@@ -8,7 +8,7 @@
  */
 import { ArgumentError, BackendError } from '../../errors.ts'
 import type { Block } from './allocator.ts'
-import type { Kernel } from './engine.ts'
+import type { Kernel } from './kernel-cache.ts'
 import type { Heap } from './memory.ts'
 import {
   availableThreads,
