@@ -29,9 +29,18 @@ class Region extends Allocator {
   }
 
   protected override grow(size: number): void {
-    const chunk = this.#heap.alloc(Math.max(size, chunkBytes))
+    const chunk = this.#chunk(size)
     this.#chunks.push(chunk)
     this.add(chunk.ptr, chunk.size)
+  }
+
+  #chunk(size: number): Block {
+    if (size >= chunkBytes) return this.#heap.alloc(size)
+    try {
+      return this.#heap.alloc(chunkBytes)
+    } catch {
+      return this.#heap.alloc(size)
+    }
   }
 
   override free(block: Block): void {
@@ -200,8 +209,11 @@ export function recordOn(
   fn: (inputs: readonly Buffer[]) => readonly Buffer[],
 ): Recorded {
   const recording = new Recording(engine)
+  const own: WasmBuffer[] = []
   try {
-    const own = engine.withRecording(recording, () => inputs.map(({ dtype, length }) => engine.alloc(dtype, length)))
+    engine.withRecording(recording, () => {
+      for (const { dtype, length } of inputs) own.push(engine.alloc(dtype, length))
+    })
     const into = own.map(({ ptr }) => ptr)
     const enter = (buffers: readonly Buffer[]) => {
       for (const [i, buffer] of buffers.entries()) copyBytes(engine, engine.ptr(buffer), into[i] as number, buffer)
@@ -227,11 +239,13 @@ export function recordOn(
         if (!recording.isGood) return undefined
         enter(buffers)
         recording.replay()
-        return copies()
+        // Calls that are done again as a whole may have run out of memory, and freed what others after them needed.
+        return recording.isGood ? copies() : undefined
       },
       dispose: () => recording.close(),
     }
   } catch (error) {
+    for (const buffer of own) if (buffer.block !== null) engine.free(buffer)
     recording.close()
     throw error
   }
