@@ -97,7 +97,7 @@ export function winograd(
   const capacity = shared ? blockCapacity(tiles + rows) : blockTiles
   const inPlane = planeBytes(capacity, inChannels)
   const outPlane = planeBytes(blockTiles, panelBlock * columns)
-  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${blockTiles} ${shared && capacity} ${panelBlock} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${endingKey(ending)}`
+  const key = `winograd ${side} ${rows} ${columns} ${inChannels} ${outChannels} ${blockTiles} ${shared && capacity} ${panelBlock} ${bias !== 0} ${plan.copied} ${wide} ${engine.turbo} ${endingKey({ act: ending.act })}`
   const kernel = engine.kernel(key, (module) => {
     const multiplyPlane = module.func('product', ints(5), (b, ...places) =>
       emitProduct(b, new Tile(b, engine.fma, shape), { inChannels, panelBlock, panels }, ...places),
@@ -359,31 +359,38 @@ function emitOutputTransform(
     b.set(left, rows)
     const biasAt = bias && b.let(i32.add(bias, channel))
     const plus = biasAt && Array.from({ length: vectors }, (_, v) => b.let(v128.load(biasAt, v * 16)))
-    b.repeat(left, () => {
-      const pixel: (() => Value<'void'>)[] = []
-      emitLine(
-        b,
-        output,
-        sideIn,
-        (i) => [at, i * 16 * vectors],
-        (i, value, shift) => {
-          pixel.push(() => {
-            const offset = i * outChannels * 4 + shift
-            let result = plus ? f32x4.add(value, plus[shift / 16]!) : value
-            if (ending.residual) result = f32x4.add(result, v128.load(i32.add(out, residual), offset))
-            return v128.store(out, b.let(ending.act ? formulaOf(b, ending.act, result) : result), offset)
-          })
-          if (pixel.length < vectors) return
-          const whole = pixel.splice(0)
-          const store = () => b.emit(...whole.map((part) => part()))
-          if (i === 0) store()
-          else b.if(i32.gtU(columns, i), store)
-        },
-        vectors,
-      )
-      b.add(at, 16 * sideIn * vectors)
-      b.add(out, i32.mul(width, outChannels * 4))
-    })
+    const finish = (summed: boolean) =>
+      b.repeat(left, () => {
+        const pixel: (() => Value<'void'>)[] = []
+        emitLine(
+          b,
+          output,
+          sideIn,
+          (i) => [at, i * 16 * vectors],
+          (i, value, shift) => {
+            pixel.push(() => {
+              const offset = i * outChannels * 4 + shift
+              let result = plus ? f32x4.add(value, plus[shift / 16]!) : value
+              if (summed) result = f32x4.add(result, v128.load(i32.add(out, residual), offset))
+              return v128.store(out, b.let(ending.act ? formulaOf(b, ending.act, result) : result), offset)
+            })
+            if (pixel.length < vectors) return
+            const whole = pixel.splice(0)
+            const store = () => b.emit(...whole.map((part) => part()))
+            if (i === 0) store()
+            else b.if(i32.gtU(columns, i), store)
+          },
+          vectors,
+        )
+        b.add(at, 16 * sideIn * vectors)
+        b.add(out, i32.mul(width, outChannels * 4))
+      })
+    // Both ways in one kernel: to compile another one takes longer than most passes.
+    b.if(
+      residual,
+      () => finish(true),
+      () => finish(false),
+    )
   })
 }
 
