@@ -155,11 +155,9 @@ for (const threads of threadCounts) {
     const how =
       peer === 'torch'
         ? torchProgram(torch as string, threads)
-        : peer === 'turbo'
-          ? ourProgram(bundle, 'turbo', threads, values.node24)
-          : peer === 'uncompiled'
-            ? ourProgram(bundle, 'uncompiled', threads)
-            : peerProgram(peer, threads)
+        : peer === 'turbo' || peer === 'uncompiled'
+          ? ourProgram(bundle, peer, threads, peer === 'turbo' ? values.node24 : undefined)
+          : peerProgram(peer, threads)
     others.set(peer, new Process(peer, how))
   }
   const all = [ours, ...others.values()]

@@ -1,6 +1,6 @@
 /** Models that are recorded: the forward pass without the JavaScript between kernels. */
 import { ArgumentError, type RecordedFunction, type RecordOptions, record, Tensor } from '@convnets/tensor'
-import { isModule, type Module } from './module.ts'
+import { isModule, Module } from './module.ts'
 import { isContainer } from './walk.ts'
 
 /**
@@ -32,31 +32,47 @@ export function compile<I extends readonly Tensor[], O>(
   return record(forward, { ...options, guard: () => guardOf(model) })
 }
 
-/** Tells whether all modules have the public fields that they have now, and the same `forward`, which hooks replace. */
+/**
+ * Tells whether all modules have the public fields that they have now, the same modules and tensors in what these and
+ * `fields()` hold, and the same `forward`, which hooks replace.
+ */
 function guardOf(model: Module): () => boolean {
-  const holders: object[] = []
+  const holders: Record<string, unknown>[] = []
   const keys: string[] = []
   const values: unknown[] = []
-  const watch = (holder: object, key: string): void => {
-    const value = Reflect.get(holder, key)
-    holders.push(holder)
-    keys.push(key)
-    values.push(value)
-    if (holdsParts(value)) for (const item of Object.keys(value)) watch(value, item)
+  const lists: (readonly [list: () => unknown, parts: readonly unknown[]])[] = []
+  for (const module of model.namedModules().values()) {
+    const holder = module as unknown as Record<string, unknown>
+    for (const key of ['forward', ...Object.keys(module)]) {
+      const value = holder[key]
+      holders.push(holder)
+      keys.push(key)
+      values.push(value)
+      if (!isContainer(value)) continue
+      const parts = partsIn(value)
+      // Lists of numbers are told by what they are.
+      if (parts.length > 0 || Object.keys(value).length === 0) lists.push([() => value, parts])
+    }
+    if (module.fields !== Module.prototype.fields) {
+      const list = () => Array.from(module.fields(), ([, value]) => value)
+      lists.push([list, partsIn(list())])
+    }
   }
-  for (const module of model.namedModules().values())
-    for (const key of ['forward', ...Object.keys(module)]) watch(module, key)
   // Plain loops: it runs before every pass, over some thousand fields.
   return () => {
-    for (let i = 0; i < holders.length; i++) {
-      if ((holders[i] as Record<string, unknown>)[keys[i] as string] !== values[i]) return false
+    for (let i = 0; i < holders.length; i++) if (holders[i]![keys[i] as string] !== values[i]) return false
+    for (const [list, parts] of lists) {
+      const now = partsIn(list())
+      if (now.length !== parts.length || now.some((part, i) => part !== parts[i])) return false
     }
     return true
   }
 }
 
-/** Whether it is an array or a record with modules, tensors or others of its kind in it. */
-function holdsParts(value: unknown): value is object {
-  if (isModule(value) || value instanceof Map || !isContainer(value)) return false
-  return Object.values(value).some((item) => isModule(item) || item instanceof Tensor || holdsParts(item))
+/** Modules and tensors in arrays, records and Maps of them. */
+function partsIn(value: unknown, parts: unknown[] = []): unknown[] {
+  if (isModule(value) || value instanceof Tensor) parts.push(value)
+  else if (value instanceof Map) for (const item of value.values()) partsIn(item, parts)
+  else if (isContainer(value)) for (const item of Object.values(value)) partsIn(item, parts)
+  return parts
 }

@@ -1,5 +1,19 @@
 /** Compiled models: the bits of the forward pass, and recorded anew whenever the model is another one. */
-import { BatchNorm2d, Conv2d, compile, Flatten, GlobalAvgPool2d, Linear, Module, ReLU, Sequential } from '@convnets/nn'
+import {
+  BatchNorm2d,
+  Conv2d,
+  compile,
+  Flatten,
+  GlobalAvgPool2d,
+  type Layer,
+  Linear,
+  Module,
+  ModuleDict,
+  ReLU,
+  Sequential,
+  Sigmoid,
+  Tanh,
+} from '@convnets/nn'
 import { memory, noGrad, randn, seeded, type Tensor, tensor, tidy } from '@convnets/tensor'
 import { describe, expect, it, vi } from 'vitest'
 
@@ -12,10 +26,12 @@ class Net extends Module {
     new Flatten(),
   )
   heads = [new Linear(16, 4), new Linear(16, 4)]
+  named = new ModuleDict({ last: new ReLU() })
+  table: Map<string, Layer> = new Map([['first', new ReLU()]])
   scale = 2
 
   forward(x: Tensor): { logits: Tensor; both: Tensor[] } {
-    const y = this.body.forward(x)
+    const y = this.named.get('last')!.forward(this.table.get('first')!.forward(this.body.forward(x)))
     const both = this.heads.map((head) => head.forward(y).mul(this.scale))
     return { logits: both[0]!.add(both[1]!), both }
   }
@@ -49,6 +65,8 @@ describe('compile', () => {
       'a layer': () => {
         model.heads[1] = seeded(4, () => new Linear(16, 4))
       },
+      'an item of a ModuleDict': () => void model.named.set('last', new Tanh()),
+      'an item of a Map': () => void model.table.set('first', new Sigmoid()),
       'all tensors': () => void model.loadStateDict(seeded(5, net).stateDict(), { assign: true }),
       'a statistic in place': () => overwrite(model.body.namedBuffers().get('1.running_var') as Tensor, 4),
     }

@@ -160,7 +160,7 @@ function recorded(
   depth++
   try {
     // Once beforehand, so that what is done once is done: kernels compiled, weights packed, numbers written that were put off.
-    noGrad(() => tidy(() => void fn(...inputs)))
+    noGrad(() => tidy(() => void tidy(() => fn(...inputs))))
     plan = (backend.record as NonNullable<Backend['record']>)(
       inputs.map(({ storage }) => storage.buffer),
       (buffers) => {
