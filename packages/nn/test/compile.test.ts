@@ -5,6 +5,7 @@ import {
   compile,
   Flatten,
   GlobalAvgPool2d,
+  init,
   type Layer,
   Linear,
   Module,
@@ -61,20 +62,25 @@ describe('compile', () => {
       'a number': () => {
         model.scale = 3
       },
-      'a weight in place': () => overwrite(model.heads[0]!.weight, 2),
       'a layer': () => {
         model.heads[1] = seeded(4, () => new Linear(16, 4))
       },
       'an item of a ModuleDict': () => void model.named.set('last', new Tanh()),
       'an item of a Map': () => void model.table.set('first', new Sigmoid()),
       'all tensors': () => void model.loadStateDict(seeded(5, net).stateDict(), { assign: true }),
-      'a statistic in place': () => overwrite(model.body.namedBuffers().get('1.running_var') as Tensor, 4),
     }
     for (const [, change] of Object.entries(changes)) {
       change()
       same(true)
       same(false)
     }
+    // Numbers may be other ones.
+    overwrite(model.heads[0]!.weight, 2)
+    same(false)
+    overwrite(model.body.namedBuffers().get('1.running_var') as Tensor, 4)
+    same(false)
+    seeded(8, () => init.xavierUniform_(model.heads[1]!.weight))
+    same(false)
     run.dispose()
     model.dispose()
   })
@@ -98,18 +104,11 @@ describe('compile', () => {
     model.dispose()
   })
 
-  it('wants evaluation mode, also of a model that trains again', () => {
-    const model = net()
-    const run = compile(model)
-    const x = image(2)
-    tidy(() => void run(x))
-    model.train()
-    expect(() => tidy(() => run(x))).toThrow('compile: model expects evaluation mode, got training mode; call eval()')
-    model.eval()
-    expect(tidy(() => run(x).logits.shape)).toEqual([2, 4])
-    run.dispose()
+  it('wants a module, and options that there are', () => {
     expect(() => compile((() => tensor([1])) as never)).toThrow('compile: model expects a Module, got function')
+    const model = net()
     expect(() => compile(model, { limits: 1 } as never)).toThrow('limits')
+    expect(() => compile(model, { limit: 0 })).toThrow('limit')
     model.dispose()
   })
 

@@ -50,9 +50,6 @@ interface Walk {
   readonly atLeaf: (leaf: Tensor, g: Tensor) => void
 }
 
-/** Whether a node may meet leaves that its edges do not show: those that a recomputed function uses. */
-const leadsAnywhere = (node: GradNode): boolean => node.name === 'checkpoint'
-
 /** The nodes that gradients reach from `roots`, in walking order, with the edges that lead on to a target. */
 function plan(roots: readonly GradNode[], targets: Walk['targets']): Map<GradNode, boolean[]> {
   const nodes: Set<GradNode> = new Set()
@@ -70,7 +67,7 @@ function plan(roots: readonly GradNode[], targets: Walk['targets']): Map<GradNod
       if (targets === undefined) return true
       return isLeaf(edge) ? targets.has(edge.leaf) : useful.has(edge)
     })
-    if (wanted.some(Boolean) || leadsAnywhere(node) || targets?.has(node) === true || targets === undefined) {
+    if (wanted.some(Boolean) || node.opaque === true || targets?.has(node) === true || targets === undefined) {
       useful.set(node, wanted)
     }
   }
@@ -111,7 +108,7 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
       if (g === undefined) continue
       pending.delete(node)
       options.atNode(node, g)
-      if (!wanted.some(Boolean) && !leadsAnywhere(node)) {
+      if (!wanted.some(Boolean) && node.opaque !== true) {
         // Asked for itself and nothing below it: its own step, which may still be walked, is left alone.
         drop(g)
         continue
@@ -283,6 +280,32 @@ export function grad(
   return withGradMode(createGraph, () => (createGraph ? gather() : tidy(gather)))
 }
 
+/**
+ * Walks the graph of `y`, which is freed, for who has it inside, and gives the gradients by the leaves, added up. Those of which
+ * `takes` gives false are left to it, piece by piece.
+ */
+export function gradientsInside(
+  y: Tensor,
+  g: Tensor,
+  takes: (leaf: Tensor, piece: Tensor) => boolean = () => true,
+): Map<Tensor, Tensor> {
+  const results: Map<Tensor, Tensor> = new Map()
+  const { edge } = y
+  if (edge === undefined) return results
+  walk([{ edge, g: g.alias() }], {
+    createGraph: false,
+    retainGraph: false,
+    targets: undefined,
+    atNode: () => undefined,
+    atLeaf: (leaf, piece) => {
+      if (!takes(leaf, piece)) return
+      const former = results.get(leaf)
+      results.set(leaf, former === undefined ? piece.alias() : accumulate(former, piece, false))
+    },
+  })
+  return results
+}
+
 let recomputing = 0
 
 /**
@@ -297,6 +320,7 @@ export function isRecomputing(): boolean {
 class CheckpointNode implements GradNode {
   readonly id: number
   readonly name = 'checkpoint'
+  readonly opaque = true
   readonly precision: Precision | undefined = scopedPrecision()
   readonly edges: readonly (GradNode | Leaf | undefined)[]
   readonly #fn: (...inputs: Tensor[]) => Tensor
@@ -328,22 +352,10 @@ class CheckpointNode implements GradNode {
         return copy
       })
       const y = this.#draws.replay(() => enableGrad(() => this.#fn(...inputs)))
-      const { edge } = y
-      if (edge === undefined) return inputs.map(() => undefined)
-      const results: Map<Tensor, Tensor> = new Map()
-      walk([{ edge, g: g.alias() }], {
-        createGraph: false,
-        retainGraph: false,
-        targets: undefined,
-        atNode: () => undefined,
-        atLeaf: (leaf, piece) => {
-          if (!inputs.includes(leaf)) {
-            context.accumulate(leaf, piece)
-            return
-          }
-          const former = results.get(leaf)
-          results.set(leaf, former === undefined ? piece.alias() : accumulate(former, piece, false))
-        },
+      const results = gradientsInside(y, g, (leaf, piece) => {
+        if (inputs.includes(leaf)) return true
+        context.accumulate(leaf, piece)
+        return false
       })
       return inputs.map((input) => results.get(input))
     } finally {

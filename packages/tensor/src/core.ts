@@ -14,8 +14,6 @@ import type { Tensor } from './tensor.ts'
 export class Storage {
   readonly backend: Backend
   readonly #buffer: Buffer
-  /** What is still to be written to the buffer. */
-  #pending: ((buffer: Buffer) => void) | undefined
   #handles = 0
 
   constructor(backend: Backend, buffer: Buffer) {
@@ -24,24 +22,22 @@ export class Storage {
   }
 
   get buffer(): Buffer {
-    if (this.#pending !== undefined) this.#settle(this.#pending)
+    this.#buffer.pending?.()
     return this.#buffer
   }
 
   /** The buffer for somebody who overwrites all of it: what was still to be written never is. */
   get overwritten(): Buffer {
-    this.#pending = undefined
+    this.#buffer.pending = undefined
     return this.#buffer
   }
 
   /** Leaves it to `write` to overwrite all of the buffer, as soon as somebody looks at it and unless somebody overwrites it. */
   overwriteLater(write: (buffer: Buffer) => void): void {
-    this.#pending = write
-  }
-
-  #settle(write: (buffer: Buffer) => void): void {
-    write(this.#buffer)
-    this.#pending = undefined
+    this.#buffer.pending = () => {
+      write(this.#buffer)
+      this.#buffer.pending = undefined
+    }
   }
 
   get shared(): boolean {
@@ -67,6 +63,8 @@ export interface GradNode {
   readonly precision: Precision | undefined
   /** By input: the node that made it, the leaf that collects its gradient, or undefined where none is wanted. */
   readonly edges: readonly (GradNode | Leaf | undefined)[]
+  /** Whether it may meet leaves that its edges do not show: those that a function inside uses. */
+  readonly opaque?: boolean
   /** Gradients by the inputs, given the gradient of the output; only those by edges in `wanted` are used. */
   backward(g: Tensor, wanted: readonly boolean[], walk: WalkContext): readonly (Tensor | undefined)[]
   /** Frees what was saved. A node that has been released cannot be walked again. */
@@ -84,7 +82,7 @@ export interface Leaf {
 /** What a node may ask of the walk it takes part in. */
 export interface WalkContext {
   readonly createGraph: boolean
-  /** Hands on a gradient for a leaf that the node met by itself (recomputation). */
+  /** Hands on a gradient for a leaf that an opaque node met. */
   accumulate(leaf: Tensor, g: Tensor): void
 }
 

@@ -5,7 +5,7 @@ import { defaultBackend } from './default-backend.ts'
 import { type DType, dtypes, isDType, isFloat, type TypedArray } from './dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts'
 import { toMemory } from './layout.ts'
-import { defaultGenerator, Generator } from './random.ts'
+import { Generator, takeFrom } from './random.ts'
 import { checkShape, type Shape, show, sizeOf } from './shape.ts'
 import { type NestedArray, Tensor } from './tensor.ts'
 
@@ -229,13 +229,14 @@ function random(op: string, kind: 'uniform' | 'normal', shape: Shape, options: R
   const dtype = checkDTypeName(op, options.dtype ?? 'float32')
   if (dtype !== 'float32' && dtype !== 'float64')
     throw new DTypeError(`${op}: dtype expects float32 or float64, got ${dtype}`)
-  const { seed: own } = options
-  const generator = options.generator ?? (own === undefined ? defaultGenerator() : new Generator(own))
+  const { seed, generator } = options
+  // The same numbers in every pass of a recorded function.
+  const own = seed === undefined || generator !== undefined ? undefined : new Generator(seed).state()
   return finish(
     op,
     (backend) => {
-      const { seed } = generator
-      const buffer = backend.random(kind, dtype, sizeOf(shape), seed, generator.take(sizeOf(shape)))
+      const position = own ?? takeFrom(generator, sizeOf(shape))
+      const buffer = backend.random(kind, dtype, sizeOf(shape), position)
       return new Tensor(new Storage(backend, buffer), [...shape], dtype)
     },
     options,

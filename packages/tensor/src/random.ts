@@ -44,6 +44,9 @@ export function philox(seed: number, block: number, out: Uint32Array): void {
   out[3] = c3
 }
 
+/** Of the function that is recorded now. */
+let tape: DrawTape | undefined
+
 /** Where a generator stands; plain data, so that a checkpoint can hold it. */
 export interface GeneratorState {
   readonly seed: number
@@ -66,6 +69,7 @@ export class Generator {
     }
     this.#seed = seed
     this.#offset = 0
+    tape?.made(this)
   }
 
   get seed(): number {
@@ -75,6 +79,7 @@ export class Generator {
   /** Reserves the blocks for `count` numbers and gives the first block's number. */
   take(count: number): number {
     recorder?.note(this)
+    tape?.taken(this)
     const offset = this.#offset
     this.#offset += Math.ceil(count / 4)
     return offset
@@ -125,6 +130,7 @@ export class Generator {
 
   /** An independent generator for a numbered purpose (an epoch, a sample, a layer); this one does not move. */
   fork(...streams: readonly number[]): Generator {
+    tape?.taken(this)
     let seed = this.#seed
     for (const stream of streams) {
       philox(seed, stream, this.#words)
@@ -187,11 +193,7 @@ let recorder: DrawRecorder | undefined
 /** Remembers where each generator stood before a piece of code drew from it, so that the code can be run again alike. */
 export class DrawRecorder {
   readonly #before: Map<Generator, GeneratorState> = new Map()
-
-  /** Whether anything was drawn. */
-  get drew(): boolean {
-    return this.#before.size > 0
-  }
+  #default = current
 
   note(generator: Generator): void {
     if (!this.#before.has(generator)) this.#before.set(generator, generator.state())
@@ -201,6 +203,7 @@ export class DrawRecorder {
   record<T>(fn: () => T): T {
     const former = recorder
     recorder = this
+    this.#default = current
     try {
       return fn()
     } finally {
@@ -209,14 +212,100 @@ export class DrawRecorder {
     }
   }
 
-  /** Runs `fn` with the noted generators set back to where they stood, and afterwards puts them where they are now. */
+  /**
+   * Runs `fn` with the noted generators set back to where they stood, and with the default one of then; afterwards puts them
+   * where they are now.
+   */
   replay<T>(fn: () => T): T {
     const now = [...this.#before.keys()].map((generator) => [generator, generator.state()] as const)
     for (const [generator, state] of this.#before) generator.restore(state)
     try {
-      return fn()
+      return seeded(this.#default, fn)
     } finally {
       for (const [generator, state] of now) generator.restore(state)
+    }
+  }
+}
+
+/** Takes `count` numbers for a tensor from a generator, by default the default one; in a recorded function, in each pass. */
+export function takeFrom(generator: Generator | undefined, count: number): GeneratorState {
+  const source = generator ?? current
+  const { seed } = source
+  const position = { seed, offset: source.take(count) }
+  return tape?.add({ source, position, count, fixed: generator !== undefined }) ?? position
+}
+
+/** Numbers for a tensor. */
+interface Draw {
+  readonly source: Generator
+  /** Whether it is this generator in each pass, and not the default one of the time. */
+  readonly fixed: boolean
+  readonly count: number
+  readonly position: { seed: number; offset: number }
+}
+
+/** What a recorded function takes from generators for its tensors, to be taken anew for each pass. */
+export class DrawTape {
+  readonly #draws: Draw[] = []
+  /** Generators that the function makes anew in each pass, so that they give the same numbers. */
+  readonly #own: WeakSet<Generator> = new WeakSet()
+  #repeating = false
+  #strays = 0
+
+  /** Whether it drew numbers that it sees itself, which would be the same in each pass. */
+  get hasStrays(): boolean {
+    return this.#strays > 0
+  }
+
+  /** A generator was made. */
+  made(generator: Generator): void {
+    this.#own.add(generator)
+  }
+
+  /** Numbers are taken from a generator; they are strays unless `add` follows. */
+  taken(generator: Generator): void {
+    if (!this.#own.has(generator)) this.#strays++
+  }
+
+  /** Numbers were taken for a tensor; gives the position to look at. */
+  add(draw: Draw): GeneratorState {
+    const { source, position, count } = draw
+    if (this.#own.has(source)) return position
+    if (this.#repeating) {
+      const same = this.#draws.find(
+        (one) =>
+          one.source === source &&
+          one.count === count &&
+          one.position.seed === position.seed &&
+          one.position.offset === position.offset,
+      )
+      if (same === undefined) return position
+      this.#strays--
+      return same.position
+    }
+    this.#strays--
+    this.#draws.push(draw)
+    return position
+  }
+
+  /** Runs `fn` and notes what it takes. With `repeating`, what it takes are numbers that were taken before (recomputation). */
+  record<T>(fn: () => T, repeating = false): T {
+    const former = tape
+    tape = this
+    this.#repeating = repeating
+    try {
+      return fn()
+    } finally {
+      tape = former
+    }
+  }
+
+  /** Takes the numbers of the next pass. */
+  renew(): void {
+    for (const { source, fixed, count, position } of this.#draws) {
+      const generator = fixed ? source : current
+      position.seed = generator.seed
+      position.offset = generator.take(count)
     }
   }
 }

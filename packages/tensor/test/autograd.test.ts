@@ -21,6 +21,7 @@ import {
   noGrad,
   reference,
   relu,
+  seeded,
   sin,
   sum,
   type Tensor,
@@ -291,6 +292,15 @@ describe.each(both)('checkpoint on %s', (_, backend) => {
       const y = batchNormTraining(conv2d(x, w[0]!, undefined, { padding: 1 }), w[1]!, w[2]!).output
       return conv2d(dropout(relu(y), { p: 0.3, generator: random }), w[3]!)
     }
+
+  it('repeats numbers of the default generator, also where that is another one by then', () => {
+    const x = leaf([64], 1)
+    const y = seeded(3, () => checkpoint((t) => dropout(t.mul(1)), x))
+    const kept = values(y).map((value) => (value === 0 ? 0 : 2))
+    expect(new Set(kept).size).toBe(2)
+    sum(y).backward()
+    expect(values(x.grad)).toEqual(kept)
+  })
 
   it('gives the same output and gradients to the bit, parameters inside included, with dropout repeated', () => {
     const run = (wrap: boolean) => {

@@ -11,6 +11,7 @@
  */
 import type { DType, TypedArray } from '../dtype.ts'
 import type { Expr } from '../formula.ts'
+import type { GeneratorState } from '../random.ts'
 
 /** Device memory of `length` elements. Opaque: only the backend that made it looks inside. */
 export interface Buffer {
@@ -18,6 +19,8 @@ export interface Buffer {
   readonly length: number
   /** Counts the in-place changes, so that what was derived from the contents (packed weights) can be cached. */
   version: number
+  /** Writes what was put off to be written, see `Storage`; undefined again once that is done. */
+  pending?: (() => void) | undefined
 }
 
 /** Writes all of `data` to `memory`, which is as long, in another order: saves a copy on the way into a backend. */
@@ -164,15 +167,33 @@ export interface UpdateSet {
   readonly others: readonly Buffer[]
 }
 
-/** What a function of buffers did on a backend. */
-export interface Recorded {
-  /** What it gave when it was recorded: copies, which are the caller's. */
+/** What a function of buffers did. */
+export interface Passage {
+  /** What it gave when it was recorded. */
   readonly outputs: readonly Buffer[]
-  /** Bytes of buffers that it made and that have not been freed. */
-  readonly held: number
-  /** Does the same with other inputs of the same dtypes and lengths; undefined where that would not be what the function gives now. */
-  replay(inputs: readonly Buffer[]): readonly Buffer[] | undefined
-  /** Frees what the recording holds. */
+  /** Whether to do it again would give what the function would give. */
+  isGood(): boolean
+  /** Does the same with other inputs of the same dtypes and lengths. */
+  replay(inputs: readonly Buffer[]): readonly Buffer[]
+}
+
+/** What functions of buffers did on a backend, to be done again: one, or several that use each other's buffers. */
+export interface Recording {
+  /**
+   * Runs `fn` on copies of the inputs, which it frees, and remembers what it does here, to do it again without it. `fn` reads
+   * nothing; what it changes in place from outside is changed each time. The outputs are copies or, if the passage `lends`,
+   * for which it must be the last one, memory that is used again: nothing is copied unless they live until the next replay.
+   */
+  passage(
+    inputs: readonly Buffer[],
+    fn: (inputs: readonly Buffer[]) => readonly Buffer[],
+    options?: { readonly lends?: boolean },
+  ): Passage
+  /** Whether a passage made this buffer. */
+  owns(buffer: Buffer): boolean
+  /** Bytes of buffers that passages made and that have not been freed, without these. */
+  heldBeside(buffers: Iterable<Buffer>): number
+  /** Frees what the recording holds, once nothing that it gave out is in use. */
   dispose(): void
 }
 
@@ -200,10 +221,10 @@ export interface Backend {
   write(buffer: Buffer, data: TypedArray, arrange?: Arrange): void
   free(buffer: Buffer): void
   /**
-   * Runs `fn` on copies of the inputs, which it frees, and remembers what it does here, to do it again without it. `fn` reads
-   * nothing and changes nothing from outside in place. For backends that gain by it.
+   * A recording, still empty. `changing` says that tensors from outside are other ones in each pass, as weights in training
+   * are; `isBusy`, that what is in its memory is needed, and not to be freed when memory runs out. For backends that gain by it.
    */
-  record?(inputs: readonly Buffer[], fn: (inputs: readonly Buffer[]) => readonly Buffer[]): Recorded
+  record?(options: { readonly changing: boolean; readonly isBusy: () => boolean }): Recording
   memory(): BackendMemory
   resetPeak(): void
 
@@ -242,8 +263,11 @@ export interface Backend {
     extents: readonly number[],
     length: number,
   ): Buffer
-  /** Philox 4x32-10: element i comes from word i % 4 of block `offset + floor(i / 4)`; see `random.ts`. */
-  random(kind: 'uniform' | 'normal', dtype: 'float32' | 'float64', length: number, seed: number, offset: number): Buffer
+  /**
+   * Philox 4x32-10: element i comes from word i % 4 of block `offset + floor(i / 4)`; see `random.ts`. Recordings look at the
+   * position each time.
+   */
+  random(kind: 'uniform' | 'normal', dtype: 'float32' | 'float64', length: number, position: GeneratorState): Buffer
 
   // --- reductions ---
   reduce(kind: 'sum' | 'max' | 'min', x: Buffer, rows: Rows): Buffer

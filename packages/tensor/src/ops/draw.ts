@@ -28,11 +28,10 @@ export function draw(
   if (dtype !== 'float32' && dtype !== 'float64') {
     throw new DTypeError(`draw: target expects float32 or float64, got ${dtype}`)
   }
-  const { seed } = generator
-  const offset = generator.take(size)
+  const position = { seed: generator.seed, offset: generator.take(size) }
   if (size === 0) return
   storage.overwriteLater((buffer) => {
-    const numbers = backend.random(kind, dtype, size, seed, offset)
+    const numbers = backend.random(kind, dtype, size, position)
     try {
       backend.update([formula], [{ targets: [buffer], others: [numbers] }], params)
     } finally {

@@ -2,7 +2,7 @@
 import { isFloat } from '../dtype.ts'
 import { DTypeError } from '../errors.ts'
 import { apply, checkFloat, checkTensors, type Op } from '../op.ts'
-import { defaultGenerator, type Generator } from '../random.ts'
+import { type Generator, type GeneratorState, takeFrom } from '../random.ts'
 import { local } from '../scope.ts'
 import { checkNumber, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -10,8 +10,7 @@ import { ge, mul } from './elementwise.ts'
 import { reshape } from './reshape.ts'
 
 interface Draw {
-  readonly seed: number
-  readonly offset: number
+  readonly position: GeneratorState
   readonly shape: Shape
 }
 
@@ -19,10 +18,10 @@ interface Draw {
 const uniformOp: Op<Draw> = {
   name: 'random',
   infer: ([x], { shape }) => ({ shape, dtype: (x as Tensor).dtype }),
-  forward([x], { seed, offset, shape }, meta, backend) {
+  forward([x], { position, shape }, meta, backend) {
     if (!isFloat(meta.dtype)) throw new DTypeError(`random: x expects a float dtype, got ${(x as Tensor).dtype}`)
     const length = shape.reduce((n, extent) => n * extent, 1)
-    return backend.random('uniform', meta.dtype as 'float32' | 'float64', length, seed, offset)
+    return backend.random('uniform', meta.dtype as 'float32' | 'float64', length, position)
   },
 }
 
@@ -40,10 +39,9 @@ function dropMask(op: string, x: Tensor, rank: number, options: DropoutOptions):
     checkFloat(op, 'x', x)
     const p = checkNumber(op, 'p', options.p ?? 0.5, 0, 1)
     if (p === 0) return reshape(x, x.shape)
-    const generator = options.generator ?? defaultGenerator()
     const shape = x.shape.map((extent, axis) => (axis < rank ? extent : 1))
     const size = shape.reduce((n, extent) => n * extent, 1)
-    const draw = apply(uniformOp, [x.detach()], { seed: generator.seed, offset: generator.take(size), shape })
+    const draw = apply(uniformOp, [x.detach()], { position: takeFrom(options.generator, size), shape })
     const mask = ge(draw, p)
     draw.dispose()
     return mul(mul(x, mask), p === 1 ? 0 : 1 / (1 - p))

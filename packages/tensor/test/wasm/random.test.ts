@@ -18,7 +18,7 @@ describe('random', () => {
         for (const kind of ['uniform', 'normal'] as const) {
           const expected = new Float64Array(length)
           fill(kind, seed, offset, expected)
-          const out = random(kind, 'float32', length, seed, offset)
+          const out = random(kind, 'float32', length, { seed, offset })
           const error = expected.map((value, i) => Math.abs(engine.array(out)[i]! - value))
           expect(Math.max(...error)).toBeLessThanOrEqual(kind === 'uniform' ? 0 : 1.5e-6)
           engine.free(out)
@@ -31,12 +31,13 @@ describe('random', () => {
     const buffers = Array.from({ length: 3 }, () => engine.alloc('float32', 5))
     for (const buffer of buffers) engine.array(buffer).fill(7)
     engine.free(buffers[1]!)
-    const out = random('uniform', 'float32', 5, 1, 1)
+    const out = random('uniform', 'float32', 5, { seed: 1, offset: 1 })
     for (const buffer of [buffers[0]!, buffers[2]!]) expect([...engine.array(buffer)]).toEqual([7, 7, 7, 7, 7])
     for (const buffer of [buffers[0]!, buffers[2]!, out]) engine.free(buffer)
   })
 
   it('gives the same bits on any number of threads', () => {
-    for (const kind of ['uniform', 'normal'] as const) expectSameBits(() => random(kind, 'float32', 5001, 9, 9))
+    for (const kind of ['uniform', 'normal'] as const)
+      expectSameBits(() => random(kind, 'float32', 5001, { seed: 9, offset: 9 }))
   })
 })

@@ -232,7 +232,7 @@ function storage(
       device.peakBytes = device.bytes
     },
     // The numbers are drawn by the host: Philox is made of 32-bit products, which kernels of gpu.js do not have.
-    random(kind, dtype, length, seed, offset) {
+    random(kind, dtype, length, { seed, offset }) {
       const numbers = new Float32Array(length)
       random(kind, seed, offset, numbers)
       return upload(dtype, numbers)

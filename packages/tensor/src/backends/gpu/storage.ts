@@ -11,6 +11,7 @@ export class GpuBuffer implements Buffer {
   readonly dtype: DType
   readonly length: number
   version = 0
+  pending: (() => void) | undefined = undefined
   /** What lies on the device now; several handles where one would be larger than a binding may be. */
   handles: readonly Handle[] = []
   /** Why the kernel that was to write it failed; whoever reads it is told. */

@@ -68,7 +68,7 @@ export function loops(host: Host): Omit<Backend, 'name' | StorageMethod> {
       make(values.dtype, length, (out) =>
         scatterAdd(open(values), openView(index), strides, axisStride, axisSize, extents, out),
       ),
-    random: (kind, dtype, length, seed, offset) => make(dtype, length, (out) => random(kind, seed, offset, out)),
+    random: (kind, dtype, length, { seed, offset }) => make(dtype, length, (out) => random(kind, seed, offset, out)),
 
     reduce: (kind, x, rows) => make(x.dtype, rows[0] * rows[2], (out) => reduce(kind, open(x), rows, out)),
     argReduce: (kind, x, rows) => make('int32', rows[0] * rows[2], (out) => argReduce(kind, open(x), rows, out)),

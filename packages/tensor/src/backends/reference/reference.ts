@@ -11,6 +11,7 @@ class ReferenceBuffer implements Buffer {
   readonly dtype: DType
   readonly length: number
   version = 0
+  pending: (() => void) | undefined = undefined
   /** Null once freed. */
   data: TypedArray | null
 

@@ -13,6 +13,7 @@ class Outline implements Buffer {
   /** What made it, for messages. */
   readonly maker: string
   version = 0
+  pending: (() => void) | undefined = undefined
   live = true
 
   constructor(dtype: DType, length: number, maker: string) {

@@ -10,11 +10,11 @@ interface Source {
   readonly version: number
 }
 
-/** Whether these are the buffers as they are now. */
-function isOf(sources: readonly Source[], buffers: readonly Buffer[]): boolean {
+/** Whether it was computed from its owner and these buffers as they are now. */
+function isFresh({ owner, version, sources }: Derived, others: readonly Buffer[]): boolean {
   const same = (buffer: Buffer, source: Source | undefined) =>
     buffer === source?.buffer && buffer.version === source.version
-  return buffers.every((buffer, i) => same(buffer, sources[i]))
+  return version === owner.version && others.every((buffer, i) => same(buffer, sources[i]))
 }
 
 /** What was computed from the contents of a buffer. */
@@ -22,12 +22,16 @@ export interface Derived {
   readonly owner: WasmBuffer
   readonly key: string
   readonly block: Block
+  /** Computes it. */
+  fill: (ptr: number) => void
   /** Of the contents that it was computed from. */
   version: number
   /** Other buffers that it was computed from, and their versions. */
   sources: readonly Source[]
   /** The backend call that asked for it last. */
   call: number
+  /** Whether it is needed now. */
+  pinned: boolean
   /** Whether it was freed. */
   gone: boolean
 }
@@ -37,6 +41,7 @@ export class WasmBuffer implements Buffer {
   readonly dtype: DType
   readonly length: number
   version = 0
+  pending: (() => void) | undefined = undefined
   /** Null once freed. */
   block: Block | null
   /** What was computed from the contents and is kept as long as they do not change, by key. */
@@ -90,24 +95,47 @@ export class DerivedCache {
     own.derived ??= new Map()
     let entry = own.derived.get(key)
     if (entry === undefined) {
-      entry = { owner: own, key, block: heap.alloc(bytes), version: -1, sources: [], call, gone: false }
+      entry = {
+        owner: own,
+        key,
+        block: heap.alloc(bytes),
+        fill,
+        version: -1,
+        sources: [],
+        call,
+        pinned: false,
+        gone: false,
+      }
       own.derived.set(key, entry)
       this.#bytes += entry.block.size
     }
     this.#kept.delete(entry)
     this.#kept.add(entry)
     entry.call = call
-    if (entry.version === own.version && isOf(entry.sources, others)) return entry
+    if (isFresh(entry, others)) return entry
+    entry.fill = fill
+    this.#compute(entry, others)
+    return entry
+  }
+
+  /** Computes an entry anew where the buffers that it was computed from have changed; for `call`. */
+  refresh(entry: Derived, call: number): void {
+    const buffers = entry.sources.map(({ buffer }) => buffer)
+    if (entry.gone || isFresh(entry, buffers)) return
+    entry.call = call
+    this.#compute(entry, buffers)
+  }
+
+  #compute(entry: Derived, others: readonly Buffer[]): void {
     try {
-      fill(entry.block.ptr)
+      entry.fill(entry.block.ptr)
     } catch (error) {
       this.#free(entry)
-      own.derived.delete(key)
+      entry.owner.derived?.delete(entry.key)
       throw error
     }
-    entry.version = own.version
+    entry.version = entry.owner.version
     entry.sources = others.map((other) => ({ buffer: other, version: other.version }))
-    return entry
   }
 
   /** Frees all that was derived from a buffer. */
@@ -119,7 +147,7 @@ export class DerivedCache {
   /** Frees what was not asked for the longest and not by `call`, for it can be computed again; false where nothing is left. */
   drop(call: number): boolean {
     for (const entry of this.#kept) {
-      if (entry.call === call) continue
+      if (entry.pinned || entry.call === call) continue
       entry.owner.derived?.delete(entry.key)
       this.#free(entry)
       return true

@@ -6,13 +6,14 @@ import { type DType, dtypes, type TypedArray } from '../../dtype.ts'
 import { BackendError, DisposedError } from '../../errors.ts'
 import { type Precision, scopedPrecision } from '../../precision.ts'
 import type { Backend, BackendMemory, Buffer } from '../backend.ts'
-import type { Allocator } from './allocator.ts'
+import type { Allocator, Block } from './allocator.ts'
 import type { ModuleBuilder } from './asm.ts'
-import { asks, DerivedCache, WasmBuffer } from './derived.ts'
+import { asks, type Derived, DerivedCache, WasmBuffer } from './derived.ts'
 import { hasRelaxedSimd, type Kernel, KernelCache, message } from './kernel-cache.ts'
 import { Heap, type HeapOptions } from './memory.ts'
 import { Pool, runAlone } from './pool.ts'
-import type { Again, Recording } from './recording.ts'
+import type { Again, WasmRecording } from './recording.ts'
+import type { Region } from './region.ts'
 
 /** Everything of the contract that is a method of every backend. */
 export type Kernels = Omit<Backend, 'name' | 'arrived' | 'record'>
@@ -54,8 +55,10 @@ export class Engine {
   #buffers = 0
   #peak = 0
   readonly #derived = new DerivedCache()
+  /** Recordings that hold memory, those not used the longest first. */
+  readonly recordings: Set<WasmRecording> = new Set()
   /** What is recorded now, and what of a recording is done again. */
-  #recording: Recording | undefined
+  #recording: WasmRecording | undefined
   #again: Again | undefined
   /** Number of the backend call that runs now, or ran last. */
   #call = 0
@@ -79,7 +82,7 @@ export class Engine {
   get heap(): Heap {
     if (this.#heap === undefined) {
       this.#heap = new Heap(this.#options)
-      this.#heap.relief = () => this.#derived.drop(this.#depth > 0 ? this.#call : -1)
+      this.#heap.relief = () => this.#derived.drop(this.#depth > 0 ? this.#call : -1) || this.#dropRecording()
     }
     return this.#heap
   }
@@ -109,14 +112,27 @@ export class Engine {
   /** A buffer whose contents are undefined. */
   alloc(dtype: DType, length: number): WasmBuffer {
     if (this.#again) return this.#again.alloc()
-    const bytes = length * dtypes[dtype].bytes
-    const buffer = new WasmBuffer(dtype, length, this.#place.alloc(bytes))
+    const buffer = this.bufferOn(this.#place.alloc(length * dtypes[dtype].bytes), dtype, length)
     this.#recording?.made(buffer)
-    this.#bytes += bytes
-    this.#buffers++
-    if (this.#bytes > this.#peak) this.#peak = this.#bytes
     if (this.#depth > 0) this.#made.push(buffer)
     return buffer
+  }
+
+  /** A buffer on this block, which is freed with it. */
+  bufferOn(block: Block, dtype: DType, length: number): WasmBuffer {
+    this.#bytes += length * dtypes[dtype].bytes
+    this.#buffers++
+    if (this.#bytes > this.#peak) this.#peak = this.#bytes
+    return new WasmBuffer(dtype, length, block)
+  }
+
+  /** Moves a buffer that lies in `region` out of it. */
+  moveOut(buffer: WasmBuffer, region: Region): void {
+    const { block } = buffer
+    if (block?.home !== region) return
+    buffer.block = this.heap.alloc(block.size)
+    this.heap.u8.copyWithin(buffer.block.ptr, block.ptr, block.ptr + block.size)
+    region.free(block)
   }
 
   free(buffer: Buffer): void {
@@ -166,7 +182,7 @@ export class Engine {
     const own = this.own(buffer)
     const recording = this.#recording
     if (recording === undefined) return this.#derived.of(own, key, bytes, fill, others, this.#call, this.heap).block.ptr
-    if ([own, ...others.map((other) => this.own(other))].some((one) => recording.owns(one))) {
+    if ([own, ...others.map((other) => this.own(other))].some((one) => recording.makes(one))) {
       // It will be other numbers next time.
       const ptr = recording.lasting(bytes)
       fill(ptr)
@@ -180,12 +196,18 @@ export class Engine {
   /**
    * Whether it is asked for the third time, or more often, what `derived(buffer, key)` gives for the same contents. Then it is worth
    * keeping. Most buffers are used once, and weights in a step of training with checkpoints twice before they change. What is
-   * recorded is used again.
+   * recorded is used again, and if weights do not change meanwhile, it is kept.
    */
   isRecurring(buffer: Buffer, key: string): boolean {
     const own = this.own(buffer)
-    if (this.#recording !== undefined) return !this.#recording.owns(own)
-    return asks(own, key) > 2
+    const recording = this.#recording
+    if (recording === undefined) return asks(own, key) > 2
+    return !recording.makes(own) && (!recording.changing || asks(own, key) > 2)
+  }
+
+  /** Computes anew what was derived from buffers that have changed since. */
+  refresh(derived: Derived): void {
+    this.guard(() => this.#derived.refresh(derived, this.#call))()
   }
 
   /** Where buffers and workspace come from. */
@@ -270,7 +292,7 @@ export class Engine {
   // --- recording ---
 
   /** Runs `fn` and writes down in `recording` what it does, where it is given, or has nothing in it written down. */
-  withRecording<T>(recording: Recording | undefined, fn: () => T): T {
+  withRecording<T>(recording: WasmRecording | undefined, fn: () => T): T {
     const former = this.#recording
     this.#recording = recording
     try {
@@ -283,6 +305,21 @@ export class Engine {
   /** Runs `fn`, which is done once and need not be done again with what is recorded. */
   unrecorded<T>(fn: () => T): T {
     return this.#recording === undefined ? fn() : this.withRecording(undefined, fn)
+  }
+
+  /** Says that the running backend call depends on more than memory: what is recorded does all of it again. */
+  whole(): void {
+    this.heap.touched = true
+  }
+
+  /** Frees the recording that was not used the longest, of those that nobody needs now; false where there is none. */
+  #dropRecording(): boolean {
+    for (const recording of this.recordings) {
+      if (!recording.isIdle) continue
+      recording.dispose()
+      return true
+    }
+    return false
   }
 
   /** Whether something is recorded. */

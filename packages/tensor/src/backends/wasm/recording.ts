@@ -1,64 +1,17 @@
 /**
- * Recordings: what a function of tensors did on the engine, to be done again without the JavaScript that led to it.
+ * Recordings: what functions of tensors did on the engine, to be done again without the JavaScript that led to it.
  *
- * A recording is a list of steps. Most are launches of kernels, whose arguments are pointers; so everything that the
- * function made lies in memory that belongs to the recording, and is used in the same order each time. A backend call that
- * looked at memory from JavaScript, or wrote to it, is done again as a whole. What is derived from weights is not recorded
- * but needed: a recording is good as long as the tensors from outside and what is derived from them are as they were.
+ * A passage is a list of steps. Most are launches of kernels, whose arguments are pointers; so everything that its function
+ * made lies in memory that belongs to the recording, and is used in the same order each time. A backend call that looked at
+ * memory from JavaScript, or wrote to it, is done again as a whole. What is derived from tensors from outside is not
+ * recorded but needed, and computed anew where they have changed.
  */
 import { dtypes } from '../../dtype.ts'
-import { ArgumentError } from '../../errors.ts'
-import type { Buffer, Recorded } from '../backend.ts'
-import { Allocator, Block } from './allocator.ts'
+import type { Buffer, Passage, Recording } from '../backend.ts'
+import { Block } from './allocator.ts'
 import type { Derived, WasmBuffer } from './derived.ts'
 import type { Engine } from './engine.ts'
-import type { Heap } from './memory.ts'
-
-/** Bytes that are taken from the heap at a time. */
-const chunkBytes = 2 ** 22
-
-/** Memory of a recording: blocks within blocks of the heap. */
-class Region extends Allocator {
-  readonly #heap: Heap
-  readonly #chunks: Block[] = []
-  #closed = false
-
-  constructor(heap: Heap) {
-    super()
-    this.#heap = heap
-  }
-
-  protected override grow(size: number): void {
-    const chunk = this.#chunk(size)
-    this.#chunks.push(chunk)
-    this.add(chunk.ptr, chunk.size)
-  }
-
-  #chunk(size: number): Block {
-    if (size >= chunkBytes) return this.#heap.alloc(size)
-    try {
-      return this.#heap.alloc(chunkBytes)
-    } catch {
-      return this.#heap.alloc(size)
-    }
-  }
-
-  override free(block: Block): void {
-    super.free(block)
-    if (this.#closed) this.close()
-  }
-
-  /** Bytes of buffers. */
-  get held(): number {
-    return this.used - this.workspaceBytes
-  }
-
-  /** Gives all memory back, once no buffer lies in it. */
-  close(): void {
-    this.#closed = true
-    if (this.held === 0) for (const chunk of this.#chunks.splice(0)) this.#heap.free(chunk)
-  }
-}
+import { Region } from './region.ts'
 
 /** A backend call to be done again. */
 export interface Again {
@@ -90,47 +43,164 @@ function again(
   }
 }
 
-export class Recording {
-  readonly region: Region
+type Fn = (inputs: readonly Buffer[]) => readonly Buffer[]
+
+/** What one function did. */
+class WasmPassage implements Passage {
+  readonly outputs: readonly Buffer[]
+  readonly steps: (() => void)[] = []
+  /** Buffers from outside, as they were when they were first met. */
+  readonly outer: Map<WasmBuffer, { readonly version: number; readonly block: Block | null }> = new Map()
+  /** What was derived from them. */
+  readonly derived: Set<Derived> = new Set()
+  readonly #recording: WasmRecording
   readonly #engine: Engine
-  readonly #steps: (() => void)[] = []
+  readonly #conditions: string
+  /** Where the inputs go, and where the results are. */
+  readonly #into: readonly number[]
+  readonly #results: readonly { readonly buffer: Buffer; readonly ptr: number }[]
+  /** Buffers from outside that it changes. */
+  readonly #changed: readonly WasmBuffer[]
+  readonly #lends: boolean
+
+  constructor(recording: WasmRecording, engine: Engine, inputs: readonly Buffer[], fn: Fn, lends: boolean) {
+    this.#recording = recording
+    this.#engine = engine
+    this.#conditions = conditionsOf(engine)
+    this.#lends = lends
+    const own = recording.write(this, () => inputs.map(({ dtype, length }) => engine.alloc(dtype, length)))
+    this.#into = own.map(({ ptr }) => ptr)
+    this.#enter(inputs)
+    try {
+      const results = recording.write(this, () => fn(own))
+      this.#results = results.map((buffer) => ({ buffer, ptr: engine.ptr(buffer) }))
+    } catch (error) {
+      for (const buffer of own) if (buffer.block !== null) engine.free(buffer)
+      throw error
+    }
+    this.#changed = [...this.outer.keys()].filter((buffer) => this.hasChanged(buffer))
+    this.outputs = this.#give()
+  }
+
+  /** Whether a buffer from outside has been changed since the passage began. */
+  hasChanged(buffer: WasmBuffer): boolean {
+    const met = this.outer.get(buffer)
+    return met !== undefined && met.version !== buffer.version
+  }
+
+  isGood(): boolean {
+    if (this.#recording.isClosed || conditionsOf(this.#engine) !== this.#conditions) return false
+    for (const [buffer, { block }] of this.outer) {
+      if (buffer.block !== block) return false
+      buffer.pending?.()
+    }
+    for (const derived of this.derived) this.#engine.refresh(derived)
+    // Who computes anew may have run out of memory, and freed what others need.
+    for (const { gone } of this.derived) if (gone) return false
+    return true
+  }
+
+  replay(inputs: readonly Buffer[]): readonly Buffer[] {
+    this.#recording.takeBack()
+    this.#enter(inputs)
+    this.#recording.run(this.steps, this.derived)
+    for (const buffer of this.#changed) buffer.version++
+    return this.#give()
+  }
+
+  /** Copies the inputs to where they go. */
+  #enter(inputs: readonly Buffer[]): void {
+    for (const [i, buffer] of inputs.entries()) this.#copy(this.#engine.ptr(buffer), this.#into[i] as number, buffer)
+  }
+
+  /** The results as buffers of the caller's: copies, or lent. */
+  #give(): Buffer[] {
+    return this.#results.map(({ buffer, ptr }) => {
+      if (this.#lends && this.#recording.owns(buffer)) return this.#recording.lend(buffer, ptr)
+      const copy = this.#engine.alloc(buffer.dtype, buffer.length)
+      this.#copy(ptr, copy.ptr, copy)
+      return copy
+    })
+  }
+
+  #copy(from: number, to: number, buffer: Buffer): void {
+    this.#engine.heap.u8.copyWithin(to, from, from + bytesOf(buffer))
+  }
+}
+
+export class WasmRecording implements Recording {
+  readonly region: Region
+  /** Whether tensors from outside are other ones in each pass, as weights in training are. */
+  readonly changing: boolean
+  readonly #engine: Engine
+  readonly #isBusy: () => boolean
+  /** The passage that is written. */
+  #passage: WasmPassage | undefined
   /** Blocks that nothing else may use as long as the recording lives. */
   readonly #lasting: Block[] = []
-  /** Buffers from outside, and their versions when they were first met. */
-  readonly #outer: Map<WasmBuffer, number> = new Map()
-  readonly #derived: Set<Derived> = new Set()
   readonly #own: WeakSet<WasmBuffer> = new WeakSet()
-  readonly #conditions: string
+  /** Buffers on memory that is used again. */
+  #lent: WasmBuffer[] = []
+  #running = false
+  #closed = false
   // Of the running backend call: where its steps begin, and its buffers.
   #from = 0
   #made: WasmBuffer[] = []
   readonly #places: Map<WasmBuffer, Block> = new Map()
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, { changing, isBusy }: { changing: boolean; isBusy: () => boolean }) {
     this.#engine = engine
+    this.changing = changing
+    this.#isBusy = isBusy
     this.region = new Region(engine.heap)
-    this.#conditions = conditionsOf(engine)
+    engine.recordings.add(this)
   }
 
-  // --- what the engine tells while it is recorded ---
+  // --- the contract ---
+
+  passage(inputs: readonly Buffer[], fn: Fn, { lends = false }: { lends?: boolean } = {}): Passage {
+    return new WasmPassage(this, this.#engine, inputs, fn, lends)
+  }
+
+  owns(buffer: Buffer): boolean {
+    return this.#own.has(buffer as WasmBuffer)
+  }
+
+  heldBeside(buffers: Iterable<Buffer>): number {
+    let { held } = this.region
+    for (const { block } of new Set(buffers as Iterable<WasmBuffer>))
+      if (block?.home === this.region) held -= block.size
+    return held
+  }
+
+  dispose(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#engine.recordings.delete(this)
+    for (const block of this.#lasting.splice(0)) this.#engine.heap.free(block)
+    this.region.close()
+  }
+
+  // --- what the engine tells while a passage is written ---
 
   step(step: () => void): void {
-    this.#steps.push(step)
+    this.#passage?.steps.push(step)
   }
 
   /** A backend call begins, or has ended; `call` would do it again. */
   begin(): void {
-    this.#from = this.#steps.length
+    this.#from = this.#passage?.steps.length ?? 0
     this.#made = []
     this.#places.clear()
     this.#engine.heap.touched = false
   }
 
   end(call: () => void): void {
-    if (!this.#engine.heap.touched) return
-    this.#steps.length = this.#from
+    const steps = this.#passage?.steps
+    if (!this.#engine.heap.touched || steps === undefined) return
+    steps.length = this.#from
     const calls = again(call, this.#made, [...this.#places])
-    this.#steps.push(() => this.#engine.doAgain(calls))
+    steps.push(() => this.#engine.doAgain(calls))
   }
 
   /** A buffer was made. */
@@ -142,21 +212,22 @@ export class Recording {
 
   /** A buffer was used. */
   met(buffer: WasmBuffer): void {
-    if (!this.#own.has(buffer)) {
-      if (!this.#outer.has(buffer)) this.#outer.set(buffer, buffer.version)
-    } else if (buffer.block !== null && !this.#places.has(buffer)) {
-      this.#places.set(buffer, new Block(this.region, buffer.block.ptr, buffer.block.size))
-    }
+    const { version, block } = buffer
+    if (this.#own.has(buffer)) {
+      if (block !== null && !this.#places.has(buffer)) {
+        this.#places.set(buffer, new Block(this.region, block.ptr, block.size))
+      }
+    } else if (this.#passage?.outer.has(buffer) === false) this.#passage.outer.set(buffer, { version, block })
   }
 
-  /** Whether the buffer was made in the recording. */
-  owns(buffer: WasmBuffer): boolean {
-    return this.#own.has(buffer)
+  /** Whether the contents of a buffer are the recording's doing. */
+  makes(buffer: WasmBuffer): boolean {
+    return this.#own.has(buffer) || this.#passage?.hasChanged(buffer) === true
   }
 
   /** What was derived from buffers from outside. */
   needs(derived: Derived): void {
-    this.#derived.add(derived)
+    this.#passage?.derived.add(derived)
   }
 
   /** Memory that holds what it holds as long as the recording lives. */
@@ -166,87 +237,60 @@ export class Recording {
     return block.ptr
   }
 
-  // --- afterwards ---
+  // --- what passages ask for ---
 
-  /** Whether a buffer from outside has been changed. */
-  get hasChanged(): boolean {
-    return [...this.#outer].some(([{ version }, before]) => version !== before)
+  get isClosed(): boolean {
+    return this.#closed
   }
 
-  /** Whether doing it again gives what the function would give. */
-  get isGood(): boolean {
-    for (const [buffer, version] of this.#outer) if (buffer.block === null || buffer.version !== version) return false
-    for (const derived of this.#derived) if (derived.gone) return false
-    return conditionsOf(this.#engine) === this.#conditions
+  /** Whether its memory may be had for something else. */
+  get isIdle(): boolean {
+    return !this.#running && !this.#isBusy() && this.#passage === undefined && this.region.held === 0
   }
 
-  replay(): void {
-    for (const step of this.#steps) step()
+  /** Runs `fn` and writes down what it does. */
+  write<T>(passage: WasmPassage, fn: () => T): T {
+    this.#passage = passage
+    try {
+      return this.#engine.withRecording(this, fn)
+    } finally {
+      this.#passage = undefined
+    }
   }
 
-  close(): void {
-    for (const block of this.#lasting.splice(0)) this.#engine.heap.free(block)
-    this.#steps.length = 0
-    this.region.close()
+  /** Does these steps, which need what was derived. */
+  run(steps: readonly (() => void)[], derived: Iterable<Derived>): void {
+    for (const one of derived) one.pinned = true
+    this.#engine.recordings.delete(this)
+    this.#engine.recordings.add(this)
+    this.#running = true
+    try {
+      for (const step of steps) step()
+    } finally {
+      for (const one of derived) one.pinned = false
+      this.#running = false
+    }
   }
+
+  /** A buffer on memory of the recording, good until `takeBack`. */
+  lend(like: Buffer, ptr: number): WasmBuffer {
+    const buffer = this.#engine.bufferOn(this.region.lend(ptr, bytesOf(like)), like.dtype, like.length)
+    this.#lent.push(buffer)
+    return buffer
+  }
+
+  /** Puts what was lent, and is still in use, somewhere else. */
+  takeBack(): void {
+    for (const buffer of this.#lent) this.#engine.moveOut(buffer, this.region)
+    this.#lent = []
+  }
+}
+
+function bytesOf({ dtype, length }: Buffer): number {
+  return length * dtypes[dtype].bytes
 }
 
 /** What decides which kernels run, beside shapes. */
 function conditionsOf({ pool, precision, turbo }: Engine): string {
   return `${pool.threads} ${precision} ${turbo}`
-}
-
-/** Copies a buffer's bytes from one place of the memory to another. */
-function copyBytes(engine: Engine, from: number, to: number, { dtype, length }: Buffer): void {
-  const bytes = length * dtypes[dtype].bytes
-  engine.heap.u8.copyWithin(to, from, from + bytes)
-}
-
-/** `record` of the backend's contract. */
-export function recordOn(
-  engine: Engine,
-  inputs: readonly Buffer[],
-  fn: (inputs: readonly Buffer[]) => readonly Buffer[],
-): Recorded {
-  const recording = new Recording(engine)
-  const own: WasmBuffer[] = []
-  try {
-    engine.withRecording(recording, () => {
-      for (const { dtype, length } of inputs) own.push(engine.alloc(dtype, length))
-    })
-    const into = own.map(({ ptr }) => ptr)
-    const enter = (buffers: readonly Buffer[]) => {
-      for (const [i, buffer] of buffers.entries()) copyBytes(engine, engine.ptr(buffer), into[i] as number, buffer)
-    }
-    enter(inputs)
-    const results = engine.withRecording(recording, () => fn(own))
-    if (recording.hasChanged) {
-      throw new ArgumentError('record: fn expects to change no tensor in place, and it changed one from outside')
-    }
-    const from = results.map((buffer) => engine.ptr(buffer))
-    const copies = (): Buffer[] =>
-      results.map(({ dtype, length }, i) => {
-        const copy = engine.alloc(dtype, length)
-        copyBytes(engine, from[i] as number, copy.ptr, copy)
-        return copy
-      })
-    return {
-      outputs: copies(),
-      get held() {
-        return recording.region.held
-      },
-      replay(buffers) {
-        if (!recording.isGood) return undefined
-        enter(buffers)
-        recording.replay()
-        // Calls that are done again as a whole may have run out of memory, and freed what others after them needed.
-        return recording.isGood ? copies() : undefined
-      },
-      dispose: () => recording.close(),
-    }
-  } catch (error) {
-    for (const buffer of own) if (buffer.block !== null) engine.free(buffer)
-    recording.close()
-    throw error
-  }
 }

@@ -169,7 +169,7 @@ function square(size: number, inChannels: number, outChannels: number, kernel: n
 function samples(engine: Engine): Result[] {
   const backend = engine.guarded(kernelsOf(engine))
   let seed = 0
-  const random = (length: number): Buffer => backend.random('normal', 'float32', length, seed++, 0)
+  const random = (length: number): Buffer => backend.random('normal', 'float32', length, { seed: seed++, offset: 0 })
   const results: Result[] = []
   const note = (name: string, buffer: Buffer): void => {
     const { buffer: bytes, byteOffset, length } = backend.readSync(buffer)

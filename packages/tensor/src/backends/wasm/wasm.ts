@@ -20,7 +20,7 @@ import { poolKernels } from './kernels/pool.ts'
 import { randomKernels } from './kernels/random.ts'
 import { reduceKernels } from './kernels/reduce.ts'
 import { softmaxKernels } from './kernels/softmax.ts'
-import { recordOn } from './recording.ts'
+import { WasmRecording } from './recording.ts'
 import { storage } from './storage.ts'
 
 type Plain = ReturnType<typeof loops>
@@ -56,7 +56,7 @@ export function wasmEngine(): Engine {
 export const wasm: Backend = /* @__PURE__ */ createBackend()
 
 function createBackend(): Backend {
-  const record: Backend['record'] = (inputs, fn) => recordOn(engine, inputs, fn)
+  const record: Backend['record'] = (options) => new WasmRecording(engine, options)
   return { name: 'wasm', ...engine.guarded(kernelsOf(engine)), record }
 }
 

@@ -49,8 +49,10 @@ function normals(b: FunctionBuilder, first: Local<'v128'>, second: Local<'v128'>
 /** The generator of the wasm backend; `plain` serves float64. */
 export function randomKernels(engine: Engine, plain: Pick<Kernels, 'random'>): Pick<Kernels, 'random'> {
   return {
-    random(kind, dtype, length, seed, offset) {
-      if (dtype !== 'float32') return plain.random(kind, dtype, length, seed, offset)
+    random(kind, dtype, length, position) {
+      engine.whole()
+      if (dtype !== 'float32') return plain.random(kind, dtype, length, position)
+      const { seed, offset } = position
       // Units are whole: the last one may write to the end of the buffer's block, which is a multiple of 64 bytes.
       const out = engine.alloc('float32', length)
       const kernel = engine.kernel(`random ${kind}`, (m) => {
