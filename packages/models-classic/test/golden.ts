@@ -12,6 +12,7 @@ import {
   parseModelGolden,
   relativeError,
   type TensorStatistics,
+  trainingDifference,
 } from '@convnets/testkit'
 import { expect } from 'vitest'
 
@@ -73,11 +74,34 @@ export function expectCompiled(golden: ModelGolden): void {
   tidy(() => {
     const x = input(golden.input, golden.salt)
     const expected = mainLogits(noGrad(() => model.forward(x))).dataSync()
-    run(x.mul(2))
+    // As it is written, recorded, and done again.
+    for (const factor of [2, 3]) run(x.mul(factor))
     expect(mainLogits(run(x)).dataSync()).toEqual(expected)
   })
   run.dispose()
   model.dispose()
+}
+
+/** The bits of losses, gradients and statistics, once the network is compiled. */
+export function expectCompiledSteps(golden: ModelGolden): void {
+  const { training, name } = golden
+  if (training === undefined) throw new Error(`the golden of ${name} holds no training step`)
+  const target = tensor(Int32Array.from(training.target)).keep()
+  const models = [false, true].map((compiled) => {
+    const model = filled(golden).train()
+    const run = compile(model)
+    const forward = (x: Tensor): ImageOutput => (compiled ? run(x) : model.forward(x))
+    const loss = (step: number): Tensor =>
+      headLoss(forward(input(training.input, `${step}`)), (logits) => crossEntropy(logits, target))
+    return Object.assign(model, { run, loss })
+  })
+  expect(trainingDifference(models[0]!, models[1]!, 5)).toBeUndefined()
+  expect(models.map(({ run }) => run.recordings)).toEqual([0, 1])
+  target.dispose()
+  for (const model of models) {
+    model.run.dispose()
+    model.dispose()
+  }
 }
 
 /** Loss, gradient norms and running statistics of one step in training mode, without dropout. */

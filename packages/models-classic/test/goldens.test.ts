@@ -6,7 +6,7 @@ import { classic, findModel, type ImageOutput } from '@convnets/models-classic'
 import { getPrecision, setDefaultBackend, setPrecision, wasm } from '@convnets/tensor'
 import { hollow } from '@convnets/testkit'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { expectCompiled, expectLogits, expectStep, read } from './golden.ts'
+import { expectCompiled, expectCompiledSteps, expectLogits, expectStep, read } from './golden.ts'
 
 const names = [
   'alexnet',
@@ -74,5 +74,9 @@ describe('a training step', () => {
   test.each(['alexnet', 'googlenet', 'bninception'])(
     'of %s has the loss, the gradients and the running statistics of the reference',
     (name) => expectStep(read(name), 'strict'),
+  )
+
+  test.each(['googlenet', 'bninception'])('of %s has the same bits once it is compiled', (name) =>
+    expectCompiledSteps(read(name)),
   )
 })

@@ -20,6 +20,7 @@ import {
   modelTolerances,
   parseModelGolden,
   relativeError,
+  trainingDifference,
 } from '@convnets/testkit'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 
@@ -114,12 +115,36 @@ describe.each(computed)('%s', (name) => {
     tidy(() => {
       const x = input(golden.input, salt)
       const expected = noGrad(() => model.forward(x)).dataSync()
-      run(x.mul(2))
+      // As it is written, recorded, and done again.
+      for (const factor of [2, 3]) run(x.mul(factor))
       expect(run(x).dataSync()).toEqual(expected)
     })
     run.dispose()
     model.dispose()
   })
+})
+
+test.each(trained)('%s trains with the same bits once it is compiled', (name) => {
+  const { salt, normScale, training } = read(name)
+  const target = tensor(Int32Array.from(training?.target ?? [])).keep()
+  const models = [false, true].map((compiled) => {
+    const model = fillModel(createModel(name, { from: [modern] }), { salt, normScale }).train()
+    const run = compile(model)
+    return Object.assign(model, {
+      run,
+      loss(step: number) {
+        const x = input(training?.input as ModelGolden['input'], `${step}`)
+        return crossEntropy(compiled ? run(x) : model.forward(x), target)
+      },
+    })
+  })
+  expect(trainingDifference(models[0]!, models[1]!, 5)).toBeUndefined()
+  expect(models.map(({ run }) => run.recordings)).toEqual([0, 1])
+  target.dispose()
+  for (const model of models) {
+    model.run.dispose()
+    model.dispose()
+  }
 })
 
 test.each(trained)(

@@ -34,3 +34,4 @@ export {
   type GradientCheckOptions,
   type TensorFunction,
 } from './gradient.ts'
+export { type Trainee, trainingDifference } from './training.ts'
