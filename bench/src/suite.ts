@@ -81,7 +81,12 @@ function trainingCases(): Case[] {
   ] as const
   return steps.map(([model, size, batch, classes]) => {
     const job = { kind: 'training', model, size, batch, classes, macs: macsOf(model, size, classes) } as const
-    return { section: 'training', name: `${model} @${size} batch ${batch}`, job, peers: ['turbo', 'torch'] }
+    return {
+      section: 'training',
+      name: `${model} @${size} batch ${batch}`,
+      job,
+      peers: ['uncompiled', 'turbo', 'torch'],
+    }
   })
 }
 

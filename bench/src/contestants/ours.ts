@@ -122,8 +122,9 @@ function network({ model: name, size }: NetworkCase, compiled: boolean): Run {
   }
 }
 
-function training({ model: name, size, batch, classes }: TrainingCase): Run {
+function training({ model: name, size, batch, classes }: TrainingCase, compiled: boolean): Run {
   const model = seeded(1, () => entryOf(name)({ numClasses: classes }).train())
+  const run = compile(model)
   const x = filled([batch, 3, size, size])
   const target = tensor(
     Int32Array.from({ length: batch }, (_, i) => i % classes),
@@ -134,12 +135,14 @@ function training({ model: name, size, batch, classes }: TrainingCase): Run {
     once: () =>
       tidy(() => {
         optimizer.zeroGrad()
-        const loss = headLoss(model.forward(x) as ImageOutput, (logits) => crossEntropy(logits, target))
+        const output = (compiled ? run(x) : model.forward(x)) as ImageOutput
+        const loss = headLoss(output, (logits) => crossEntropy(logits, target))
         loss.backward()
         optimizer.step()
         loss.item()
       }),
     dispose() {
+      run.dispose()
       model.dispose()
       x.dispose()
       target.dispose()
@@ -211,7 +214,7 @@ function prepare(job: Job, compiled: boolean): Run | Promise<Run> {
     case 'network':
       return network(job, compiled)
     case 'training':
-      return training(job)
+      return training(job, compiled)
     case 'memory':
       return memoryBound(job)
     case 'copy':
@@ -221,7 +224,7 @@ function prepare(job: Job, compiled: boolean): Run | Promise<Run> {
   }
 }
 
-/** Ours on `threads` threads. With `turbo`, only where V8's revectorizer can be had; networks are `compiled` by default. */
+/** Ours on `threads` threads. With `turbo`, only where V8's revectorizer can be had; networks and training steps are `compiled` by default. */
 export async function ours(
   threads: number,
   { turbo = false, compiled = true }: { turbo?: boolean; compiled?: boolean } = {},

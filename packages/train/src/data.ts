@@ -39,8 +39,13 @@ export interface Model<Output = Tensor> {
   loadStateDict(dict: ReadonlyMap<string, Tensor>): unknown
 }
 
-/** How a model's output is judged. */
+/** How a model is run, and its output judged. */
 export interface Judgement<Output> {
+  /**
+   * The model's `forward` or what does the same, such as `compile(model)` of `@convnets/nn`, with which steps of small networks
+   * are up to 1.4 times as fast, with the same bits. Default: the model's `forward`.
+   */
+  readonly forward?: (input: Tensor) => Output
   /** A scalar, the mean over the batch; `crossEntropy` and its like as they are. Default: cross-entropy of the logits. */
   readonly loss?: (output: Output, target: Tensor) => Tensor
   /** The logits (N, classes) in the output, for accuracy. Default: the output, or its field `logits`. */
@@ -65,7 +70,7 @@ export function judge<Output>(
   batch: TrainingBatch,
   judgement: Judgement<Output>,
 ): { loss: Tensor; logits: Tensor | undefined } {
-  const output = model.forward(batch.input)
+  const output = judgement.forward === undefined ? model.forward(batch.input) : judgement.forward(batch.input)
   const logits = logitsOf(output, judgement.logits)
   if (judgement.loss === undefined && logits === undefined) {
     throw new ArgumentError(`${op}: loss expects a function for a model whose output has no logits, got undefined`)
@@ -76,6 +81,13 @@ export function judge<Output>(
     throw new ArgumentError(`${op}: loss expects to give one number, such as a mean over the batch, got ${got}`)
   }
   return { loss, logits }
+}
+
+/** @throws ArgumentError for a `forward` that is no function. */
+export function checkForward(op: string, { forward }: { readonly forward?: unknown }): void {
+  if (forward !== undefined && typeof forward !== 'function') {
+    throw new ArgumentError(`${op}: forward expects a function, such as compile(model) gives, got ${typeof forward}`)
+  }
 }
 
 /** Frees the tensors of a batch, except those that were kept. */

@@ -1,7 +1,16 @@
 /** A model measured on data. */
 import { noGrad, tidy } from '@convnets/tensor'
 import { breather } from './breath.ts'
-import { checkLoader, disposeBatch, type Judgement, judge, type Loader, type Model, modesOf } from './data.ts'
+import {
+  checkForward,
+  checkLoader,
+  disposeBatch,
+  type Judgement,
+  judge,
+  type Loader,
+  type Model,
+  modesOf,
+} from './data.ts'
 import { checkTopK, hitsByRank, Meter, type Metrics } from './metrics.ts'
 
 /** How far an evaluation is. */
@@ -40,6 +49,7 @@ export async function evaluate<Output>(
   options: EvaluateOptions<Output> = {},
 ): Promise<Evaluation> {
   checkLoader('evaluate', 'loader', loader)
+  checkForward('evaluate', options)
   const topK = checkTopK('evaluate', options.topK ?? [])
   const ranks = Math.max(1, ...topK)
   const { signal, onProgress } = options

@@ -213,12 +213,13 @@ class Run<Output, B extends TrainingBatch> {
   }
 
   async #evaluate(): Promise<Metrics> {
-    const { test, loss, logits, signal, onProgress } = this.#options
+    const { test, forward, loss, logits, signal, onProgress } = this.#options
     const {
       samples: _,
       seconds: __,
       ...metrics
     } = await evaluate(this.#model, test!, {
+      ...(forward && { forward }),
       ...(loss && { loss }),
       ...(logits && { logits }),
       ...(signal && { signal }),

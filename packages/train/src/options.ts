@@ -1,7 +1,7 @@
 /** What `fit` takes and gives. */
 import { EMA, type Hyperparameters, Optimizer, type Schedule } from '@convnets/optim'
 import { ArgumentError, checkOptionNames } from '@convnets/tensor'
-import { checkLoader, type Judgement, type Loader, type TrainingBatch } from './data.ts'
+import { checkForward, checkLoader, type Judgement, type Loader, type TrainingBatch } from './data.ts'
 import type { RunFolder } from './folder.ts'
 import type { Best, EarlyStopping, EpochRecord, Monitor } from './history.ts'
 
@@ -111,6 +111,7 @@ const names = {
   test: true,
   optimizer: true,
   epochs: true,
+  forward: true,
   loss: true,
   logits: true,
   schedule: true,
@@ -138,6 +139,7 @@ export function checkOptions<Output, B extends TrainingBatch>(options: FitOption
   const { train, test, optimizer, epochs, ema, monitor, earlyStopping, out, resume } = options
   checkLoader('fit', 'train', train)
   if (test !== undefined) checkLoader('fit', 'test', test)
+  checkForward('fit', options)
   if (!(optimizer instanceof Optimizer)) {
     throw new ArgumentError(`fit: optimizer expects one of @convnets/optim, got ${String(optimizer)}`)
   }

@@ -1,9 +1,9 @@
 /** What a run does besides being resumable. */
-import { crossEntropy } from '@convnets/nn'
+import { compile, crossEntropy } from '@convnets/nn'
 import { SGD } from '@convnets/optim'
 import { type Backend, BackendError, memory, reference, type Tensor, tensor, tidy, wasm } from '@convnets/tensor'
-import { curveSvg, type EpochRecord, evaluate, fit, memoryFolder, type Progress } from '@convnets/train'
-import { describe, expect, test } from 'vitest'
+import { curveSvg, type EpochRecord, evaluate, type FitResult, fit, memoryFolder, type Progress } from '@convnets/train'
+import { describe, expect, test, vi } from 'vitest'
 import { loaders, small, smallNet } from './small.ts'
 
 describe('fit', () => {
@@ -34,6 +34,27 @@ describe('fit', () => {
       expect(Array.from(value.dataSync()), key).toEqual(Array.from(byHand.stateDict().get(key)?.dataSync() ?? []))
     }
     expect(result.history[0]?.train.loss).toBe(sum / 26)
+  })
+
+  test.each(['sgd', 'adam'] as const)('runs a compiled model to the same numbers, with %s', async (kind) => {
+    const before = memory(wasm).tensors
+    const numbers = ({ history }: FitResult) =>
+      history.map(({ train, test }) => [train.loss, test?.loss, test?.accuracy])
+    const epochs = 6
+    const plain = small(kind, epochs)
+    const expected = numbers(await plain.run({ clipGradNorm: 1 }))
+    const compiled = small(kind, epochs)
+    const forward = vi.spyOn(compiled.model.conv, 'forward')
+    const run = compile(compiled.model)
+    expect(numbers(await compiled.run({ clipGradNorm: 1, forward: run }))).toEqual(expected)
+    // Of full batches and the last one, in training two as it is written and one recorded; in evaluation one of each.
+    expect(forward).toHaveBeenCalledTimes(2 * 3 + 2 * 2)
+    expect(compiled.state()).toEqual(plain.state())
+    run.dispose()
+    compiled.dispose()
+    plain.dispose()
+    // Garbage of other tests may have gone.
+    expect(memory(wasm).tensors).toBeLessThanOrEqual(before)
   })
 
   test('learns, and says so', async () => {

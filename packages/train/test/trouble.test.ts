@@ -302,6 +302,11 @@ describe('options', () => {
     ['an empty loader', { train: loader(0) }, 'fit: train expects at least one batch, got 0'],
     ['an empty test loader', { test: loader(0) }, 'fit: test expects at least one batch, got 0'],
     ['no optimizer', { optimizer: wrong('sgd') }, 'fit: optimizer expects one of @convnets/optim, got sgd'],
+    [
+      'a forward that is none',
+      { forward: wrong({}) },
+      'fit: forward expects a function, such as compile(model) gives, got object',
+    ],
     ['no epochs', { epochs: 0 }, 'fit: epochs expects a positive integer, got 0'],
     ['half an epoch', { epochs: 0.5 }, 'fit: epochs expects a positive integer, got 0.5'],
     ['a bound of 0', { clipGradNorm: 0 }, 'fit: clipGradNorm expects a number above 0, got 0'],
@@ -325,7 +330,7 @@ describe('options', () => {
     [
       'one that does not exist',
       wrong({ clip_gradnorm: 1 }),
-      'fit: options expects one of train, test, optimizer, epochs, loss, logits, schedule, clipGradNorm, clipGradValue, ema, evaluateEma, topK, monitor, earlyStopping, seed, out, resume, checkpointEvery, signal, onBatch, onEpoch, onProgress, onCheckpoint, got clip_gradnorm (did you mean clipGradNorm?)',
+      'fit: options expects one of train, test, optimizer, epochs, forward, loss, logits, schedule, clipGradNorm, clipGradValue, ema, evaluateEma, topK, monitor, earlyStopping, seed, out, resume, checkpointEvery, signal, onBatch, onEpoch, onProgress, onCheckpoint, got clip_gradnorm (did you mean clipGradNorm?)',
     ],
     [
       'a loss per sample',

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { headLoss, type ImageModel, type ImageOutput, mainLogits } from '@convnets/blocks'
 import type { Split } from '@convnets/data'
-import { crossEntropy } from '@convnets/nn'
+import { compile, crossEntropy } from '@convnets/nn'
 import { setThreads } from '@convnets/tensor'
 import { type FitResult, fit } from '@convnets/train'
 import { saveWeights } from '@convnets/weights'
@@ -145,10 +145,12 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>, c
     stderr.write('Stopping after this step and saving; Ctrl-C again ends at once.\n')
   }
   signal.addEventListener('abort', onAbort, { once: true })
+  const forward = compile(model)
   let result: FitResult
   try {
     result = await fit(model, {
       ...loaders,
+      forward,
       optimizer,
       epochs: settings.epochs,
       ...(schedule && { schedule }),
@@ -165,6 +167,7 @@ export async function train(options: TrainOptions, given: ReadonlySet<string>, c
       onEpoch: (record) => progress.epoch(record),
     })
   } finally {
+    forward.dispose()
     signal.removeEventListener('abort', onAbort)
     progress.stop()
   }
