@@ -1,12 +1,14 @@
 /**
  * Trains a small network of every kind of layer for 50 steps and prints hashes of its outputs and weights, for several
- * numbers of threads and, where it can be had, with turbo: a line of JSON each. All must be the same, on every Node.
+ * numbers of threads, as it is written and compiled and, where it can be had, with turbo: a line of JSON each. All must be the
+ * same, on every Node.
  */
 import { createHash } from 'node:crypto'
 import {
   AvgPool2d,
   BatchNorm2d,
   Conv2d,
+  compile,
   Dropout,
   Flatten,
   GELU,
@@ -61,8 +63,10 @@ function network(generator: Generator): Sequential {
   )
 }
 
-function train(): { outputs: string; weights: string } {
+function train(compiled: boolean): { outputs: string; weights: string } {
   const model = seeded(1, () => network(new Generator(2)))
+  const run = compile(model)
+  const forward = (x: Tensor): Tensor => (compiled ? run(x) : model.forward(x))
   const optimizer = new SGD(model.parameters(), { lr: 0.05, momentum: 0.9, weightDecay: 1e-4 })
   const generator = new Generator(3)
   const outputs = createHash('sha256')
@@ -74,16 +78,17 @@ function train(): { outputs: string; weights: string } {
         { dtype: 'int32' },
       )
       optimizer.zeroGrad()
-      const logits = model.forward(x)
+      const logits = forward(x)
       crossEntropy(logits, target).backward()
       optimizer.step()
       outputs.update(bytes(logits))
     })
   }
   model.eval()
-  noGrad(() => tidy(() => outputs.update(bytes(model.forward(randn([batch, 3, size, size], { generator }))))))
+  noGrad(() => tidy(() => outputs.update(bytes(forward(randn([batch, 3, size, size], { generator }))))))
   const weights = createHash('sha256')
   for (const [name, state] of model.stateDict()) weights.update(name).update(bytes(state))
+  run.dispose()
   model.dispose()
   return { outputs: outputs.digest('hex'), weights: weights.digest('hex') }
 }
@@ -95,7 +100,9 @@ function bytes(x: Tensor): Uint8Array {
 
 function report(threads: number, turbo: boolean): void {
   setThreads(threads)
-  process.stdout.write(`${JSON.stringify({ threads, turbo, ...train() })}\n`)
+  for (const compiled of [false, true]) {
+    process.stdout.write(`${JSON.stringify({ threads, turbo, compiled, ...train(compiled) })}\n`)
+  }
 }
 
 const counts = [1, 2, 3, 7]

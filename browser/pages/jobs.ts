@@ -1,6 +1,7 @@
 /** What is run in a page, in a worker, and in Node, to be compared. */
 
 import { resnet20 } from '@convnets/models-modern'
+import { compile } from '@convnets/nn'
 import { SGD } from '@convnets/optim'
 import { crossEntropy, Generator, grad, randn, type Tensor, tensor, tidy } from '@convnets/tensor'
 import { type JobContext, type ThreadInfo, threadInfo } from '@convnets/tensor/worker'
@@ -60,9 +61,9 @@ export const jobs = {
     return { cases: cases.length, failed, sha256: hashes }
   },
 
-  /** ResNet-20 on noise, with every loss reported. */
+  /** ResNet-20 on noise, compiled or as it is written, with every loss reported. */
   async train(
-    { steps, backend: name }: { steps: number; backend: string },
+    { steps, backend: name, compiled }: { steps: number; backend: string; compiled?: boolean },
     { progress }: Pick<JobContext<number>, 'progress'>,
   ): Promise<TrainingResult> {
     const backend = await backendNamed(name)
@@ -74,12 +75,13 @@ export const jobs = {
     )
     const model = resnet20({ seed: 1 })
     model.to(backend)
+    const forward = compiled ? compile(model) : (x: Tensor) => model.forward(x)
     const optimizer = new SGD(model.parameters(), { lr: 0.05, momentum: 0.9, weightDecay: 5e-4 })
     const losses: number[] = []
     for (let step = 0; step < steps; step++) {
       const loss = tidy(() => {
         optimizer.zeroGrad()
-        const loss = crossEntropy(model.forward(input), target)
+        const loss = crossEntropy(forward(input), target)
         loss.backward()
         optimizer.step()
         return loss.detach()

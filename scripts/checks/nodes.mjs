@@ -48,11 +48,13 @@ export async function check() {
       const { refused } = lines.find((line) => 'refused' in line) ?? {}
       if (refused && wide && Number.parseInt(version, 10) >= 24) throw new Error(refused)
       const runs = lines.filter((line) => 'outputs' in line)
-      if (runs.length !== (refused ? 4 : 9)) throw new Error(`Some runs are missing:\n${output}`)
+      if (runs.length !== (refused ? 8 : 18)) throw new Error(`Some runs are missing:\n${output}`)
       bits ??= runs[0]
-      for (const { threads, turbo, outputs, weights } of runs) {
+      for (const { threads, turbo, compiled, outputs, weights } of runs) {
         if (outputs === bits.outputs && weights === bits.weights) continue
-        throw new Error(`Other bits with ${threads} threads, turbo ${turbo ? 'on' : 'off'}:\n${output}`)
+        throw new Error(
+          `Other bits with ${threads} threads, turbo ${turbo ? 'on' : 'off'}, ${compiled ? '' : 'not '}compiled:\n${output}`,
+        )
       }
       return `${runs.length} runs, outputs ${bits.outputs.slice(0, 12)}, weights ${bits.weights.slice(0, 12)}`
     },
