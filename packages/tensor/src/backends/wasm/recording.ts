@@ -103,7 +103,7 @@ class WasmPassage implements Passage {
   replay(inputs: readonly Buffer[]): readonly Buffer[] {
     this.#recording.takeBack()
     this.#enter(inputs)
-    this.#recording.run(this.steps, this.derived)
+    this.#recording.run(this.steps)
     for (const buffer of this.#changed) buffer.version++
     return this.#give()
   }
@@ -139,9 +139,11 @@ export class WasmRecording implements Recording {
   /** Blocks that nothing else may use as long as the recording lives. */
   readonly #lasting: Block[] = []
   readonly #own: WeakSet<WasmBuffer> = new WeakSet()
+  /** What passages have derived from buffers from outside. */
+  readonly #needed: Set<Derived> = new Set()
   /** Buffers on memory that is used again. */
   #lent: WasmBuffer[] = []
-  #running = false
+  #isWorking = false
   #closed = false
   // Of the running backend call: where its steps begin, and its buffers.
   #from = 0
@@ -227,6 +229,8 @@ export class WasmRecording implements Recording {
 
   /** What was derived from buffers from outside. */
   needs(derived: Derived): void {
+    derived.pinned = true
+    this.#needed.add(derived)
     this.#passage?.derived.add(derived)
   }
 
@@ -245,30 +249,36 @@ export class WasmRecording implements Recording {
 
   /** Whether its memory may be had for something else. */
   get isIdle(): boolean {
-    return !this.#running && !this.#isBusy() && this.#passage === undefined && this.region.held === 0
+    return !this.#isWorking && !this.#isBusy() && this.region.held === 0
   }
 
   /** Runs `fn` and writes down what it does. */
   write<T>(passage: WasmPassage, fn: () => T): T {
     this.#passage = passage
     try {
-      return this.#engine.withRecording(this, fn)
+      return this.#working(() => this.#engine.withRecording(this, fn))
     } finally {
       this.#passage = undefined
     }
   }
 
-  /** Does these steps, which need what was derived. */
-  run(steps: readonly (() => void)[], derived: Iterable<Derived>): void {
-    for (const one of derived) one.pinned = true
+  run(steps: readonly (() => void)[]): void {
     this.#engine.recordings.delete(this)
     this.#engine.recordings.add(this)
-    this.#running = true
-    try {
+    this.#working(() => {
       for (const step of steps) step()
+    })
+  }
+
+  /** Runs `fn`, while nothing that the recording needs is freed for others' memory. */
+  #working<T>(fn: () => T): T {
+    for (const derived of this.#needed) derived.pinned = true
+    this.#isWorking = true
+    try {
+      return fn()
     } finally {
-      for (const one of derived) one.pinned = false
-      this.#running = false
+      for (const derived of this.#needed) derived.pinned = false
+      this.#isWorking = false
     }
   }
 
