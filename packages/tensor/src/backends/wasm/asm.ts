@@ -194,6 +194,8 @@ const tables = {
     'f32x4 f32x4 f32x4 -> v128': '@fd105 madd nmadd',
   },
   f64x2: {
+    'f64 -> v128': '@fd014 splat',
+    'i32x4 -> v128': '@fd0fe fromI32 fromI32U',
     'f64x2 f64x2 -> v128': '@fd047 eq ne lt gt le ge @fd0f0 add sub mul div min max pmin pmax',
     'f64x2 -> v128': '@fd0ec abs neg - sqrt',
     'f32x4 -> v128': '@fd05f fromF32',
@@ -260,7 +262,7 @@ export const v128: Instructions<typeof tables.v128, 'v128'> & {
  */
 export const f32x4: Instructions<typeof tables.f32x4, 'v128'> = instructions('f32x4', 'v128', tables.f32x4)
 
-/** Two doubles. `fromF32` widens lanes 0 and 1. */
+/** Two doubles. `fromF32` and `fromI32` widen lanes 0 and 1. */
 export const f64x2: Instructions<typeof tables.f64x2, 'v128'> = instructions('f64x2', 'v128', tables.f64x2)
 
 /**

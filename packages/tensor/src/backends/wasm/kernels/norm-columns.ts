@@ -18,6 +18,7 @@ import {
   type Unit,
   widening,
 } from './columns.ts'
+import { type Channels, finishGradient, finishStatistics, moveOn, spreadRow } from './norm-finish.ts'
 import { alongRow, inRows, least, type Strip } from './rows.ts'
 
 /** Rows whose mean the others of a chunk are measured from. */
@@ -185,15 +186,15 @@ export function storeCells(
   }
 }
 
-/** Numbers that stand for a missing weight or bias, or those of the buffer. */
-function valuesOf(engine: Engine, buffer: Buffer | null, length: number, value: number): Float32Array {
-  return buffer ? engine.heap.floats(engine.ptr(buffer), length) : new Float32Array(length).fill(value)
-}
-
 /** The plan for extents [a, b, c, d], several rows side by side if they are narrow. */
 export function planOf([a, b, c, d]: NormExtents): { plan: Columns; factor: number } {
   const factor = widening(b, c * d)
   return { plan: planColumns(a, b / factor, c * d * factor), factor }
+}
+
+function channelsOf(extents: NormExtents): Channels {
+  const [a, b, c, d] = extents
+  return { ...planOf(extents), a, c, d, cells: b * d }
 }
 
 /** What `normalizeGrad` gives. */
@@ -223,84 +224,17 @@ export function normalizeColumns(
   act: Expr | null = null,
   running: RunningNorm | null = null,
 ): void {
-  const [a, b, c, d] = extents
-  const { plan, factor } = planOf(extents)
-  const { rows, columns, chunks, chunkRows } = plan
-  const sums = engine.workspace(a * chunks * 3 * columns * 4)
-  const coefficients = engine.workspace(a * 3 * columns * 4)
+  const channels = channelsOf(extents)
+  const { plan, a, cells } = channels
+  const sums = engine.workspace(a * plan.chunks * 3 * plan.columns * 4)
+  const rows = engine.workspace(a * 3 * plan.columns * 4)
+  const ptr = (buffer: Buffer | null | undefined): number | null => (buffer ? engine.ptr(buffer) : null)
+  const places = { mean: engine.ptr(mean), variance: engine.ptr(variance) }
   runColumns(engine, statistics, plan, [engine.ptr(x)], 0, sums)
-
-  const parts = engine.heap.floats(sums, a * chunks * 3 * columns)
-  const rowsOf = engine.heap.floats(coefficients, a * 3 * columns)
-  const means = engine.heap.floats(engine.ptr(mean), a * c)
-  const variances = engine.heap.floats(engine.ptr(variance), a * c)
-  const weights = valuesOf(engine, weight, c * d, 1)
-  const biases = valuesOf(engine, bias, c * d, 0)
-  const factors = affine && engine.heap.floats(engine.ptr(affine), 2 * c)
-  const cells = b * d
-  for (let ia = 0; ia < a; ia++) {
-    for (let ic = 0; ic < c; ic++) {
-      // Parallel variances (Chan, Golub and LeVeque, 1979): first the mean of the chunks' means, then the spread.
-      let average = 0
-      let squares = 0
-      for (const pass of [0, 1]) {
-        for (let chunk = 0; chunk < chunks; chunk++) {
-          const n = Math.min(chunkRows, rows - chunk * chunkRows)
-          const at = (ia * chunks + chunk) * 3 * columns
-          for (let k = 0; k < factor; k++) {
-            for (let column = at + (k * c + ic) * d; column < at + (k * c + ic + 1) * d; column++) {
-              const rest = parts[column + columns]! / n
-              const local = parts[column]! + rest
-              if (pass === 0) average += (local * n) / cells
-              else squares += parts[column + 2 * columns]! + n * ((local - average) ** 2 - rest * rest)
-            }
-          }
-        }
-      }
-      const spread = Math.max(0, squares / cells)
-      means[ia * c + ic] = average
-      variances[ia * c + ic] = spread
-      const center = means[ia * c + ic]!
-      const scale = 1 / Math.sqrt(spread + eps)
-      for (let id = 0; id < d; id++) {
-        const at = ic * d + id
-        const factorOf = scale * weights[at]!
-        for (let k = 0; k < factor; k++) {
-          const column = ia * 3 * columns + k * c * d + at
-          rowsOf[column] = center
-          rowsOf[column + columns] = factorOf
-          // What rounding has taken from the mean comes back here.
-          rowsOf[column + 2 * columns] = biases[at]! - (average - center) * factorOf
-        }
-      }
-      if (factors) {
-        factors[ic] = rowsOf[columns + ic]!
-        factors[c + ic] = rowsOf[2 * columns + ic]!
-      }
-    }
-  }
-  runColumns(engine, affineOf(act), plan, [engine.ptr(x), engine.ptr(output)], coefficients, 0)
-  if (running) moveOn(engine, running, mean, variance, cells)
-}
-
-/** Moves running statistics on by those of a batch of `cells` cells per channel; each step is rounded, as in formulas. */
-function moveOn(engine: Engine, running: RunningNorm, mean: Buffer, variance: Buffer, cells: number): void {
-  const { fround } = Math
-  const count = engine.heap.ints(engine.ptr(running.count), 1)
-  count[0]!++
-  running.count.version++
-  const share = running.momentum ?? 1 / count[0]!
-  const rest = fround(1 - fround(share))
-  const move = (buffer: Buffer, batch: Buffer, weight: number): void => {
-    const [values, news] = [buffer, batch].map((one) => engine.heap.floats(engine.ptr(one), one.length)) as [
-      Float32Array,
-      Float32Array,
-    ]
-    for (let i = 0; i < values.length; i++) values[i] = fround(rest * values[i]!) + fround(weight * news[i]!)
-    buffer.version++
-  }
-  move(running.mean, mean, fround(share))
-  move(running.variance, variance, fround(share * (cells / (cells - 1))))
+  const given = { weight: ptr(weight), bias: ptr(bias), affine: ptr(affine) }
+  finishStatistics(engine, channels, { sums, rows, ...places, ...given }, eps)
+  runColumns(engine, affineOf(act), plan, [engine.ptr(x), engine.ptr(output)], rows, 0)
+  if (running) moveOn(engine, running, places.mean, places.variance, cells)
 }
 
 /** As the contract's `normalizeGrad` or, with `affine`, its `normalizeBatchGrad`. */
@@ -315,67 +249,29 @@ export function gradColumns(
   grads: Grads,
   act: Expr | null = null,
 ): void {
-  const [a, b, c, d] = extents
-  const { plan, factor } = planOf(extents)
+  const channels = channelsOf(extents)
+  const { plan, a, c } = channels
   const { columns, chunks } = plan
   const sums = engine.workspace(a * chunks * 2 * columns * 4)
   const all = gradientRows(act)
-  const coefficients = engine.workspace(a * all * columns * 4)
-  const { f32: memory } = engine.heap
-  /** Repeats numbers by channel, c of them from `from` on, along a row. */
-  const repeat = (row: number, from: number): void => {
-    for (let column = 0; column < columns; column++) {
-      memory[row + column] = memory[from + (Math.floor(column / d) % c)]!
-    }
-  }
-  const start = coefficients >>> 2
-  for (let ia = 0; ia < a; ia++) repeat(start + ia * all * columns, (engine.ptr(mean) >>> 2) + ia * c)
+  const rows = engine.workspace(a * all * columns * 4)
+  spreadRow(engine, channels, engine.ptr(mean), rows, all)
   if (act && affine) {
-    repeat(start + columns, engine.ptr(affine) >>> 2)
-    repeat(start + 2 * columns, (engine.ptr(affine) >>> 2) + c)
+    for (const k of [0, 1]) {
+      spreadRow(engine, channels, engine.ptr(affine, k * c), rows + (k + 1) * columns * 4, all)
+    }
   }
   const [from, input, to] = [g, x, grads.x].map((buffer) => engine.ptr(buffer)) as [number, number, number]
   const stores = act !== null && costOf(act) > costly
-  runColumns(engine, gradientSums(act, stores), plan, stores ? [from, input, to] : [from, input], coefficients, sums)
-
-  const parts = engine.heap.floats(sums, a * chunks * 2 * columns)
-  const rowsOf = engine.heap.floats(coefficients, a * all * columns)
-  const variances = engine.heap.floats(engine.ptr(variance), a * c)
-  const weights = valuesOf(engine, weight, c * d, 1)
-  const byWeight = new Float64Array(c * d)
-  const byBias = new Float64Array(c * d)
-  const cells = b * d
-  for (let ia = 0; ia < a; ia++) {
-    for (let ic = 0; ic < c; ic++) {
-      const scale = 1 / Math.sqrt(variances[ia * c + ic]! + eps)
-      let sumU = 0
-      let sumUH = 0
-      for (let at = ic * d; at < (ic + 1) * d; at++) {
-        let sumG = 0
-        let sumGX = 0
-        for (let chunk = 0; chunk < chunks; chunk++) {
-          const start = (ia * chunks + chunk) * 2 * columns
-          for (let column = start + at; column < start + columns; column += c * d) {
-            sumG += parts[column]!
-            sumGX += parts[column + columns]!
-          }
-        }
-        byBias[at]! += sumG
-        byWeight[at]! += sumGX * scale
-        sumU += sumG * weights[at]!
-        sumUH += sumGX * scale * weights[at]!
-      }
-      for (let at = ic * d; at < (ic + 1) * d; at++) {
-        for (let k = 0; k < factor; k++) {
-          const column = (ia * all + all - 3) * columns + k * c * d + at
-          rowsOf[column] = scale * weights[at]!
-          rowsOf[column + columns] = (scale * sumU) / cells
-          rowsOf[column + 2 * columns] = (scale * scale * sumUH) / cells
-        }
-      }
-    }
+  runColumns(engine, gradientSums(act, stores), plan, stores ? [from, input, to] : [from, input], rows, sums)
+  const places = {
+    sums,
+    rows,
+    variance: engine.ptr(variance),
+    weight: weight && engine.ptr(weight),
+    byWeight: engine.ptr(grads.weight),
+    byBias: engine.ptr(grads.bias),
   }
-  engine.heap.floats(engine.ptr(grads.weight), c * d).set(byWeight)
-  engine.heap.floats(engine.ptr(grads.bias), c * d).set(byBias)
-  runColumns(engine, gradient(stores ? null : act, all), plan, [stores ? to : from, input, to], coefficients, 0)
+  finishGradient(engine, channels, places, all, eps)
+  runColumns(engine, gradient(stores ? null : act, all), plan, [stores ? to : from, input, to], rows, 0)
 }
