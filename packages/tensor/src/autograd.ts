@@ -47,7 +47,8 @@ interface Walk {
   readonly targets: ReadonlySet<GradNode | Tensor> | undefined
   /** Takes the gradient of a node's output before the walk goes on. */
   readonly atNode: (node: GradNode, g: Tensor) => void
-  readonly atLeaf: (leaf: Tensor, g: Tensor) => void
+  /** Takes the gradient of a leaf, from the node that hands it on, if any. */
+  readonly atLeaf: (leaf: Tensor, g: Tensor, from: GradNode | undefined) => void
 }
 
 /** The nodes that gradients reach from `roots`, in walking order, with the edges that lead on to a target. */
@@ -84,9 +85,9 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
   /** What a node handed on by itself; held until its scope has ended. */
   let met: [leaf: Tensor, g: Tensor][] = []
   const context: WalkContext = { createGraph, accumulate: (leaf, g) => met.push([leaf, g.alias()]) }
-  const deliver = (edge: GradNode | Leaf, g: Tensor): void => {
+  const deliver = (edge: GradNode | Leaf, g: Tensor, from?: GradNode): void => {
     if (isLeaf(edge)) {
-      options.atLeaf(edge.leaf, g)
+      options.atLeaf(edge.leaf, g, from)
       drop(g)
       return
     }
@@ -130,10 +131,10 @@ function walk(roots: readonly { edge: GradNode | Leaf; g: Tensor }[], options: W
       watch?.step?.(node)
       const results = createGraph ? local(step) : tidy(() => [step(), met] as const)[0]
       drop(g)
-      for (const [leaf, piece] of met) deliver({ leaf }, piece)
+      for (const [leaf, piece] of met) deliver({ leaf }, piece, node)
       results.forEach((result, i) => {
         const edge = node.edges[i]
-        if (result !== undefined && edge !== undefined) deliver(edge, result)
+        if (result !== undefined && edge !== undefined) deliver(edge, result, node)
       })
       if (!options.retainGraph) node.release()
       watch?.step?.(undefined)
@@ -281,24 +282,23 @@ export function grad(
 }
 
 /**
- * Walks the graph of `y`, which is freed, for who has it inside, and gives the gradients by the leaves, added up. Those of which
- * `takes` gives false are left to it, piece by piece.
+ * Walks the graph of `ys`, of gradients `gs`, for who has it inside, and frees it. Gives the gradients by the leaves, added up;
+ * those of which `takes` gives false are left to it, piece by piece.
  */
 export function gradientsInside(
-  y: Tensor,
-  g: Tensor,
-  takes: (leaf: Tensor, piece: Tensor) => boolean = () => true,
+  ys: readonly Tensor[],
+  gs: readonly Tensor[],
+  takes: (leaf: Tensor, piece: Tensor, from: GradNode | undefined) => boolean = () => true,
 ): Map<Tensor, Tensor> {
   const results: Map<Tensor, Tensor> = new Map()
-  const { edge } = y
-  if (edge === undefined) return results
-  walk([{ edge, g: g.alias() }], {
+  const roots = ys.flatMap(({ edge }, i) => (edge === undefined ? [] : [{ edge, g: (gs[i] as Tensor).alias() }]))
+  walk(roots, {
     createGraph: false,
     retainGraph: false,
     targets: undefined,
     atNode: () => undefined,
-    atLeaf: (leaf, piece) => {
-      if (!takes(leaf, piece)) return
+    atLeaf: (leaf, piece, from) => {
+      if (!takes(leaf, piece, from)) return
       const former = results.get(leaf)
       results.set(leaf, former === undefined ? piece.alias() : accumulate(former, piece, false))
     },
@@ -352,7 +352,7 @@ class CheckpointNode implements GradNode {
         return copy
       })
       const y = this.#draws.replay(() => enableGrad(() => this.#fn(...inputs)))
-      const results = gradientsInside(y, g, (leaf, piece) => {
+      const results = gradientsInside([y], [g], (leaf, piece) => {
         if (inputs.includes(leaf)) return true
         context.accumulate(leaf, piece)
         return false

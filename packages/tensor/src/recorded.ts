@@ -1,14 +1,13 @@
 /** One recording of a function of tensors: its forward pass and, where its results have gradients, its backward pass. */
 import { gradientsInside } from './autograd.ts'
 import type { Backend, Buffer, Passage, Recording } from './backends/backend.ts'
-import { type GradNode, type Leaf, nodeNumber, Storage, TensorCore, type WalkContext } from './core.ts'
-import { ArgumentError, BackendError, DTypeError, GradientError } from './errors.ts'
+import { type GradNode, isLeaf, Storage, TensorCore } from './core.ts'
+import { ArgumentError, BackendError, GradientError } from './errors.ts'
 import { withGradMode } from './grad-mode.ts'
 import type { Meta } from './op.ts'
-import { cat } from './ops/slice.ts'
-import { type Precision, scopedPrecision } from './precision.ts'
 import { DrawTape } from './random.ts'
-import { local, type ScopeMember, tidy } from './scope.ts'
+import { type AtLeaf, PassNode, ResultNode } from './recorded-graph.ts'
+import { type ScopeMember, tidy } from './scope.ts'
 import { sizeOf } from './shape.ts'
 import type { Tensor } from './tensor.ts'
 
@@ -41,24 +40,32 @@ export function filled(value: unknown, tensors: readonly Tensor[]): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, filled(item, tensors)]))
 }
 
-/** Tensors with a gradient as one, since a graph step has one output. */
-function joinedOf(tensors: readonly Tensor[]): Tensor | undefined {
-  const [first] = tensors
-  if (first === undefined || tensors.length === 1) return first
-  const other = tensors.find(({ dtype }) => dtype !== first.dtype)
-  if (other !== undefined) {
-    throw new DTypeError(`record: results with gradients expect one dtype, got ${first.dtype} and ${other.dtype}`)
-  }
-  return cat(tensors.map((tensor) => tensor.reshape([-1])))
-}
-
 const bufferOf = ({ storage }: Tensor): Buffer => storage.buffer
 
-/** All that lives as long as a tensor: itself, and what its graph has saved. */
-function graphOf(y: Tensor): Tensor[] {
-  const found: Set<ScopeMember> = new Set([y])
-  y.holds((member) => found.add(member))
+/** All that lives as long as these tensors: themselves, and what their graphs have saved. */
+function graphOf(roots: readonly Tensor[]): Tensor[] {
+  const found: Set<ScopeMember> = new Set(roots)
+  for (const root of roots) root.holds((member) => found.add(member))
   return [...found] as unknown as Tensor[]
+}
+
+/** The nodes that a gradient of `y` comes by. */
+function nodesUnder(y: Tensor): Set<GradNode> {
+  const nodes: Set<GradNode> = new Set()
+  const open = y.node === undefined ? [] : [y.node]
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    if (nodes.has(node)) continue
+    nodes.add(node)
+    for (const edge of node.edges) if (edge !== undefined && !isLeaf(edge)) open.push(edge)
+  }
+  return nodes
+}
+
+/** What the backward pass gives a gradient by. */
+interface Target {
+  readonly leaf: Tensor
+  /** Numbers of the results that depend on it. */
+  readonly results: ReadonlySet<number>
 }
 
 export interface RecordedOptions {
@@ -78,17 +85,17 @@ export class Recorded {
   /** What the function gave, with places for tensors, and what these are. */
   #result: unknown
   #metas: readonly Meta[] = []
-  /** Which of them have a gradient. They come as one, before the others. */
+  /** Those that have a gradient, by number, until the backward pass has been recorded of their graph. */
+  #roots: ReadonlyMap<number, Tensor> = new Map()
   #differentiable: readonly number[] = []
-  #joined: Meta | undefined
-  /** That one as it was recorded; its graph is there until the backward pass has been recorded. */
-  #root: Tensor | undefined
   /** The inputs that the function was recorded with. */
   #own: readonly Tensor[] = []
+  /** Number of the first tensor that it made. */
+  #start = Number.POSITIVE_INFINITY
   /** Buffers from outside that the gradient reads. */
   #saved: readonly Buffer[] = []
-  /** What the gradients of the backward pass are by: inputs, and leaves from outside. */
-  #leaves: readonly Tensor[] = []
+  /** What the backward pass gives, in its order: gradients by inputs and by leaves from outside. */
+  #targets: readonly Target[] = []
   /** The graph step of the last pass. */
   #last: WeakRef<PassNode> | undefined
 
@@ -111,7 +118,7 @@ export class Recorded {
     try {
       this.#forward = this.#recording.passage(inputs.map(bufferOf), (buffers) => this.#run(fn, inputs, buffers, made))
       for (const tensor of made) tensor.dispose()
-      const graph = this.#root === undefined ? [] : graphOf(this.#root).map(bufferOf)
+      const graph = graphOf([...this.#roots.values()]).map(bufferOf)
       this.#saved = graph.filter((buffer) => !this.#recording.owns(buffer))
       this.#check(this.#forward, graph)
     } catch (error) {
@@ -146,19 +153,21 @@ export class Recorded {
           const [got, expected] = [strange.backend.name, this.#backend.name]
           throw new BackendError(`record: fn gives a tensor on ${got} for inputs on ${expected}`)
         }
-        this.#differentiable = [...outputs.keys()].filter((i) => gradient && outputs[i]!.requiresGrad)
-        this.#root = joinedOf(this.#differentiable.map((i) => outputs[i]!))
-        return [outputs, this.#root]
+        return outputs
       }),
     )
     // Tensors with smaller numbers come from outside and belong to somebody else.
     const start = this.#own[0]!.id
-    made.push(...outputs.filter((output) => output !== this.#root && output.id >= start))
-    if (this.#root !== undefined && this.#root.id >= start) this.#root.keep()
+    const own = outputs.filter(({ id }) => id >= start)
+    const roots = [...outputs.entries()].filter(([, output]) => gradient && output.requiresGrad)
+    this.#roots = new Map(roots)
+    this.#differentiable = roots.map(([i]) => i)
+    const kept = new Set(roots.map(([, output]) => output))
+    for (const output of own) if (kept.has(output)) output.keep()
+    made.push(...own.filter((output) => !kept.has(output)))
     this.#metas = outputs.map(({ shape, dtype }) => ({ shape, dtype }))
-    this.#joined = this.#root && { shape: this.#root.shape, dtype: this.#root.dtype }
-    const others = outputs.filter((_, i) => !this.#differentiable.includes(i))
-    return [...(this.#root ? [this.#root] : []), ...others].map(bufferOf)
+    this.#start = start
+    return outputs.map(bufferOf)
   }
 
   /** Refuses what has been recorded if it cannot be done again; `buffers` are those that are to be there. */
@@ -187,8 +196,8 @@ export class Recorded {
     const isGood =
       this.#options.holds() &&
       // A backward pass is recorded with its own forward pass.
-      (this.#joined === undefined || this.#backward !== undefined) &&
-      this.#leaves.every(({ requiresGrad }) => requiresGrad) &&
+      (this.#differentiable.length === 0 || this.#backward !== undefined) &&
+      this.#targets.every(({ leaf }) => leaf.requiresGrad) &&
       this.#forward.isGood()
     if (!isGood) return undefined
     this.#draws.renew()
@@ -197,162 +206,114 @@ export class Recorded {
 
   #give(buffers: readonly Buffer[], inputs: readonly Tensor[], keeper: object): unknown {
     const first = inputs[0] as Tensor
-    const tensors: Tensor[] = []
-    const rest = buffers.slice(this.#joined === undefined ? 0 : 1).values()
-    for (const [i, { shape, dtype }] of this.#metas.entries()) {
-      if (this.#differentiable.includes(i)) continue
-      tensors[i] = first.make(new Storage(this.#backend, rest.next().value as Buffer), shape, dtype)
-    }
-    if (this.#joined !== undefined) {
-      const pieces = local(() => this.#pieces(this.#node(buffers[0] as Buffer, this.#joined as Meta, inputs, keeper)))
-      for (const [k, i] of this.#differentiable.entries()) tensors[i] = pieces[k] as Tensor
+    const tensors = this.#metas.map(({ shape, dtype }, i) =>
+      first.make(new Storage(this.#backend, buffers[i] as Buffer), shape, dtype),
+    )
+    const [leading] = this.#differentiable
+    if (leading !== undefined) {
+      const versions = this.#saved.map(({ version }) => version)
+      const isAsItWas = (): boolean => this.#saved.every(({ version }, i) => version === versions[i])
+      const node = new PassNode({
+        token: tensors[leading]!.saveForGradient(),
+        inputs,
+        gradients: (results, atLeaf) => this.#gradients(results, atLeaf, isAsItWas),
+        keeper,
+      })
+      this.#last = new WeakRef(node)
+      for (const i of this.#differentiable) tensors[i]!.node = new ResultNode(node, i)
     }
     return filled(this.#result, tensors)
   }
 
-  /** The tensor of all results with a gradient, at its place in the graph. */
-  #node(buffer: Buffer, { shape, dtype }: Meta, inputs: readonly Tensor[], keeper: object): Tensor {
-    const y = (inputs[0] as Tensor).make(new Storage(this.#backend, buffer), shape, dtype)
-    const token = y.saveForGradient()
-    const versions = this.#saved.map(({ version }) => version)
-    const isAsItWas = (): boolean => this.#saved.every(({ version }, i) => version === versions[i])
-    const node = new PassNode(
-      token,
-      inputs.map(({ edge }) => edge),
-      (g, leaf) => this.#gradients(g, leaf, isAsItWas),
-      keeper,
-    )
-    this.#last = new WeakRef(node)
-    y.node = node
-    return y
-  }
-
-  #pieces(y: Tensor): Tensor[] {
-    if (this.#differentiable.length === 1) return [y]
-    let at = 0
-    return this.#differentiable.map((i) => {
-      const { shape } = this.#metas[i] as Meta
-      const size = sizeOf(shape)
-      at += size
-      return y.narrow(0, at - size, size).reshape(shape)
-    })
-  }
-
   /** The gradients of the last pass by its inputs, in their order; those by other leaves go to `atLeaf`. */
-  #gradients(g: Tensor, atLeaf: AtLeaf, isAsItWas: () => boolean): (Tensor | undefined)[] {
+  #gradients(results: ReadonlyMap<number, Tensor>, atLeaf: AtLeaf, isAsItWas: () => boolean): (Tensor | undefined)[] {
     if (!isAsItWas()) {
       throw new GradientError(
         'backward: a tensor that a recorded function uses was changed in place since the forward pass',
       )
     }
+    // A result that was not used has a gradient of zeros; what only it depends on has none.
+    const [first] = results.values() as unknown as [Tensor]
+    const zeros: Buffer[] = []
+    const gs = this.#differentiable.map((i) => {
+      const g = results.get(i)
+      if (g !== undefined) return bufferOf(g)
+      const { shape, dtype } = this.#metas[i] as Meta
+      zeros.push(this.#backend.fill(dtype, sizeOf(shape), 0))
+      return zeros.at(-1) as Buffer
+    })
     const again = this.#backward
-    const buffers =
-      again === undefined ? this.#recordBackward(g) : again.isGood() ? again.replay([bufferOf(g)]) : undefined
+    let buffers: readonly Buffer[] | undefined
+    try {
+      if (again === undefined) buffers = this.#recordBackward(gs, first)
+      else if (again.isGood()) buffers = again.replay(gs)
+    } finally {
+      for (const buffer of zeros) this.#backend.free(buffer)
+    }
     if (buffers === undefined) {
       throw new GradientError(
         'backward: a recorded function expects threads, precision, turbo and its tensors as in the forward pass, and memory for it; it was freed or they are others',
       )
     }
     const byInput: (Tensor | undefined)[] = this.#own.map(() => undefined)
-    for (const [i, leaf] of this.#leaves.entries()) {
-      const buffer = buffers[i] as Buffer
-      const piece = g.make(new Storage(this.#backend, buffer), leaf.shape, buffer.dtype)
+    for (const [k, { leaf, results: from }] of this.#targets.entries()) {
+      const buffer = buffers[k] as Buffer
+      const piece = first.make(new Storage(this.#backend, buffer), leaf.shape, buffer.dtype)
       const input = this.#own.indexOf(leaf)
-      if (input < 0) atLeaf(leaf, piece)
+      if (![...from].some((i) => results.has(i))) piece.dispose()
+      else if (input < 0) atLeaf(leaf, piece)
       else byInput[input] = piece
     }
     return byInput
   }
 
-  #recordBackward(g: Tensor): readonly Buffer[] | undefined {
-    const root = this.#root
-    if (root === undefined) return undefined
-    let results: (readonly [leaf: Tensor, piece: Tensor])[] = []
-    const step = ([buffer]: readonly Buffer[]): Buffer[] => {
-      results = tidy(() => {
-        const own = g.make(new Storage(this.#backend, buffer as Buffer), g.shape, g.dtype)
-        const found = this.#draws.record(() => gradientsInside(root, own), true)
+  #recordBackward(gs: readonly Buffer[], like: Tensor): readonly Buffer[] | undefined {
+    if (this.#roots.size === 0) return undefined
+    const roots = [...this.#roots]
+    const under = roots.map(([i, root]) => [i, root.edge, nodesUnder(root)] as const)
+    const results: Map<Tensor, Set<number>> = new Map()
+    let found: (readonly [leaf: Tensor, piece: Tensor])[] = []
+    const step = (buffers: readonly Buffer[]): Buffer[] => {
+      found = tidy(() => {
+        const ys = roots.map(([, root]) => root)
+        const own = ys.map(({ shape, dtype }, k) => like.make(new Storage(this.#backend, buffers[k]!), shape, dtype))
+        const note = (leaf: Tensor, _: Tensor, from: GradNode | undefined): boolean => {
+          const known = results.get(leaf) ?? new Set()
+          results.set(leaf, known)
+          for (const [i, edge, nodes] of under) {
+            const leads =
+              from === undefined ? edge !== undefined && isLeaf(edge) && edge.leaf === leaf : nodes.has(from)
+            if (leads) known.add(i)
+          }
+          return true
+        }
+        const pieces = this.#draws.record(() => gradientsInside(ys, own, note), true)
         // Leaves may be given one gradient, as by add.
-        return [...found].map(([leaf, piece]) => [leaf, piece.storage.shared ? piece.clone() : piece] as const)
+        return [...pieces].map(([leaf, piece]) => [leaf, piece.storage.shared ? piece.clone() : piece] as const)
       })
-      return results.map(([, piece]) => bufferOf(piece))
+      return found.map(([, piece]) => bufferOf(piece))
     }
     try {
-      this.#backward = this.#recording.passage([bufferOf(g)], step, { lends: true })
-      this.#leaves = results.map(([leaf]) => leaf)
+      this.#backward = this.#recording.passage(gs, step, { lends: true })
+      this.#targets = found.map(([leaf]) => ({ leaf, results: results.get(leaf) as Set<number> }))
     } finally {
-      for (const [, piece] of results) piece.dispose()
-      root.dispose()
-      this.#root = undefined
+      for (const [, piece] of found) piece.dispose()
+      this.#dropGraph()
     }
     this.#check(this.#backward, this.#backward.outputs)
     return this.#backward.outputs
   }
 
+  /** Frees what the recorded pass has left for its gradient. */
+  #dropGraph(): void {
+    for (const root of this.#roots.values()) {
+      for (const tensor of graphOf([root])) if (tensor.id >= this.#start) tensor.dispose()
+    }
+    this.#roots = new Map()
+  }
+
   dispose(): void {
-    this.#root?.dispose()
-    this.#root = undefined
+    this.#dropGraph()
     this.#recording.dispose()
-  }
-}
-
-type AtLeaf = (leaf: Tensor, piece: Tensor) => void
-
-/** The graph step of a pass of a recorded function. */
-class PassNode implements GradNode {
-  readonly id: number
-  readonly name = 'record'
-  readonly opaque = true
-  readonly precision: Precision | undefined = scopedPrecision()
-  readonly edges: readonly (GradNode | Leaf | undefined)[]
-  readonly #token: Tensor
-  readonly #gradients: (g: Tensor, atLeaf: AtLeaf) => readonly (Tensor | undefined)[]
-  /** Lives as long as the graph. */
-  readonly keeper: object
-  #walked = false
-  released = false
-
-  /** `token` is freed when nobody can ask for the gradient any more. */
-  constructor(
-    token: Tensor,
-    edges: readonly (GradNode | Leaf | undefined)[],
-    gradients: (g: Tensor, atLeaf: AtLeaf) => readonly (Tensor | undefined)[],
-    keeper: object,
-  ) {
-    this.id = nodeNumber()
-    this.#token = token
-    this.edges = edges
-    this.#gradients = gradients
-    this.keeper = keeper
-  }
-
-  get saved(): readonly TensorCore[] {
-    return this.released ? [] : [this.#token]
-  }
-
-  /** Whether its gradient may still be asked for. */
-  get waits(): boolean {
-    return !this.#walked && !this.released && !this.#token.disposed
-  }
-
-  backward(g: Tensor, _wanted: readonly boolean[], walk: WalkContext): readonly (Tensor | undefined)[] {
-    if (walk.createGraph) throw new GradientError('backward: a recorded function has no gradient under createGraph')
-    if (this.#token.disposed && !this.released) {
-      throw new GradientError(
-        'backward: the pass of a recorded function was freed with its scope; run backward inside the same tidy',
-      )
-    }
-    if (!this.waits) {
-      throw new GradientError(
-        'backward: the graph through a recorded function was freed by an earlier backward; it can be walked once, also with retainGraph',
-      )
-    }
-    this.#walked = true
-    return this.#gradients(g, walk.accumulate)
-  }
-
-  release(): void {
-    this.released = true
-    this.#token.dispose()
   }
 }

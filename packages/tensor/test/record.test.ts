@@ -1,5 +1,5 @@
 /** Recorded functions: the bits of the function as it is written, whatever ops it consists of and whatever happens meanwhile. */
-import { makeInputs, type OpName, opCases } from '@convnets/testkit'
+import { makeInputs, type OpName, opCases, opsWithoutGradient } from '@convnets/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   ArgumentError,
@@ -12,7 +12,9 @@ import {
   GradientError,
   getThreads,
   globalAvgPool2d,
+  grad,
   groupNorm,
+  isFloat,
   layerNorm,
   linear,
   matmul,
@@ -80,6 +82,76 @@ describe.each([1, 2])('every op, recorded, on %d threads', (count) => {
         })
       }
     }
+  })
+})
+
+describe('every op with a gradient, recorded', () => {
+  const ops = (Object.keys(opCases) as OpName[]).filter((op) => !opsWithoutGradient.includes(op))
+
+  it.each(ops)('%s', (op) => {
+    for (const dtype of ['float32', 'float64'] as const) {
+      for (const c of opCases[op]) {
+        const before = memory()
+        tidy(() => {
+          const inputs = makeInputs(op, c, tensor([0]).backend, dtype)
+          if (inputs.length === 0) return
+          for (const input of inputs) input.requiresGrad = isFloat(input.dtype)
+          const run = record((...inputs: Tensor[]) => c.run(...inputs), { gradient: true })
+          /** Results and the gradients of the first of them, by a function of the inputs. */
+          const computed = (fn: (...inputs: Tensor[]) => unknown): unknown =>
+            tidy(() => {
+              const results = all(fn(...inputs))
+              const y = results.find(({ requiresGrad }) => requiresGrad)
+              if (y === undefined) return results.map(bits)
+              const g = seeded(9, () => randn(y.shape, { dtype: y.dtype as 'float32' }))
+              const leaves = inputs.filter(({ requiresGrad }) => requiresGrad)
+              const grads = grad(y, leaves, { gradients: [g], allowUnused: true })
+              return [results.map(bits), grads.map((t) => t && bits(t))]
+            })
+          for (let round = 0; round < 5; round++) {
+            expect(
+              seeded(round, () => computed(run)),
+              c.id,
+            ).toEqual(seeded(round, () => computed((...inputs) => c.run(...inputs))))
+          }
+          expect(run.recordings).toBe(1)
+          run.dispose()
+        })
+        const { tensors, bytes, buffers } = memory()
+        expect({ tensors, bytes, buffers }, c.id).toEqual({
+          tensors: before.tensors,
+          bytes: before.bytes,
+          buffers: before.buffers,
+        })
+      }
+    }
+  })
+
+  it('gives gradients where results are inputs, leaves, one another, or of several dtypes', () => {
+    tidy(() => {
+      const w = tensor([2, 3], { requiresGrad: true })
+      const d = tensor([5, 7], { dtype: 'float64', requiresGrad: true })
+      const fn = (x: Tensor) => {
+        const y = x.mul(w)
+        return { x, w, y, again: y, sum: x.add(w), d: d.mul(d), index: y.argmax(), cut: y.detach() }
+      }
+      const run = record(fn, { gradient: true })
+      const computed = (f: typeof fn): unknown[] =>
+        tidy(() => {
+          const x = tensor([1, -4], { requiresGrad: true })
+          const r = f(x)
+          const loss = [r.x, r.w.mul(3), r.y.mul(5), r.again, r.sum.mul(r.sum), r.d.to('float32')]
+          loss
+            .reduce((a, b) => a.add(b))
+            .sum()
+            .backward()
+          const grads = [x, w, d].map((t) => [...(t.grad as Tensor).dataSync()])
+          for (const t of [w, d]) t.grad = undefined
+          return [...grads, Object.values(r).map(bits)]
+        })
+      for (let i = 0; i < 5; i++) expect(computed(run)).toEqual(computed(fn))
+      run.dispose()
+    })
   })
 })
 
