@@ -8,7 +8,7 @@ import type { Tensor } from './tensor.ts'
 export type AtLeaf = (leaf: Tensor, piece: Tensor) => void
 
 /** Gradients by the inputs of a pass, given those of its results by number. */
-export type PassGradients = (results: ReadonlyMap<number, Tensor>, atLeaf: AtLeaf) => readonly (Tensor | undefined)[]
+type PassGradients = (results: ReadonlyMap<number, Tensor>, atLeaf: AtLeaf) => readonly (Tensor | undefined)[]
 
 export interface Pass {
   /** Is freed when nobody can ask for the gradient any more. */
