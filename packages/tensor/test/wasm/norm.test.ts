@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import type { NormExtents } from '../../src/backends/backend.ts'
+import type { Buffer, NormExtents } from '../../src/backends/backend.ts'
 import { normKernels } from '../../src/backends/wasm/kernels/norm.ts'
 import { relu, silu } from '../../src/ops/elementwise.ts'
 import { activationOf } from '../../src/ops/formula-op.ts'
 import { Generator } from '../../src/random.ts'
-import { between, forSeeds, normals } from '../numbers.ts'
+import { between, expectClose, forSeeds, normals } from '../numbers.ts'
+import { GuardedEngine } from './guards.ts'
 import { engine, expectLikeReference, expectSameBits, guarded, plain, upload } from './kernels.ts'
 
 const family = guarded(normKernels(engine, plain))
@@ -119,7 +120,7 @@ describe('normalize', () => {
     }
   })
 
-  it('writes nowhere else and the same bits on any number of threads with an activation and its gradient', () => {
+  it('gives the same bits on any number of threads with an activation and its gradient', () => {
     for (const [rows, channels] of [
       [5000, 24],
       [2601, 3],
@@ -137,6 +138,62 @@ describe('normalize', () => {
         for (const buffer of [output, ...Object.values(statistics)]) engine.free(buffer)
       }
       for (const buffer of [x, g, weight, bias]) engine.free(buffer!)
+    }
+  })
+
+  it('reads and writes no memory but its own, and moves running statistics on', () => {
+    const host = new GuardedEngine(64)
+    const kernels = normKernels(host.engine, host.plain)
+    const numbers = (buffer: Buffer): number[] => [...host.array(buffer)]
+    for (const extents of seams) {
+      host.case(() => {
+        const random = new Generator(extents[1])
+        const [a, b, c, d] = extents
+        const [x, g] = [0, 0].map(() => host.normals(random, a * b * c * d)) as [Buffer, Buffer]
+        const [weight, bias] = [0, 0].map(() => host.normals(random, c * d)) as [Buffer, Buffer]
+        const results = kernels.normalize(x, weight, bias, extents, eps)
+        const grads = kernels.normalizeGrad(g, x, weight, results.mean, results.variance, extents, eps)
+        const finite = [...Object.values(results), ...Object.values(grads)].flatMap((buffer) => [...host.keep(buffer)])
+        expect(finite.every(Number.isFinite), String(extents)).toBe(true)
+      })
+    }
+    for (const [rows, channels] of [
+      [50, 1],
+      [40, 6],
+      [2601, 3],
+      [33, 17],
+      [40, 520],
+    ] as const) {
+      for (const momentum of [0.1, null]) {
+        host.case(() => {
+          const random = new Generator(rows)
+          const [x, g] = [0, 0].map(() => host.normals(random, rows * channels)) as [Buffer, Buffer]
+          const [weight, bias, mean, variance] = Array.from({ length: 4 }, () => host.normals(random, channels)) as [
+            Buffer,
+            Buffer,
+            Buffer,
+            Buffer,
+          ]
+          const count = host.engine.alloc('int32', 1)
+          host.keep(count).fill(3)
+          const former = [numbers(mean), numbers(variance)] as const
+          const { formula, gradient } = activationOf('test', silu)!
+          const running = { mean, variance, count, momentum }
+          const { output, ...statistics } = kernels.normalizeBatch!(
+            ...[x, weight, bias, channels, eps, formula, running],
+          )
+          const grads = kernels.normalizeBatchGrad!(g, x, weight, statistics, eps, gradient)
+          for (const buffer of [output, ...Object.values(statistics), ...Object.values(grads)]) {
+            expect(host.keep(buffer).every(Number.isFinite)).toBe(true)
+          }
+          expect(numbers(count)).toEqual([4])
+          const share = momentum ?? 1 / 4
+          const moved = (values: readonly number[], news: Buffer, factor: number): number[] =>
+            values.map((value, i) => (1 - share) * value + share * factor * host.array(news)[i]!)
+          expectClose(host.array(mean), moved(former[0], statistics.mean, 1), 1e-6)
+          expectClose(host.array(variance), moved(former[1], statistics.variance, rows / (rows - 1)), 1e-6)
+        })
+      }
     }
   })
 })

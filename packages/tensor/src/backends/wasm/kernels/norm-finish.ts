@@ -7,6 +7,7 @@ import type { RunningNorm } from '../../backend.ts'
 import { type FunctionBuilder, f32x4, f64x2, i32, i32x4, ints, type Local, memory, type Value, v128 } from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import type { Columns } from './columns.ts'
+import { alongRow } from './rows.ts'
 import { eachUnit } from './tile.ts'
 
 type Pointer = Value<'i32'>
@@ -193,7 +194,7 @@ export function moveOn(engine: Engine, running: RunningNorm, mean: number, varia
     m.func(
       'run',
       [...ints(6), 'f64', 'f64'],
-      (b, means, variances, count, mean, variance, length, momentum, correction) => {
+      (b, means, variances, count, mean, variance, bytes, momentum, correction) => {
         const seen = b.let(i32.add(i32.load(count), 1))
         b.emit(i32.store(count, seen))
         const each = f64x2.div(f64x2.const(1), f64x2.fromI32(i32x4.splat(seen)))
@@ -203,10 +204,10 @@ export function moveOn(engine: Engine, running: RunningNorm, mean: number, varia
         const rest = b.let(f32x4.sub(1, weight))
         const corrected = rounded(f64x2.mul(share, f64x2.splat(correction)))
         const move = (values: Local<'i32'>, news: Local<'i32'>, weight: Local<'v128'>): void =>
-          loop(b, 0, length, 16, (i) => {
-            const place = b.let(i32.add(values, i))
-            const moved = f32x4.mul(rest, v128.load(place))
-            b.emit(v128.store(place, f32x4.add(moved, f32x4.mul(weight, v128.load(i32.add(news, i))))))
+          alongRow(b, bytes, (strip, at) => {
+            const place = b.let(i32.add(values, at))
+            const moved = f32x4.mul(rest, strip.load(place))
+            return strip.store(place, f32x4.add(moved, f32x4.mul(weight, strip.load(i32.add(news, at)))))
           })
         move(means, mean, weight)
         move(variances, variance, corrected)
