@@ -58,7 +58,8 @@ let depth = 0
  * `fn` recorded: the first call with inputs of given shapes and dtypes runs it, the second one (with `gradient` the third)
  * writes down what the backend does meanwhile, and the following ones do that again, with other numbers, without running
  * `fn`. Results are the same to the bit, and networks of many small layers 1.05 to 1.4 times as fast. It costs the memory of
- * `fn`'s intermediate results, which is held until `dispose`, or until memory is short.
+ * `fn`'s intermediate results, which is held until `dispose`, or until memory is short; with `gradient`, nothing is recorded
+ * where that would be most of what there is.
  *
  * `fn` gives tensors, in arrays and plain objects if it likes. It may use other tensors and change them in place, and draw
  * tensors of random numbers, which are other ones in each pass. It reads no numbers and draws none by themselves. It is
@@ -123,7 +124,8 @@ export function record<A extends readonly Tensor[], R>(
       if (runs.size > maxRuns) runs.delete(runs.keys().next().value as string)
       return asWritten(run, inputs, gradient) as R
     }
-    const entry = alone(() => new Recorded(run, inputs, backend, { holds: guard(), gradient }))
+    const entry = alone(() => Recorded.of(run, inputs, backend, { guard, gradient }))
+    if (entry === undefined) return asWritten(run, inputs, gradient) as R
     const result = entry.first(inputs, call)
     add(key, entry)
     return result as R

@@ -69,15 +69,16 @@ interface Target {
 }
 
 export interface RecordedOptions {
-  /** Whether settings outside of the function are as they were. */
-  readonly holds: () => boolean
+  /** What it gives tells whether settings outside of the function are as they were when it was called. */
+  readonly guard: () => () => boolean
   /** Whether results have gradients. */
   readonly gradient: boolean
 }
 
 export class Recorded {
   readonly #backend: Backend
-  readonly #options: RecordedOptions
+  readonly #holds: () => boolean
+  readonly #gradient: boolean
   readonly #recording: Recording
   readonly #draws: DrawTape = new DrawTape()
   readonly #forward: Passage
@@ -100,20 +101,38 @@ export class Recorded {
   #last: WeakRef<PassNode> | undefined
 
   /**
-   * Runs `fn` and records it; what it gave comes by `first`.
+   * Runs `fn` and records it, on a backend that can; what it gave comes by `first`. Undefined, and nothing is run, where memory may
+   * be too short for it.
    *
    * @throws ArgumentError if `fn` does what cannot be done again.
    */
-  constructor(
+  static of(
     fn: (...inputs: Tensor[]) => unknown,
     inputs: readonly Tensor[],
     backend: Backend,
     options: RecordedOptions,
+  ): Recorded | undefined {
+    const holds = options.guard()
+    let recorded: Recorded | undefined
+    const isBusy = (): boolean => recorded?.waits ?? false
+    const recording = backend.record?.({ changing: options.gradient, isBusy })
+    if (recording === undefined) return undefined
+    recorded = new Recorded(fn, inputs, backend, holds, options.gradient, recording)
+    return recorded
+  }
+
+  private constructor(
+    fn: (...inputs: Tensor[]) => unknown,
+    inputs: readonly Tensor[],
+    backend: Backend,
+    holds: () => boolean,
+    gradient: boolean,
+    recording: Recording,
   ) {
     this.#backend = backend
-    this.#options = options
-    const record = backend.record as NonNullable<Backend['record']>
-    this.#recording = record({ changing: options.gradient, isBusy: () => this.waits })
+    this.#holds = holds
+    this.#gradient = gradient
+    this.#recording = recording
     const made: Tensor[] = []
     try {
       this.#forward = this.#recording.passage(inputs.map(bufferOf), (buffers) => this.#run(fn, inputs, buffers, made))
@@ -135,7 +154,7 @@ export class Recorded {
     buffers: readonly Buffer[],
     made: Tensor[],
   ): Buffer[] {
-    const { gradient } = this.#options
+    const gradient = this.#gradient
     const outputs: Tensor[] = []
     withGradMode(gradient, () =>
       tidy(() => {
@@ -194,7 +213,7 @@ export class Recorded {
   /** The result of another pass; undefined where the recording does not hold any more. */
   again(inputs: readonly Tensor[], keeper: object): { readonly result: unknown } | undefined {
     const isGood =
-      this.#options.holds() &&
+      this.#holds() &&
       // A backward pass is recorded with its own forward pass.
       (this.#differentiable.length === 0 || this.#backward !== undefined) &&
       this.#targets.every(({ leaf }) => leaf.requiresGrad) &&

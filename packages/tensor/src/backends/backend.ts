@@ -222,9 +222,10 @@ export interface Backend {
   free(buffer: Buffer): void
   /**
    * A recording, still empty. `changing` says that tensors from outside are other ones in each pass, as weights in training
-   * are; `isBusy`, that what is in its memory is needed, and not to be freed when memory runs out. For backends that gain by it.
+   * are; `isBusy`, that what is in its memory is needed, and not to be freed when memory runs out. Undefined where there may be
+   * too little memory to hold on to what was needed so far. For backends that gain by it.
    */
-  record?(options: { readonly changing: boolean; readonly isBusy: () => boolean }): Recording
+  record?(options: { readonly changing: boolean; readonly isBusy: () => boolean }): Recording | undefined
   memory(): BackendMemory
   resetPeak(): void
 

@@ -155,6 +155,21 @@ describe('engine', () => {
     expect(engine.heap.used).toBe(0)
   })
 
+  it('knows whether what was in use at the peak may stay in use', () => {
+    const heap = new Heap({ initialPages: 16, maximumPages: 64 })
+    const use = (bytes: number): boolean => {
+      const block = heap.alloc(bytes)
+      const { canHoldPeak } = heap
+      heap.free(block)
+      return canHoldPeak && heap.canHoldPeak
+    }
+    expect(use(2 ** 21)).toBe(true)
+    expect(use(3.4 * 2 ** 20)).toBe(true)
+    expect(use(3.7 * 2 ** 20)).toBe(false)
+    heap.resetPeak()
+    expect(heap.canHoldPeak).toBe(true)
+  })
+
   it('gives up what derives from buffers when memory runs out, but not what the running call works with', () => {
     const engine = new Engine({ initialPages: 4, maximumPages: 4, threads: 1 })
     const weights = Array.from({ length: 3 }, () => engine.alloc('float32', 4))

@@ -56,7 +56,8 @@ export function wasmEngine(): Engine {
 export const wasm: Backend = /* @__PURE__ */ createBackend()
 
 function createBackend(): Backend {
-  const record: Backend['record'] = (options) => new WasmRecording(engine, options)
+  const record: Backend['record'] = (options) =>
+    options.changing && !engine.heap.canHoldPeak ? undefined : new WasmRecording(engine, options)
   return { name: 'wasm', ...engine.guarded(kernelsOf(engine)), record }
 }
 
