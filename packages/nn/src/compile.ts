@@ -1,13 +1,5 @@
 /** Models that are recorded: forward and backward pass without the JavaScript between kernels. */
-import {
-  ArgumentError,
-  noGrad,
-  type RecordedFunction,
-  type RecordOptions,
-  readOptions,
-  record,
-  Tensor,
-} from '@convnets/tensor'
+import { ArgumentError, type RecordedFunction, type RecordOptions, record, Tensor } from '@convnets/tensor'
 import { isModule, Module } from './module.ts'
 import { isContainer } from './walk.ts'
 
@@ -30,28 +22,18 @@ import { isContainer } from './walk.ts'
  * or a parameter is frozen; forward hooks run when it is recorded and not when it is done again. What it holds (the
  * intermediate results of a pass, for each set of shapes) is freed by `run.dispose()`. PyTorch's `torch.compile(model)`.
  *
- * @throws what `record` throws.
+ * @throws what `record` throws, such as GradientError in evaluation mode for an input that requires a gradient outside `noGrad`.
  */
 export function compile<I extends readonly Tensor[], O>(
   model: Module & { forward(...inputs: I): O },
   options: Pick<RecordOptions, 'limit'> = {},
 ): RecordedFunction<I, O> {
   if (!isModule(model)) throw new ArgumentError(`compile: model expects a Module, got ${typeof model}`)
-  const { limit } = readOptions('compile', options, { limit: 8 })
-  const guard = () => guardOf(model)
-  const forward = (...inputs: I): O => model.forward(...inputs)
-  const training = record(forward, { limit, guard, gradient: true })
-  const evaluation = record(forward, { limit, guard })
-  const call = (...inputs: I): O => (model.training ? training(...inputs) : noGrad(() => evaluation(...inputs)))
-  const dispose = (): void => {
-    training.dispose()
-    evaluation.dispose()
-  }
-  return Object.defineProperties(call, {
-    recordings: { get: () => training.recordings + evaluation.recordings },
-    dispose: { value: dispose },
-    [Symbol.dispose]: { value: dispose },
-  }) as RecordedFunction<I, O>
+  return record((...inputs: I) => model.forward(...inputs), {
+    ...options,
+    guard: () => guardOf(model),
+    gradient: () => model.training,
+  })
 }
 
 /**

@@ -104,6 +104,21 @@ describe('compile', () => {
     model.dispose()
   })
 
+  it('has gradients in training mode alone, and says so', () => {
+    const model = net()
+    const run = compile(model)
+    const x = image(2)
+    x.requiresGrad = true
+    expect(() => tidy(() => run(x))).toThrow(
+      'record: input 0 requires a gradient, which results have with { gradient: true } (those of compiled models in training mode)',
+    )
+    expect(tidy(() => noGrad(() => run(x)).logits.requiresGrad)).toBe(false)
+    model.train()
+    expect(tidy(() => run(x).logits.requiresGrad)).toBe(true)
+    run.dispose()
+    model.dispose()
+  })
+
   it('wants a module, and options that there are', () => {
     expect(() => compile((() => tensor([1])) as never)).toThrow('compile: model expects a Module, got function')
     const model = net()

@@ -1,5 +1,5 @@
 /** The one walk through the gradient graph: `backward`, `grad` and `checkpoint`. */
-import { type GradNode, isLeaf, type Leaf, nodeNumber, type TensorCore, type WalkContext } from './core.ts'
+import { type GradNode, isLeaf, type Leaf, nodeNumber, nodesUnder, type TensorCore, type WalkContext } from './core.ts'
 import { ArgumentError, DisposedError, GradientError } from './errors.ts'
 import { f } from './formula.ts'
 import { enableGrad, isGradEnabled, noGrad, withGradMode } from './grad-mode.ts'
@@ -53,14 +53,7 @@ interface Walk {
 
 /** The nodes that gradients reach from `roots`, in walking order, with the edges that lead on to a target. */
 function plan(roots: readonly GradNode[], targets: Walk['targets']): Map<GradNode, boolean[]> {
-  const nodes: Set<GradNode> = new Set()
-  const open = [...roots]
-  for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    if (nodes.has(node)) continue
-    nodes.add(node)
-    for (const edge of node.edges) if (edge !== undefined && !isLeaf(edge)) open.push(edge)
-  }
-  const sorted = [...nodes].sort((a, b) => a.id - b.id)
+  const sorted = [...nodesUnder(roots)].sort((a, b) => a.id - b.id)
   const useful: Map<GradNode, boolean[]> = new Map()
   for (const node of sorted) {
     const wanted = node.edges.map((edge) => {

@@ -90,6 +90,18 @@ export function isLeaf(edge: GradNode | Leaf): edge is Leaf {
   return 'leaf' in edge
 }
 
+/** These nodes and all that lie under them. */
+export function nodesUnder(roots: Iterable<GradNode>): Set<GradNode> {
+  const nodes: Set<GradNode> = new Set()
+  const open = [...roots]
+  for (let node = open.pop(); node !== undefined; node = open.pop()) {
+    if (nodes.has(node)) continue
+    nodes.add(node)
+    for (const edge of node.edges) if (edge !== undefined && !isLeaf(edge)) open.push(edge)
+  }
+  return nodes
+}
+
 let nextNode = 1
 
 /** Number for a new graph step. */
@@ -268,16 +280,8 @@ export abstract class TensorCore implements ScopeMember {
 
   holds(visit: (member: ScopeMember) => void): void {
     if (this.#grad !== undefined) visit(this.#grad)
-    const open: GradNode[] = this.node === undefined ? [] : [this.node]
-    const seen: Set<GradNode> = new Set(open)
-    for (let node = open.pop(); node !== undefined; node = open.pop()) {
-      for (const tensor of node.saved) visit(tensor)
-      for (const edge of node.edges) {
-        if (edge === undefined || isLeaf(edge) || seen.has(edge)) continue
-        seen.add(edge)
-        open.push(edge)
-      }
-    }
+    if (this.node === undefined) return
+    for (const node of nodesUnder([this.node])) for (const tensor of node.saved) visit(tensor)
   }
 
   /** Frees this handle (and its gradient); the memory goes with the last handle on it. Doing it twice is harmless. */

@@ -27,9 +27,9 @@ export interface RecordOptions {
   readonly limit?: number
   /**
    * Results have gradients, as those of `fn` would: the backward pass is recorded, too. `fn` may use tensors that are other ones
-   * each time, as weights in training are. Default false: `fn` runs under `noGrad`.
+   * each time, as weights in training are. A function is asked at each call. Default false: `fn` runs under `noGrad`.
    */
-  readonly gradient?: boolean
+  readonly gradient?: boolean | (() => boolean)
 }
 
 /** Kinds of inputs that are remembered before they are recorded. */
@@ -103,8 +103,9 @@ export function record<A extends readonly Tensor[], R>(
     }
   }
   const call = (...inputs: A): R => {
-    const gradient = chosen.gradient && isGradEnabled()
-    const backend = backendOf(inputs, chosen.gradient)
+    const wanted = typeof chosen.gradient === 'function' ? chosen.gradient() : chosen.gradient
+    const gradient = wanted && isGradEnabled()
+    const backend = backendOf(inputs, wanted)
     if (depth > 0 || watcher() !== undefined) return asWritten(run, inputs, gradient) as R
     const kinds = inputs.map(({ shape, dtype, requiresGrad }) => `${shape} ${dtype} ${gradient && requiresGrad}`)
     const key = `${backend.name} ${gradient} ${kinds.join(', ')}`
@@ -186,7 +187,7 @@ function backendOf(inputs: readonly Tensor[], gradient: boolean): Backend {
     }
     if (!gradient && isGradEnabled() && input.requiresGrad) {
       throw new GradientError(
-        `record: input ${i} requires a gradient, which results have with { gradient: true }; otherwise use noGrad or detach() it`,
+        `record: input ${i} requires a gradient, which results have with { gradient: true } (those of compiled models in training mode); use noGrad or detach() it`,
       )
     }
   })

@@ -1,7 +1,7 @@
 /** One recording of a function of tensors: its forward pass and, where its results have gradients, its backward pass. */
 import { gradientsInside } from './autograd.ts'
 import type { Backend, Buffer, Passage, Recording } from './backends/backend.ts'
-import { type GradNode, isLeaf, Storage, TensorCore } from './core.ts'
+import { type GradNode, isLeaf, nodesUnder, Storage, TensorCore } from './core.ts'
 import { ArgumentError, BackendError, GradientError } from './errors.ts'
 import { withGradMode } from './grad-mode.ts'
 import type { Meta } from './op.ts'
@@ -47,18 +47,6 @@ function graphOf(roots: readonly Tensor[]): Tensor[] {
   const found: Set<ScopeMember> = new Set(roots)
   for (const root of roots) root.holds((member) => found.add(member))
   return [...found] as unknown as Tensor[]
-}
-
-/** The nodes that a gradient of `y` comes by. */
-function nodesUnder(y: Tensor): Set<GradNode> {
-  const nodes: Set<GradNode> = new Set()
-  const open = y.node === undefined ? [] : [y.node]
-  for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    if (nodes.has(node)) continue
-    nodes.add(node)
-    for (const edge of node.edges) if (edge !== undefined && !isLeaf(edge)) open.push(edge)
-  }
-  return nodes
 }
 
 /** What the backward pass gives a gradient by. */
@@ -289,7 +277,7 @@ export class Recorded {
   #recordBackward(gs: readonly Buffer[], like: Tensor): readonly Buffer[] | undefined {
     if (this.#roots.size === 0) return undefined
     const roots = [...this.#roots]
-    const under = roots.map(([i, root]) => [i, root.edge, nodesUnder(root)] as const)
+    const under = roots.map(([i, { edge, node }]) => [i, edge, nodesUnder(node ? [node] : [])] as const)
     const results: Map<Tensor, Set<number>> = new Map()
     let found: (readonly [leaf: Tensor, piece: Tensor])[] = []
     const step = (buffers: readonly Buffer[]): Buffer[] => {

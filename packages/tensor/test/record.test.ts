@@ -1,5 +1,5 @@
 /** Recorded functions: the bits of the function as it is written, whatever ops it consists of and whatever happens meanwhile. */
-import { makeInputs, type OpName, opCases, opsWithoutGradient } from '@convnets/testkit'
+import { makeInputs, type OpCase, type OpName, opCases, opsWithoutGradient } from '@convnets/testkit'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   ArgumentError,
@@ -51,37 +51,41 @@ const threads = getThreads()
 
 afterEach(() => setThreads(threads))
 
+/** Runs `body` for all cases of an op, which leaves nothing in memory. */
+function eachCase(op: OpName, body: (c: OpCase, dtype: 'float32' | 'float64') => void): void {
+  const held = () => {
+    const { tensors, bytes, buffers } = memory()
+    return { tensors, bytes, buffers }
+  }
+  for (const dtype of ['float32', 'float64'] as const) {
+    for (const c of opCases[op]) {
+      const before = held()
+      tidy(() => body(c, dtype))
+      expect(held(), c.id).toEqual(before)
+    }
+  }
+}
+
 describe.each([1, 2])('every op, recorded, on %d threads', (count) => {
   it.each(Object.keys(opCases) as OpName[])('%s', (op) => {
     setThreads(count)
-    for (const dtype of ['float32', 'float64'] as const) {
-      for (const c of opCases[op]) {
-        const before = memory()
-        tidy(() => {
-          const [a, b] = [
-            makeInputs(op, c, tensor([0]).backend, dtype),
-            makeInputs(`${op} b`, c, tensor([0]).backend, dtype),
-          ]
-          if (a.length === 0) return
-          const run = record((...inputs: Tensor[]) => c.run(...inputs))
-          for (const [k, inputs] of [a, a, b, a].entries()) {
-            const expected = seeded(k, () => noGrad(() => all(c.run(...inputs)).map(bits)))
-            expect(
-              seeded(k, () => all(run(...inputs)).map(bits)),
-              c.id,
-            ).toEqual(expected)
-          }
-          expect(run.recordings).toBe(1)
-          run.dispose()
-        })
-        const { tensors, bytes, buffers } = memory()
-        expect({ tensors, bytes, buffers }, c.id).toEqual({
-          tensors: before.tensors,
-          bytes: before.bytes,
-          buffers: before.buffers,
-        })
+    eachCase(op, (c, dtype) => {
+      const [a, b] = [
+        makeInputs(op, c, tensor([0]).backend, dtype),
+        makeInputs(`${op} b`, c, tensor([0]).backend, dtype),
+      ]
+      if (a.length === 0) return
+      const run = record((...inputs: Tensor[]) => c.run(...inputs))
+      for (const [k, inputs] of [a, a, b, a].entries()) {
+        const expected = seeded(k, () => noGrad(() => all(c.run(...inputs)).map(bits)))
+        expect(
+          seeded(k, () => all(run(...inputs)).map(bits)),
+          c.id,
+        ).toEqual(expected)
       }
-    }
+      expect(run.recordings).toBe(1)
+      run.dispose()
+    })
   })
 })
 
@@ -89,42 +93,31 @@ describe('every op with a gradient, recorded', () => {
   const ops = (Object.keys(opCases) as OpName[]).filter((op) => !opsWithoutGradient.includes(op))
 
   it.each(ops)('%s', (op) => {
-    for (const dtype of ['float32', 'float64'] as const) {
-      for (const c of opCases[op]) {
-        const before = memory()
+    eachCase(op, (c, dtype) => {
+      const inputs = makeInputs(op, c, tensor([0]).backend, dtype)
+      if (inputs.length === 0) return
+      for (const input of inputs) input.requiresGrad = isFloat(input.dtype)
+      const run = record((...inputs: Tensor[]) => c.run(...inputs), { gradient: true })
+      /** Results and the gradients of the first of them, by a function of the inputs. */
+      const computed = (fn: (...inputs: Tensor[]) => unknown): unknown =>
         tidy(() => {
-          const inputs = makeInputs(op, c, tensor([0]).backend, dtype)
-          if (inputs.length === 0) return
-          for (const input of inputs) input.requiresGrad = isFloat(input.dtype)
-          const run = record((...inputs: Tensor[]) => c.run(...inputs), { gradient: true })
-          /** Results and the gradients of the first of them, by a function of the inputs. */
-          const computed = (fn: (...inputs: Tensor[]) => unknown): unknown =>
-            tidy(() => {
-              const results = all(fn(...inputs))
-              const y = results.find(({ requiresGrad }) => requiresGrad)
-              if (y === undefined) return results.map(bits)
-              const g = seeded(9, () => randn(y.shape, { dtype: y.dtype as 'float32' }))
-              const leaves = inputs.filter(({ requiresGrad }) => requiresGrad)
-              const grads = grad(y, leaves, { gradients: [g], allowUnused: true })
-              return [results.map(bits), grads.map((t) => t && bits(t))]
-            })
-          for (let round = 0; round < 5; round++) {
-            expect(
-              seeded(round, () => computed(run)),
-              c.id,
-            ).toEqual(seeded(round, () => computed((...inputs) => c.run(...inputs))))
-          }
-          expect(run.recordings).toBe(1)
-          run.dispose()
+          const results = all(fn(...inputs))
+          const y = results.find(({ requiresGrad }) => requiresGrad)
+          if (y === undefined) return results.map(bits)
+          const g = seeded(9, () => randn(y.shape, { dtype: y.dtype as 'float32' }))
+          const leaves = inputs.filter(({ requiresGrad }) => requiresGrad)
+          const grads = grad(y, leaves, { gradients: [g], allowUnused: true })
+          return [results.map(bits), grads.map((t) => t && bits(t))]
         })
-        const { tensors, bytes, buffers } = memory()
-        expect({ tensors, bytes, buffers }, c.id).toEqual({
-          tensors: before.tensors,
-          bytes: before.bytes,
-          buffers: before.buffers,
-        })
+      for (let round = 0; round < 5; round++) {
+        expect(
+          seeded(round, () => computed(run)),
+          c.id,
+        ).toEqual(seeded(round, () => computed((...inputs) => c.run(...inputs))))
       }
-    }
+      expect(run.recordings).toBe(1)
+      run.dispose()
+    })
   })
 
   it('gives gradients where results are inputs, leaves, one another, or of several dtypes', () => {

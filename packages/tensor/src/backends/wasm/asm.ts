@@ -401,7 +401,10 @@ export class FunctionBuilder {
   }
 }
 
-type Repeat<T, N extends number, R extends readonly T[] = []> = R['length'] extends N ? R : Repeat<T, N, [...R, T]>
+/** A tuple of `N` times `T`. */
+export type Repeat<T, N extends number, R extends readonly T[] = []> = R['length'] extends N
+  ? R
+  : Repeat<T, N, [...R, T]>
 
 /** The types of `count` i32 parameters. */
 export function ints<N extends number>(count: N): Repeat<'i32', N> {

@@ -4,7 +4,19 @@
  * for two.
  */
 import type { RunningNorm } from '../../backend.ts'
-import { type FunctionBuilder, f32x4, f64x2, i32, i32x4, ints, type Local, memory, type Value, v128 } from '../asm.ts'
+import {
+  type FunctionBuilder,
+  f32x4,
+  f64x2,
+  i32,
+  i32x4,
+  ints,
+  type Local,
+  memory,
+  type Repeat,
+  type Value,
+  v128,
+} from '../asm.ts'
 import type { Engine } from '../engine.ts'
 import type { Columns } from './columns.ts'
 import { alongRow } from './rows.ts'
@@ -45,26 +57,94 @@ const widths: Record<1 | 2, Width> = {
   },
 }
 
-const widthOf = ({ c, d }: Channels): Width => widths[d === 1 && c % 2 === 0 ? 2 : 1]
-
 /** Sums that are worth a wake-up of another thread. */
 const grainSums = 2000
 
-/** for (; i < to; i += step), from `from` on. */
-function loop(
-  b: FunctionBuilder,
-  from: Value<'i32'> | number,
-  to: Local<'i32'>,
-  step: Value<'i32'> | number,
-  body: (i: Local<'i32'>) => void,
-): void {
-  b.for(b.let(typeof from === 'number' ? i32.const(from) : from), to, step, body)
+/** for (; i < to; i++), from `from` on. */
+function loop(b: FunctionBuilder, from: Value<'i32'>, to: Local<'i32'>, body: (i: Local<'i32'>) => void): void {
+  b.for(b.let(from), to, 1, body)
 }
 
-/** b * size bytes further than a. */
-const plus = (a: Pointer, b: Pointer | number, size = 4): Pointer => i32.add(a, i32.mul(b as Pointer, size))
+const zero = i32.const(0)
+
+/** `index` floats further than `base`. */
+const plus = (base: Pointer, index: Pointer): Pointer => i32.add(base, i32.mul(index, 4))
 
 const sumTo = (b: FunctionBuilder, sum: Local<'v128'>, term: Doubles): void => b.set(sum, f64x2.add(sum, term))
+
+/** What the code for a channel, or for two at a time, has at hand. */
+interface Frame extends Width {
+  /** The pointers that the kernel was given. */
+  readonly at: readonly Local<'i32'>[]
+  readonly channel: Local<'i32'>
+  readonly a: Local<'i32'>
+  readonly c: Local<'i32'>
+  readonly columns: Local<'i32'>
+  /** Bytes of a row of columns. */
+  readonly stride: Local<'i32'>
+  readonly cells: Local<'v128'>
+  /** 1 / sqrt(variance + eps). */
+  inverse(variance: Doubles): Doubles
+  /** `body` for the channel's columns, by their numbers in the weights. */
+  eachColumn(body: (column: Local<'i32'>) => void): void
+  /** `body` for the numbers of such a column in the rows that lie side by side. */
+  eachRepeat(column: Local<'i32'>, body: (at: Local<'i32'>) => void): void
+  /** `body` for all chunks of an outer index, with the rows of each. */
+  eachChunk(outer: Local<'i32'>, body: (chunk: Local<'i32'>, rows: Local<'v128'>) => void): void
+}
+
+/** What kernels over channels are given after their pointers. */
+type Sizes = [...Repeat<Local<'i32'>, 6>, ...Repeat<Local<'f64'>, 4>, from: Local<'i32'>, to: Local<'i32'>]
+
+/** Runs code for every channel, in which `work` sums are read for each column of a chunk. */
+function overChannels(
+  engine: Engine,
+  key: string,
+  { plan, factor, a, c, d, cells }: Channels,
+  eps: number,
+  pointers: readonly number[],
+  work: number,
+  emit: (b: FunctionBuilder, frame: Frame) => void,
+): void {
+  const width = widths[d === 1 && c % 2 === 0 ? 2 : 1]
+  const { columns, chunks, chunkRows, rows } = plan
+  const kernel = engine.kernel(`norm ${key} ${width.lanes}`, (m) => {
+    const sizes = [...ints(6), 'f64', 'f64', 'f64', 'f64', ...ints(2)] as const
+    m.func('run', [...pointers.map(() => 'i32' as const), ...sizes], (b, ...locals) => {
+      const at = locals.slice(0, pointers.length) as Local<'i32'>[]
+      const own = locals.slice(pointers.length) as unknown as Sizes
+      const [a, c, d, columns, chunks, factor, full, rest, cells, eps, from, to] = own
+      const stride = b.let(i32.mul(columns, 4))
+      const repeat = b.let(i32.mul(c, d))
+      const last = b.let(i32.sub(chunks, 1))
+      const count = b.let(f64x2.splat(cells))
+      eachUnit(b, from, to, (unit) => {
+        const channel = b.let(i32.mul(unit, width.lanes))
+        const first = b.let(i32.mul(channel, d))
+        const behind = b.let(i32.add(first, d))
+        emit(b, {
+          ...width,
+          ...{ at, channel, a, c, columns, stride, cells: count },
+          inverse: (variance) => f64x2.div(f64x2.const(1), f64x2.sqrt(f64x2.add(variance, f64x2.splat(eps)))),
+          eachColumn: (body) => loop(b, first, behind, body),
+          eachRepeat: (column, body) => loop(b, zero, factor, (k) => body(b.let(i32.add(i32.mul(k, repeat), column)))),
+          eachChunk: (outer, body) =>
+            loop(b, zero, chunks, (chunk) => {
+              const rows = b.let(f64x2.splat(full))
+              b.if(i32.eq(chunk, last), () => b.set(rows, f64x2.splat(rest)))
+              body(b.let(i32.add(i32.mul(outer, chunks), chunk)), rows)
+            }),
+        })
+      })
+    })
+  })
+  engine.parallel(
+    kernel,
+    [...pointers, a, c, d, columns, chunks, factor, chunkRows, rows - (chunks - 1) * chunkRows, cells, eps],
+    c / width.lanes,
+    grainSums / (work * a * chunks * factor * d * width.lanes),
+  )
+}
 
 export interface StatisticsPlaces {
   /** Of each chunk: shifts, sums, squares; see the kernel that made them. */
@@ -84,107 +164,53 @@ export interface StatisticsPlaces {
  * first the mean of the chunks' means, then the spread.
  */
 export function finishStatistics(engine: Engine, channels: Channels, places: StatisticsPlaces, eps: number): void {
-  const { plan, factor, a, c, d, cells } = channels
-  const { rows, columns, chunks, chunkRows } = plan
-  const { sums, rows: coefficients, mean, variance, weight, bias, affine } = places
-  const width = widthOf(channels)
-  const { lanes, load, store } = width
-  const key = `norm statistics ${lanes} ${weight !== null} ${bias !== null} ${affine !== null}`
-  const kernel = engine.kernel(key, (m) => {
-    m.func(
-      'run',
-      [...ints(13), 'f64', 'f64', 'f64', 'f64', 'i32', 'i32'],
-      (
-        b,
-        sums,
-        rows,
-        mean,
-        variance,
-        weight,
-        bias,
-        affine,
-        c,
-        d,
-        columns,
-        chunks,
-        factor,
-        a,
-        n,
-        last,
-        cells,
-        eps,
-        from,
-        to,
-      ) => {
-        const stride = b.let(i32.mul(columns, 4))
-        const all = b.let(f64x2.splat(cells))
-        const end = b.let(i32.sub(chunks, 1))
-        eachUnit(b, from, to, (unit) => {
-          const channel = b.let(i32.mul(unit, lanes))
-          const first = b.let(i32.mul(channel, d))
-          const behind = b.let(i32.add(first, d))
-          const outer = b.let(i32.const(0))
-          b.for(outer, a, 1, () => {
-            const average = b.let(f64x2.const(0))
-            const squares = b.let(f64x2.const(0))
-            for (const pass of [0, 1]) {
-              loop(b, 0, chunks, 1, (chunk) => {
-                const count = b.local('v128')
-                b.set(count, f64x2.splat(n))
-                b.if(i32.eq(chunk, end), () => b.set(count, f64x2.splat(last)))
-                const at = b.let(plus(sums, i32.mul(i32.mul(i32.add(i32.mul(outer, chunks), chunk), 3), columns)))
-                loop(b, 0, factor, 1, (k) => {
-                  const row = b.let(plus(at, i32.mul(i32.mul(k, c), d)))
-                  loop(b, first, behind, 1, (column) => {
-                    const place = b.let(plus(row, column))
-                    const sum = b.let(i32.add(place, stride))
-                    const rest = b.let(f64x2.div(load(sum), count))
-                    const local = b.let(f64x2.add(load(place), rest))
-                    if (pass === 0) sumTo(b, average, f64x2.div(f64x2.mul(local, count), all))
-                    else {
-                      const apart = b.let(f64x2.sub(local, average))
-                      const spread = f64x2.sub(f64x2.mul(apart, apart), f64x2.mul(rest, rest))
-                      sumTo(b, squares, f64x2.add(load(i32.add(sum, stride)), f64x2.mul(count, spread)))
-                    }
-                  })
-                })
-              })
-            }
-            const spread = b.let(f64x2.max(f64x2.const(0), f64x2.div(squares, all)))
-            const own = b.let(i32.mul(i32.add(i32.mul(outer, c), channel), 4))
-            const center = b.let(i32.add(mean, own))
-            b.emit(store(center, average), store(i32.add(variance, own), spread))
-            const rounded = b.let(load(center))
-            const scale = b.let(f64x2.div(f64x2.const(1), f64x2.sqrt(f64x2.add(spread, f64x2.splat(eps)))))
-            loop(b, first, behind, 1, (at) => {
-              const factors = b.let(scaled(load, scale, weightOf(weight, at, places.weight)))
-              // What rounding has taken from the mean comes back here.
-              const lost = f64x2.mul(f64x2.sub(average, rounded), factors)
-              const offset = b.let(f64x2.sub(places.bias === null ? f64x2.const(0) : load(plus(bias, at)), lost))
-              loop(b, 0, factor, 1, (k) => {
-                const column = i32.add(i32.mul(i32.mul(k, c), d), at)
-                const place = b.let(plus(rows, i32.add(i32.mul(i32.mul(outer, 3), columns), column)))
-                b.emit(store(place, rounded), store(i32.add(place, stride), factors))
-                b.emit(store(i32.add(place, i32.mul(stride, 2)), offset))
-              })
-              if (places.affine !== null) {
-                b.emit(store(plus(affine, at), factors), store(plus(affine, i32.add(c, at)), offset))
+  const has = [places.weight, places.bias, places.affine].map((place) => place !== null)
+  const { sums, rows, mean, variance, weight, bias, affine } = places
+  const pointers = [sums, rows, mean, variance, weight ?? 0, bias ?? 0, affine ?? 0]
+  overChannels(engine, `statistics ${has}`, channels, eps, pointers, 2, (b, frame) => {
+    const { load, store, channel, c, columns, stride, cells, eachColumn, eachRepeat, eachChunk } = frame
+    const [sums, rows, mean, variance, weight, bias, affine] = frame.at as Repeat<Local<'i32'>, 7>
+    loop(b, zero, frame.a, (outer) => {
+      const average = b.let(f64x2.const(0))
+      const squares = b.let(f64x2.const(0))
+      for (const pass of [0, 1]) {
+        eachChunk(outer, (chunk, count) => {
+          const row = b.let(plus(sums, i32.mul(i32.mul(chunk, 3), columns)))
+          eachColumn((column) =>
+            eachRepeat(column, (at) => {
+              const place = b.let(plus(row, at))
+              const rest = b.let(f64x2.div(load(i32.add(place, stride)), count))
+              const local = b.let(f64x2.add(load(place), rest))
+              if (pass === 0) sumTo(b, average, f64x2.div(f64x2.mul(local, count), cells))
+              else {
+                const apart = b.let(f64x2.sub(local, average))
+                const spread = f64x2.sub(f64x2.mul(apart, apart), f64x2.mul(rest, rest))
+                const own = load(i32.add(place, i32.mul(stride, 2)))
+                sumTo(b, squares, f64x2.add(own, f64x2.mul(count, spread)))
               }
-            })
-          })
+            }),
+          )
         })
-      },
-    )
+      }
+      const spread = b.let(f64x2.max(f64x2.const(0), f64x2.div(squares, cells)))
+      const own = b.let(i32.add(i32.mul(outer, c), channel))
+      b.emit(store(plus(mean, own), average), store(plus(variance, own), spread))
+      const rounded = b.let(load(plus(mean, own)))
+      const scale = b.let(frame.inverse(spread))
+      eachColumn((column) => {
+        const factors = b.let(has[0] ? f64x2.mul(scale, load(plus(weight, column))) : scale)
+        // What rounding has taken from the mean comes back here.
+        const lost = f64x2.mul(f64x2.sub(average, rounded), factors)
+        const offset = b.let(f64x2.sub(has[1] ? load(plus(bias, column)) : f64x2.const(0), lost))
+        eachRepeat(column, (at) => {
+          const place = b.let(plus(rows, i32.add(i32.mul(i32.mul(outer, 3), columns), at)))
+          b.emit(store(place, rounded), store(i32.add(place, stride), factors))
+          b.emit(store(i32.add(place, i32.mul(stride, 2)), offset))
+        })
+        if (has[2]) b.emit(store(plus(affine, column), factors), store(plus(affine, i32.add(c, column)), offset))
+      })
+    })
   })
-  engine.parallel(
-    kernel,
-    [
-      ...[sums, coefficients, mean, variance, weight ?? 0, bias ?? 0, affine ?? 0],
-      ...[c, d, columns, chunks, factor, a, chunkRows, rows - (chunks - 1) * chunkRows, cells, eps],
-    ],
-    c / lanes,
-    grainSums / (2 * a * chunks * factor * d * lanes),
-  )
 }
 
 /** Moves running statistics on by those of a batch of `cells` cells per channel; each step is rounded, as in formulas. */
@@ -227,15 +253,15 @@ export function spreadRow(engine: Engine, channels: Channels, from: number, to: 
       eachUnit(b, first, last, (outer) => {
         const start = b.let(plus(source, i32.mul(outer, c)))
         const place = b.let(i32.add(to, i32.mul(outer, bytes)))
-        loop(b, 0, factor, 1, () => {
-          loop(b, 0, c, 1, (channel) => {
+        loop(b, zero, factor, () =>
+          loop(b, zero, c, (channel) => {
             const value = b.let(i32.load(plus(start, channel)))
-            loop(b, 0, d, 1, () => {
+            loop(b, zero, d, () => {
               b.emit(i32.store(place, value))
               b.add(place, 4)
             })
-          })
-        })
+          }),
+        )
       })
     })
   })
@@ -254,6 +280,9 @@ export interface GradientPlaces {
   readonly byBias: number
 }
 
+/** Bytes of a column's totals: of g, and of g times what is normalised, each as a vector of doubles. */
+const totalBytes = 32
+
 /** Gradients by weight and bias, and the last three of `all` rows of coefficients, from the sums of `gradientSums`. */
 export function finishGradient(
   engine: Engine,
@@ -262,103 +291,53 @@ export function finishGradient(
   all: number,
   eps: number,
 ): void {
-  const { plan, factor, a, c, d, cells } = channels
-  const { columns, chunks } = plan
-  const { lanes, load, store } = widthOf(channels)
-  const kernel = engine.kernel(`norm gradients ${lanes} ${places.weight !== null}`, (m) => {
-    m.func(
-      'run',
-      [...ints(14), 'f64', 'f64', 'i32', 'i32'],
-      (
-        b,
-        sums,
-        rows,
-        variance,
-        weight,
-        byWeight,
-        byBias,
-        totals,
-        c,
-        d,
-        columns,
-        chunks,
-        factor,
-        a,
-        all,
-        cells,
-        eps,
-        from,
-        to,
-      ) => {
-        const stride = b.let(i32.mul(columns, 4))
-        const count = b.let(f64x2.splat(cells))
-        /** The totals of a column: of g, and of g times what is normalised. */
-        const totalOf = (at: Pointer): Pointer => plus(totals, at, 32)
-        eachUnit(b, from, to, (unit) => {
-          const channel = b.let(i32.mul(unit, lanes))
-          const first = b.let(i32.mul(channel, d))
-          const behind = b.let(i32.add(first, d))
-          b.emit(memory.fill(totalOf(first), 0, i32.mul(d, 32)))
-          const outer = b.let(i32.const(0))
-          b.for(outer, a, 1, () => {
-            const own = load(plus(variance, i32.add(i32.mul(outer, c), channel)))
-            const scale = b.let(f64x2.div(f64x2.const(1), f64x2.sqrt(f64x2.add(own, f64x2.splat(eps)))))
-            const sum = b.let(f64x2.const(0))
-            const slope = b.let(f64x2.const(0))
-            loop(b, first, behind, 1, (at) => {
-              const bias = b.let(f64x2.const(0))
-              const centred = b.let(f64x2.const(0))
-              loop(b, 0, chunks, 1, (chunk) => {
-                const row = b.let(plus(sums, i32.mul(i32.mul(i32.add(i32.mul(outer, chunks), chunk), 2), columns)))
-                loop(b, 0, factor, 1, (k) => {
-                  const place = b.let(plus(row, i32.add(i32.mul(i32.mul(k, c), d), at)))
-                  sumTo(b, bias, load(place))
-                  sumTo(b, centred, load(i32.add(place, stride)))
-                })
-              })
-              const scaledSum = b.let(f64x2.mul(centred, scale))
-              const total = b.let(totalOf(at))
-              b.emit(v128.store(total, f64x2.add(v128.load(total), bias)))
-              b.emit(v128.store(total, f64x2.add(v128.load(total, 16), scaledSum), 16))
-              const weightAt = weightOf(weight, at, places.weight)
-              sumTo(b, sum, scaled(load, bias, weightAt))
-              sumTo(b, slope, scaled(load, scaledSum, weightAt))
-            })
-            const offset = b.let(f64x2.div(f64x2.mul(scale, sum), count))
-            const slopes = b.let(f64x2.div(f64x2.mul(f64x2.mul(scale, scale), slope), count))
-            loop(b, first, behind, 1, (at) => {
-              const factors = b.let(scaled(load, scale, weightOf(weight, at, places.weight)))
-              loop(b, 0, factor, 1, (k) => {
-                const row = i32.mul(i32.sub(i32.mul(i32.add(outer, 1), all), 3), columns)
-                const place = b.let(plus(rows, i32.add(row, i32.add(i32.mul(i32.mul(k, c), d), at))))
-                b.emit(store(place, factors), store(i32.add(place, stride), offset))
-                b.emit(store(i32.add(place, i32.mul(stride, 2)), slopes))
-              })
-            })
-          })
-          loop(b, first, behind, 1, (at) => {
-            const total = b.let(totalOf(at))
-            b.emit(store(plus(byBias, at), v128.load(total)), store(plus(byWeight, at), v128.load(total, 16)))
+  const { sums, rows, variance, weight, byWeight, byBias } = places
+  const totals = engine.workspace(channels.c * channels.d * totalBytes)
+  const pointers = [sums, rows, variance, weight ?? 0, byWeight, byBias, totals]
+  overChannels(engine, `gradients ${weight !== null} ${all}`, channels, eps, pointers, 1, (b, frame) => {
+    const { load, store, channel, c, columns, stride, cells, eachColumn, eachRepeat, eachChunk } = frame
+    const [sums, rows, variance, weight, byWeight, byBias, totals] = frame.at as Repeat<Local<'i32'>, 7>
+    const totalOf = (column: Pointer): Pointer => i32.add(totals, i32.mul(column, totalBytes))
+    const weighted = (values: Doubles, column: Pointer): Doubles =>
+      places.weight === null ? values : f64x2.mul(values, load(plus(weight, column)))
+    eachColumn((column) => b.emit(memory.fill(totalOf(column), 0, totalBytes)))
+    loop(b, zero, frame.a, (outer) => {
+      const scale = b.let(frame.inverse(load(plus(variance, i32.add(i32.mul(outer, c), channel)))))
+      const sum = b.let(f64x2.const(0))
+      const slope = b.let(f64x2.const(0))
+      eachColumn((column) => {
+        const bias = b.let(f64x2.const(0))
+        const centred = b.let(f64x2.const(0))
+        eachChunk(outer, (chunk) => {
+          const row = b.let(plus(sums, i32.mul(i32.mul(chunk, 2), columns)))
+          eachRepeat(column, (at) => {
+            const place = b.let(plus(row, at))
+            sumTo(b, bias, load(place))
+            sumTo(b, centred, load(i32.add(place, stride)))
           })
         })
-      },
-    )
+        const scaled = b.let(f64x2.mul(centred, scale))
+        const total = b.let(totalOf(column))
+        b.emit(v128.store(total, f64x2.add(v128.load(total), bias)))
+        b.emit(v128.store(total, f64x2.add(v128.load(total, 16), scaled), 16))
+        sumTo(b, sum, weighted(bias, column))
+        sumTo(b, slope, weighted(scaled, column))
+      })
+      const offset = b.let(f64x2.div(f64x2.mul(scale, sum), cells))
+      const slopes = b.let(f64x2.div(f64x2.mul(f64x2.mul(scale, scale), slope), cells))
+      eachColumn((column) => {
+        const factors = b.let(weighted(scale, column))
+        eachRepeat(column, (at) => {
+          const row = i32.mul(i32.add(i32.mul(outer, all), all - 3), columns)
+          const place = b.let(plus(rows, i32.add(row, at)))
+          b.emit(store(place, factors), store(i32.add(place, stride), offset))
+          b.emit(store(i32.add(place, i32.mul(stride, 2)), slopes))
+        })
+      })
+    })
+    eachColumn((column) => {
+      const total = b.let(totalOf(column))
+      b.emit(store(plus(byBias, column), v128.load(total)), store(plus(byWeight, column), v128.load(total, 16)))
+    })
   })
-  const { sums, rows, variance, weight, byWeight, byBias } = places
-  engine.parallel(
-    kernel,
-    [
-      ...[sums, rows, variance, weight ?? 0, byWeight, byBias, engine.workspace(c * d * 32)],
-      ...[c, d, columns, chunks, factor, a, all, cells, eps],
-    ],
-    c / lanes,
-    grainSums / (a * chunks * factor * d * lanes),
-  )
 }
-
-/** Where the weight of a channel's column is, if there are weights. */
-const weightOf = (weight: Pointer, at: Pointer, given: number | null): Pointer | null =>
-  given === null ? null : plus(weight, at)
-
-const scaled = (load: Width['load'], values: Doubles, weight: Pointer | null): Doubles =>
-  weight === null ? values : f64x2.mul(values, load(weight))
