@@ -4,7 +4,7 @@
  */
 import type { Buffer, ConvSpec } from '../backend.ts'
 import { Engine } from './engine.ts'
-import { chosenTiles, timeTiles } from './kernels/tile-choice.ts'
+import { chosenTiles, productGain, tileShape } from './kernels/tile-choice.ts'
 import { kernelsOf, wasmEngine } from './wasm.ts'
 
 /**
@@ -88,7 +88,7 @@ function tryTurbo(): Turbo {
       wasmEngine().recompile()
       return refusal('numbers', `in the self-test, ${wrong.name} gave other bits`)
     }
-    speedup = after.speed / before.speed
+    speedup = productGain(before.engine, after.engine)
     if (speedup < enoughSpeedup) {
       setFlag(flag, false)
       return refusal('speed', `in the self-test, kernels became ${speedup.toFixed(2)} times as fast`)
@@ -120,16 +120,15 @@ interface Result {
   readonly numbers: Int32Array
 }
 
-/** Results of one kernel of each kind, and the speed of products, on an engine of its own. */
-function test(turbo: boolean): { results: Result[]; speed: number } {
+/** Results of one kernel of each kind, on an engine of its own, which has chosen its tile. */
+function test(turbo: boolean): { engine: Engine; results: Result[] } {
   const engine = new Engine({ threads: 1, initialPages: 128, maximumPages: 1024 })
   // By the optimising compiler at once, instead of after some milliseconds of running.
   setFlag('liftoff', false)
   try {
     if (turbo) rebuild(engine, true)
-    const { shape, speed } = timeTiles(engine)
-    chosenTiles.set(engine, shape)
-    return { results: samples(engine), speed }
+    tileShape(engine)
+    return { engine, results: samples(engine) }
   } finally {
     setFlag('liftoff', true)
   }

@@ -28,7 +28,7 @@ const candidatesOf = (engine: Engine) => (engine.turbo ? turboCandidates : tileC
 export function tileShape(engine: Engine): TileShape {
   let shape = chosenTiles.get(engine)
   if (shape === undefined) {
-    shape = engine.unrecorded(() => timeTiles(engine).shape)
+    shape = engine.unrecorded(() => fastestTile(engine))
     chosenTiles.set(engine, shape)
   }
   return shape
@@ -65,8 +65,8 @@ function fitting(engine: Engine, shape: TileShape, n: number, m = 0): TileShape 
   return area(small) < share * area(shape) ? small : shape
 }
 
-/** The fastest tile, and its multiply-adds per millisecond. */
-export function timeTiles(engine: Engine): { shape: TileShape; speed: number } {
+/** The fastest tile. */
+function fastestTile(engine: Engine): TileShape {
   const mark = engine.mark()
   const trials = candidatesOf(engine).map((shape) => tileTrial(engine, shape))
   // In turns, so that a disturbance of the machine meets all.
@@ -81,7 +81,21 @@ export function timeTiles(engine: Engine): { shape: TileShape; speed: number } {
   const right = trials.filter((trial) => trial.isRight())
   const best = (right.length > 0 ? right : trials).reduce((a, b) => (gain(a.times, b.times) > clearly ? b : a))
   engine.release(mark)
-  return { shape: best.shape, speed: (trialRows * trialColumns * trialDepth) / best.time() }
+  return best.shape
+}
+
+/**
+ * How many times as fast as those of `a` products of `b` are, each with its own tile, which the host has optimised: the median of
+ * turns side by side, so that a disturbance of the machine meets both.
+ */
+export function productGain(a: Engine, b: Engine): number {
+  const pair = [a, b] as const
+  const shapes = pair.map(tileShape)
+  const marks = pair.map((engine) => engine.mark())
+  const [first, second] = pair.map((engine, i) => tileTrial(engine, shapes[i] as TileShape)) as [TileTrial, TileTrial]
+  for (let i = 0; i < turns; i++) for (const trial of [first, second]) trial.turn()
+  for (const [i, engine] of pair.entries()) engine.release(marks[i] as number)
+  return gain(first.times, second.times)
 }
 
 /** How many times as long `a` took as `b`: the median of their last turns, each beside the other's. */
@@ -108,8 +122,6 @@ interface TileTrial {
   turn(): void
   /** Milliseconds of the best run of each turn. */
   readonly times: readonly number[]
-  /** Milliseconds of the best run. */
-  time(): number
   /**
    * Whether the host's optimising compiler has been there. It works in the background, for about 5 ms if it gets a core for
    * itself; a candidate judged before it is done would lose to any other.
@@ -142,7 +154,6 @@ function tileTrial(engine: Engine, shape: TileShape): TileTrial {
   return {
     shape,
     times,
-    time,
     turn() {
       let best = Number.POSITIVE_INFINITY
       const start = performance.now()
