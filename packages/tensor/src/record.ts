@@ -86,6 +86,12 @@ export function record<A extends readonly Tensor[], R>(
   const chosen = readOptions('record', options, { guard: () => () => true, limit: 8, gradient: false })
   const { guard, limit } = chosen
   checkInteger('record', 'limit', limit, 1)
+  if (typeof guard !== 'function') throw new ArgumentError(`record: guard expects a function, got ${typeof guard}`)
+  if (typeof chosen.gradient !== 'boolean' && typeof chosen.gradient !== 'function') {
+    throw new ArgumentError(
+      `record: gradient expects true, false or a function that gives them, got ${String(chosen.gradient)}`,
+    )
+  }
   const run = fn as (...inputs: readonly Tensor[]) => unknown
   /** By inputs, those that were not used the longest first. */
   const entries: Map<string, Recorded> = new Map()

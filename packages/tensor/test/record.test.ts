@@ -380,6 +380,10 @@ describe('what cannot be recorded', () => {
       const run = record((x: Tensor) => relu(x))
       expect(() => record(3 as never)).toThrow('record: fn expects a function, got number')
       expect(() => record(relu, { limit: 0 })).toThrow('limit')
+      expect(() => record(relu, { guard: true } as never)).toThrow('record: guard expects a function, got boolean')
+      expect(() => record(relu, { gradient: 'yes' } as never)).toThrow(
+        'record: gradient expects true, false or a function that gives them, got yes',
+      )
       expect(() => record(relu, { limits: 3 } as never)).toThrow(ArgumentError)
       expect(() => (run as unknown as () => unknown)()).toThrow(
         'record: the function expects at least one tensor, got none',
