@@ -1,5 +1,5 @@
 /** Making tensors: from numbers, arrays and images, or filled. */
-import type { Arrange, Backend } from './backends/backend.ts'
+import type { Backend, Matrices } from './backends/backend.ts'
 import { liveTensors, Storage } from './core.ts'
 import { defaultBackend } from './default-backend.ts'
 import { type DType, dtypes, isDType, isFloat, type TypedArray } from './dtype.ts'
@@ -24,9 +24,9 @@ function checkDTypeName(op: string, dtype: DType): DType {
   return dtype
 }
 
-/** The tensor on a buffer of `data`, which is in memory order or brought there by `arrange`. */
-function fromMemory(data: TypedArray, shape: Shape, dtype: DType, backend: Backend, arrange?: Arrange): Tensor {
-  return new Tensor(new Storage(backend, backend.upload(dtype, data, arrange)), shape, dtype)
+/** The tensor on a buffer of `data`, which is in memory order or matrices to be transposed. */
+function fromMemory(data: TypedArray, shape: Shape, dtype: DType, backend: Backend, matrices?: Matrices): Tensor {
+  return new Tensor(new Storage(backend, backend.upload(dtype, data, matrices)), shape, dtype)
 }
 
 function finish(op: string, make: (backend: Backend) => Tensor, options: TensorOptions): Tensor {

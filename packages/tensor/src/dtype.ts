@@ -34,11 +34,6 @@ export function isFloat(dtype: DType): boolean {
   return dtypes[dtype].float
 }
 
-/** Writes all of `data` to `memory`. */
-export function copyInto(data: TypedArray, memory: TypedArray): void {
-  memory.set(data)
-}
-
 /** A typed array of `length` zeros. */
 export function zeroArray(dtype: DType, length: number): TypedArray {
   return new dtypes[dtype].array(length)

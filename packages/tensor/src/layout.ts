@@ -3,7 +3,8 @@
  * memory: rank-4 tensors are channels-last, all others row-major. It turns logical shapes and strides into the loop
  * extents and strides that backends take.
  */
-import type { Arrange, Buffer, Rows, View } from './backends/backend.ts'
+import type { Buffer, Matrices, Rows, View } from './backends/backend.ts'
+import { bring } from './backends/matrices.ts'
 import { type DType, type TypedArray, zeroArray } from './dtype.ts'
 import { mergeLoops, type Walk } from './loops.ts'
 import { at, type Shape, sameShape, sizeOf, stridesOf } from './shape.ts'
@@ -85,35 +86,19 @@ function rowMajorInMemory(shape: Shape): boolean {
   return channels === 1 || height * width === 1 || sizeOf(shape) === 0
 }
 
-/** Columns of a matrix that are transposed together: the lines of its rows stay in the first-level cache. */
-const tile = 16
-
-/** Transposes matrices (rows, columns) that follow each other. */
-function transpose(data: TypedArray, out: TypedArray, rows: number, columns: number): void {
-  for (let start = 0; start < data.length; start += rows * columns) {
-    for (let begin = 0; begin < columns; begin += tile) {
-      const end = Math.min(columns, begin + tile)
-      let to = start + begin * rows
-      for (let column = start + begin; column < start + end; column++) {
-        for (let from = column, last = to + rows; to < last; from += columns) out[to++] = data[from] as number
-      }
-    }
-  }
-}
-
-/** What brings elements of a dense tensor from logical order into memory order; undefined where the two agree. */
-export function toMemory(shape: Shape): Arrange | undefined {
+/** The matrices whose transposes are a dense tensor's elements in memory order; undefined where it is the logical one. */
+export function toMemory(shape: Shape): Matrices | undefined {
   if (rowMajorInMemory(shape)) return undefined
   const [, channels, height, width] = shape as [number, number, number, number]
-  return (data, memory) => transpose(data, memory, channels, height * width)
+  return { rows: channels, columns: height * width }
 }
 
 /** Elements in memory order as logical order, or the array itself where they agree. */
 export function toLogical(data: TypedArray, shape: Shape, dtype: DType): TypedArray {
-  if (rowMajorInMemory(shape)) return data
-  const [, channels, height, width] = shape as [number, number, number, number]
+  const matrices = toMemory(shape)
+  if (matrices === undefined) return data
   const out = zeroArray(dtype, data.length)
-  transpose(data, out, height * width, channels)
+  bring(data, out, { rows: matrices.columns, columns: matrices.rows })
   return out
 }
 

@@ -70,6 +70,32 @@ describe.each(both)('on %s', (_, backend) => {
     }
   })
 
+  it('numbers are where they belong in every size of matrix and number of matrices, made and overwritten', () => {
+    // Some channels and cells, odd ones, many matrices, one that is too large for a part, and what lies as it is.
+    for (const shape of [
+      [3, 4, 2, 2],
+      [5, 3, 7, 7],
+      [2, 7, 1, 3],
+      [2, 5, 3, 3],
+      [600, 40, 3, 3],
+      [1, 300, 21, 25],
+      [7, 64, 1, 1],
+    ]) {
+      const x = counting(shape)
+      const [, channels, , width] = shape as [number, number, number, number]
+      const last = shape.map((extent) => extent - 1)
+      expect(x.select(0, last[0]!).select(0, last[1]!).select(0, last[2]!).dataSync().at(-1)).toBe(sizeOf(shape) - 1)
+      if (channels > 2)
+        expect(x.select(0, 0).select(0, 2).select(0, 0).dataSync()[0]).toBe((sizeOf(shape) / shape[0]! / channels) * 2)
+      expect([...x.select(0, 0).select(0, 0).select(0, 0).dataSync()]).toEqual(
+        Array.from({ length: width }, (_, i) => i),
+      )
+      expect(x.dataSync().every((value, i) => value === i)).toBe(true)
+      x.assign_(x.dataSync().map((value) => -value))
+      expect(x.dataSync().every((value, i) => value === -i)).toBe(true)
+    }
+  })
+
   it('reshape keeps logical order, over 300 random pairs of shapes of rank 1 to 5', () => {
     forSeeds(300, (random) => {
       const from = randomShape(random, between(random, 1, 5))

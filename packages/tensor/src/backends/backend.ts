@@ -23,8 +23,11 @@ export interface Buffer {
   pending?: (() => void) | undefined
 }
 
-/** Writes all of `data` to `memory`, which is as long, in another order: saves a copy on the way into a backend. */
-export type Arrange = (data: TypedArray, memory: TypedArray) => void
+/** Matrices that follow each other. */
+export interface Matrices {
+  readonly rows: number
+  readonly columns: number
+}
 
 /** A strided way through a buffer; stride 0 repeats an element (broadcasting). Strides count elements. */
 export interface View {
@@ -206,8 +209,8 @@ export interface Backend {
   fill(dtype: DType, length: number, value: number): Buffer
   /** A buffer of `length` elements that may be anything, for who then writes all of them. */
   alloc(dtype: DType, length: number): Buffer
-  /** A buffer holding a copy of `data`, whose array type must be that of `dtype`. */
-  upload(dtype: DType, data: TypedArray, arrange?: Arrange): Buffer
+  /** A buffer holding a copy of `data`, whose array type must be that of `dtype`; of matrices, their transposes. */
+  upload(dtype: DType, data: TypedArray, matrices?: Matrices): Buffer
   /**
    * Resolves when all these buffers hold what was uploaded to them, and rejects if one of them does not. For backends
    * whose `upload` may fail after it has returned.
@@ -217,8 +220,8 @@ export interface Backend {
   read(buffer: Buffer): Promise<TypedArray>
   /** As `read`, at once; a backend whose memory is not the host's throws a `BackendError`. */
   readSync(buffer: Buffer): TypedArray
-  /** Overwrites the contents in place and raises `version`. */
-  write(buffer: Buffer, data: TypedArray, arrange?: Arrange): void
+  /** Overwrites the contents in place and raises `version`; as `upload`. */
+  write(buffer: Buffer, data: TypedArray, matrices?: Matrices): void
   free(buffer: Buffer): void
   /**
    * A recording, still empty. `changing` says that tensors from outside are other ones in each pass, as weights in training

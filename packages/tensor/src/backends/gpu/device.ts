@@ -4,7 +4,8 @@
  */
 import { type DType, dtypes, type TypedArray, zeroArray } from '../../dtype.ts'
 import { BackendError, DeviceLostError, DisposedError, OutOfMemoryError } from '../../errors.ts'
-import type { Arrange, Buffer } from '../backend.ts'
+import type { Buffer, Matrices } from '../backend.ts'
+import { bring } from '../matrices.ts'
 import { checkIntegers, failureOf, faultError, lostError } from './failures.ts'
 import { functions } from './functions.ts'
 import {
@@ -334,11 +335,11 @@ export class Device {
     kernel.outputBuffer = null
   }
 
-  /** Puts `numbers` on the device as the contents of `buffer`. */
-  upload(buffer: GpuBuffer, numbers: TypedArray, arrange?: Arrange): void {
+  /** Puts `numbers`, of matrices their transposes, on the device as the contents of `buffer`. */
+  upload(buffer: GpuBuffer, numbers: TypedArray, matrices?: Matrices): void {
     this.check()
-    const data = arrange === undefined ? numbers : zeroArray(buffer.dtype, numbers.length)
-    arrange?.(numbers, data)
+    const data = matrices === undefined ? numbers : zeroArray(buffer.dtype, numbers.length)
+    if (matrices !== undefined) bring(numbers, data, matrices)
     checkIntegers(buffer.dtype, data)
     const values = Float32Array.from(data as ArrayLike<number>)
     buffer.host = buffer.dtype === 'int32' && data.length <= hostIntegers ? Int32Array.from(data) : undefined

@@ -4,7 +4,7 @@
  */
 import { type TypedArray, zeroArray } from '../../dtype.ts'
 import { ArgumentError, BackendError } from '../../errors.ts'
-import type { Arrange, Backend, Buffer } from '../backend.ts'
+import type { Backend, Buffer, Matrices } from '../backend.ts'
 import { random } from '../reference/random.ts'
 import { convKernels } from './conv.ts'
 import { copyKernels } from './copy.ts'
@@ -196,9 +196,9 @@ async function start(
 function storage(
   device: Device,
 ): Pick<Backend, 'upload' | 'arrived' | 'read' | 'readSync' | 'write' | 'free' | 'memory' | 'resetPeak' | 'random'> {
-  const upload = device.guard((dtype: Buffer['dtype'], data: TypedArray, arrange?: Arrange): Buffer => {
+  const upload = device.guard((dtype: Buffer['dtype'], data: TypedArray, matrices?: Matrices): Buffer => {
     const buffer = device.alloc(dtype, data.length)
-    device.upload(buffer, data, arrange)
+    device.upload(buffer, data, matrices)
     return buffer
   })
   return {
@@ -213,8 +213,8 @@ function storage(
         'gpu: the memory of a GPU cannot be read at once; use await x.data(), await x.moved(backend) for a copy elsewhere, or await moveTo(backend, model, optimizer)',
       )
     },
-    write(buffer, data, arrange) {
-      device.upload(device.own(buffer), data, arrange)
+    write(buffer, data, matrices) {
+      device.upload(device.own(buffer), data, matrices)
       buffer.version++
     },
     free: (buffer) => device.free(buffer),

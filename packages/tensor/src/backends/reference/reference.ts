@@ -2,9 +2,10 @@
  * The reference backend: the contract of `backend.ts` in plain loops, in float32 or float64. Read it to learn what a
  * kernel means; measure other backends against it. Sums are taken in float64 and rounded once.
  */
-import { copyInto, type DType, type TypedArray, zeroArray } from '../../dtype.ts'
+import { type DType, type TypedArray, zeroArray } from '../../dtype.ts'
 import { BackendError, DisposedError } from '../../errors.ts'
 import type { Backend, Buffer } from '../backend.ts'
+import { bring } from '../matrices.ts'
 import { type Host, loops } from './loops.ts'
 
 class ReferenceBuffer implements Buffer {
@@ -95,15 +96,15 @@ function createReferenceBackend(): Backend {
 
     fill: (dtype, length, value) => store.add(dtype, zeroArray(dtype, length).fill(value)),
     alloc: (dtype, length) => store.add(dtype, zeroArray(dtype, length)),
-    upload(dtype, data, arrange = copyInto) {
+    upload(dtype, data, matrices) {
       const memory = zeroArray(dtype, data.length)
-      arrange(data, memory)
+      bring(data, memory, matrices)
       return store.add(dtype, memory)
     },
     read: async (buffer) => readSync(buffer),
     readSync,
-    write(buffer, data, arrange = copyInto) {
-      arrange(data, store.array(buffer))
+    write(buffer, data, matrices) {
+      bring(data, store.array(buffer), matrices)
       buffer.version++
     },
     free: (buffer) => store.free(buffer),

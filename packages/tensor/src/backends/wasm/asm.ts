@@ -18,10 +18,16 @@
 /** Types of values in registers. `v128` is read as lanes by the instruction: `f32x4`, `i32x4`, `f64x2`, `i64x2`. */
 export type Type = 'i32' | 'i64' | 'f32' | 'f64' | 'v128'
 
+/**
+ * Bytes, and code that stands for its bytes. Kernels are emitted in programs that have just begun, where every step is slow:
+ * what an expression is made of is referred to, and written once, when its function is complete.
+ */
+type Code = readonly (number | Code)[]
+
 /** The code of an expression that leaves one value of type `T`; `void` leaves none. */
 export interface Value<T extends Type | 'void' = Type> {
   readonly type: T
-  readonly code: readonly number[]
+  readonly code: Code
 }
 
 /** A register of the function being built; as a value, its content. */
@@ -70,7 +76,7 @@ function constant(kind: Kind, values: readonly number[]): number[] {
   const lanes = Array.from({ length: count }, (_, i) => values[i % values.length]!)
   const array = kind === 'i64x2' ? BigInt64Array.from(lanes, BigInt) : new laneArrays[kind](lanes)
   const code = kind === 'f32' ? [0x43] : kind === 'f64' ? [0x44] : [0xfd, 12]
-  return concat(code, new Uint8Array(array.buffer))
+  return [...code, ...new Uint8Array(array.buffer)]
 }
 
 const laneArrays = {
@@ -82,28 +88,33 @@ const laneArrays = {
   i32x4: Int32Array,
 }
 
-function codeOf(kind: Kind, operand: Value | number): readonly number[] {
+function codeOf(kind: Kind, operand: Value | number): Code {
   return typeof operand === 'number' ? constant(kind, [operand]) : operand.code
 }
 
 /** An instruction of as many operands as there are kinds, followed by immediate bytes. */
 function instruction<R extends Type | 'void'>(
   type: R,
-  code: readonly number[],
+  opcode: Code,
   kinds: readonly Kind[],
   operands: readonly (Value | number)[],
-  immediate: readonly number[] = [],
+  immediate?: Code,
 ): Value<R> {
-  const bytes: number[] = []
-  for (let i = 0; i < kinds.length; i++) append(bytes, codeOf(kinds[i]!, operands[i]!))
-  append(bytes, code)
-  append(bytes, immediate)
-  return { type, code: bytes }
+  const code: (number | Code)[] = []
+  for (let i = 0; i < kinds.length; i++) code.push(codeOf(kinds[i]!, operands[i]!))
+  code.push(opcode)
+  if (immediate !== undefined) code.push(immediate)
+  return { type, code }
 }
 
-/** Adds bytes to a list. Kernels are made of nothing else, in programs that have just begun: plain loops are soonest fast. */
-function append(to: number[], bytes: ArrayLike<number>): void {
-  for (let i = 0; i < bytes.length; i++) to.push(bytes[i]!)
+/** The bytes that `code` stands for, behind those of `bytes`. */
+function bytesOf(code: Code, bytes: number[] = []): number[] {
+  for (let i = 0; i < code.length; i++) {
+    const item = code[i]!
+    if (typeof item === 'number') bytes.push(item)
+    else bytesOf(item, bytes)
+  }
+  return bytes
 }
 
 // --- instructions ---
@@ -303,7 +314,7 @@ export type Jump = (condition?: Value<'i32'>) => void
 /** Collects the statements of one function; `fma`: it may use fused multiply-adds (`madd`), which are relaxed SIMD. */
 export class FunctionBuilder {
   readonly fma: boolean
-  readonly code: number[] = []
+  readonly code: (number | Code)[] = []
   readonly locals: Type[] = []
   #depth = 0
 
@@ -325,7 +336,7 @@ export class FunctionBuilder {
   }
 
   set<T extends Type>(local: Local<T>, value: NoInfer<Operand<T>>): void {
-    this.#push(codeOf(local.type, value), [0x21, ...unsigned(local.index)])
+    this.code.push(codeOf(local.type, value), 0x21, unsigned(local.index))
   }
 
   /** Adds to an i32 local. */
@@ -335,7 +346,7 @@ export class FunctionBuilder {
 
   /** Appends statements: stores, copies, calls without result. */
   emit(...effects: readonly Effect[]): void {
-    for (const effect of effects) this.#push(effect.code)
+    for (const effect of effects) this.code.push(effect.code)
   }
 
   /** `body` once; its argument jumps behind it. */
@@ -349,7 +360,7 @@ export class FunctionBuilder {
   }
 
   if(condition: Operand<'i32'>, then: () => void, otherwise?: () => void): void {
-    this.#push(codeOf('i32', condition))
+    this.code.push(codeOf('i32', condition))
     this.#nest(0x04, () => {
       then()
       if (otherwise) {
@@ -385,16 +396,12 @@ export class FunctionBuilder {
     this.code.push(0x00)
   }
 
-  #push(...codes: readonly (readonly number[])[]): void {
-    for (const code of codes) append(this.code, code)
-  }
-
   #nest(code: number, body: (jump: Jump) => void): void {
     this.code.push(code, 0x40)
     const depth = ++this.#depth
     body((condition) => {
-      const label = unsigned(this.#depth - depth)
-      this.#push(condition ? [...condition.code, 0x0d] : [0x0c], label)
+      if (condition) this.code.push(condition.code)
+      this.code.push(condition ? 0x0d : 0x0c, unsigned(this.#depth - depth))
     })
     this.#depth--
     this.code.push(0x0b)
@@ -424,9 +431,9 @@ export interface MemoryImport {
 /** Collects functions without results into a module that imports its memory and exports them by name. */
 export class ModuleBuilder {
   readonly #fma: boolean
-  readonly #types: number[][] = []
-  readonly #exports: number[][] = []
-  readonly #bodies: number[][] = []
+  readonly #types: Code[] = []
+  readonly #exports: Code[] = []
+  readonly #bodies: Code[] = []
 
   /** @param fma whether the code may use relaxed SIMD's `madd`; nothing is emitted that needs it by itself. */
   constructor(fma = false) {
@@ -441,50 +448,42 @@ export class ModuleBuilder {
   ): (...args: Arguments<P>) => Effect {
     const b = new FunctionBuilder(this.#fma)
     body(b, ...(params.map((type) => b.local(type)) as unknown as Locals<P>))
-    const types = b.locals.map((type) => [typeCode[type]])
-    const declared = types.slice(params.length).map((type) => [1, ...type])
-    const code = concat(vector(declared), b.code, [0x0b])
+    const types = b.locals.map((type) => typeCode[type])
+    const declared = types.slice(params.length).map((type) => [1, type])
+    const code = bytesOf([vector(declared), b.code, 0x0b])
     const index = unsigned(this.#bodies.length)
-    this.#exports.push([...text(name), 0, ...index])
-    this.#types.push([0x60, ...vector(types.slice(0, params.length)), 0])
-    this.#bodies.push(concat(unsigned(code.length), code))
-    return (...args) => instruction('void', [0x10, ...index], params, args as readonly Operand<Type>[])
+    this.#exports.push([text(name), 0, index])
+    this.#types.push([0x60, vector(types.slice(0, params.length)), 0])
+    this.#bodies.push([unsigned(code.length), code])
+    return (...args) => instruction('void', [0x10, index], params, args as readonly Operand<Type>[])
   }
 
   /** The binary module. */
   encode({ initial, maximum, shared }: MemoryImport): Uint8Array<ArrayBuffer> {
-    const imported = [...text('env'), ...text('memory'), 2, shared ? 3 : 1, ...unsigned(initial), ...unsigned(maximum)]
+    const imported = [text('env'), text('memory'), 2, shared ? 3 : 1, unsigned(initial), unsigned(maximum)]
+    const functions = this.#bodies.map((_, i) => unsigned(i))
     return new Uint8Array(
-      concat(
+      bytesOf([
         [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
         section(1, this.#types),
         section(2, [imported]),
-        section(
-          3,
-          this.#bodies.map((_, i) => unsigned(i)),
-        ),
+        section(3, functions),
         section(7, this.#exports),
         section(10, this.#bodies),
-      ),
+      ]),
     )
   }
 }
 
-function concat(...parts: readonly ArrayLike<number>[]): number[] {
-  const bytes: number[] = []
-  for (const part of parts) append(bytes, part)
-  return bytes
+function vector(items: Code): Code {
+  return [unsigned(items.length), items]
 }
 
-function vector(items: readonly (readonly number[])[]): number[] {
-  return concat(unsigned(items.length), ...items)
+function section(id: number, items: readonly Code[]): Code {
+  const body = bytesOf(vector(items))
+  return [id, unsigned(body.length), body]
 }
 
-function section(id: number, items: readonly (readonly number[])[]): number[] {
-  const body = vector(items)
-  return concat([id], unsigned(body.length), body)
-}
-
-function text(string: string): number[] {
-  return vector([...new TextEncoder().encode(string)].map((byte) => [byte]))
+function text(string: string): Code {
+  return vector([...new TextEncoder().encode(string)])
 }

@@ -166,6 +166,19 @@ function transpose(
   engine.parallel(transposeKernel(engine), args, matrices * tiles, grainBytes / (tile * a * 8))
 }
 
+/** to = the transposes of `count` matrices (rows, columns) of 32-bit elements, of at least 4 by 4, that follow each other. */
+export function transposeMatrices(
+  engine: Engine,
+  from: number,
+  to: number,
+  rows: number,
+  columns: number,
+  count: number,
+): void {
+  const bytes = rows * columns * 4
+  transpose(engine, [from, to], [columns * 4, rows * 4], columns, rows, count, [bytes, bytes])
+}
+
 /** to (columns, rows) = the transpose of from (rows, columns) of 32-bit elements; pitches are those from row to row. */
 export function transposeMatrix(
   engine: Engine,

@@ -186,7 +186,8 @@ export class Pool {
       this.#alone(kernel, args, units)
       return true
     }
-    const chunks = cut(crew.control.starts, units, parts, threads)
+    const chunks = cut(crew.control.starts, units, parts, isYoung(kernel) ? youngParts : threads)
+    kernel.parts += chunks
     this.#post(crew, kernel, args, chunks, waking)
     this.#work(crew, kernel, args, units, chunks)
     return true
@@ -317,16 +318,16 @@ export class Pool {
 }
 
 /**
- * Cuts [0, units), work for `parts` parts, into chunks: writes where each begins and the last one ends to `starts`, and
- * gives their number.
+ * Cuts [0, units), work for `parts` parts, into chunks for `shares` equal shares: writes where each begins and the last one ends
+ * to `starts`, and gives their number.
  */
-function cut(starts: Int32Array, units: number, parts: number, threads: number): number {
-  const smallest = Math.max(1, units / parts, (units / threads) * smallestShare)
+function cut(starts: Int32Array, units: number, parts: number, shares: number): number {
+  const smallest = Math.max(1, units / parts, (units / shares) * smallestShare)
   let chunks = 0
   for (let from = 0; from < units; chunks++) {
     starts[chunks] = from
     const left = units - from
-    const wanted = Math.round(Math.max(smallest, (left / threads) * chunkShare))
+    const wanted = Math.round(Math.max(smallest, (left / shares) * chunkShare))
     from += chunks < maxChunks - 1 ? Math.min(left, wanted) : left
   }
   starts[chunks] = units
@@ -338,12 +339,16 @@ const youngParts = 32
 const grownUp = 64
 
 /**
- * Runs a job on the calling thread: at once, or in parts while the kernel is young. Hosts compile a module in a hurry first,
- * and well on another thread once it proves busy; but a call that has begun runs the hurried code to its end, which takes
- * several times as long.
+ * Whether a job of the kernel is best done in many parts. Hosts compile a module in a hurry first, and well on another thread
+ * once it proves busy; but a call that has begun runs the hurried code to its end, which takes several times as long.
  */
+function isYoung(kernel: Kernel): boolean {
+  return kernel.parts < grownUp
+}
+
+/** Runs a job on the calling thread. */
 export function runAlone(kernel: Kernel, args: readonly number[], units: number): void {
-  const parts = kernel.parts < grownUp ? Math.min(units, youngParts) : 1
+  const parts = isYoung(kernel) ? Math.min(units, youngParts) : 1
   kernel.parts += parts
   const call = new Call(kernel, args)
   for (let part = 0; part < parts; part++) {

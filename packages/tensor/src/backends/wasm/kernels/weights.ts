@@ -10,13 +10,24 @@ export interface Weights {
   once(key: string): number | undefined
   /** What `fill(from, to)` makes of the weights at `from`, kept as long as nothing that they come from changes. */
   derived(key: string, bytes: number, fill: (from: number, to: number) => void): number
+  /**
+   * The same by a `fill` that multiplies what becomes of an output channel by its factor: the factors lie at the place that it is
+   * told, as many as `factorPlaces` channels need, or nowhere (0), where all are 1.
+   */
+  transformed(key: string, bytes: number, fill: (from: number, to: number, factors: number) => void): number
 }
+
+/** Factors that may be read for `channels`: some more, so that vectors of them need no care at the end. */
+const factorPlaces = (channels: number): number => channels + 16
 
 /** Weights as they are. */
 export function plainWeights(engine: Engine, weight: Buffer): Weights {
+  const derived: Weights['transformed'] = (key, bytes, fill) =>
+    engine.derived(weight, key, bytes, (to) => fill(engine.ptr(weight), to, 0))
   return {
     once: (key) => (engine.isRecurring(weight, key) ? undefined : engine.ptr(weight)),
-    derived: (key, bytes, fill) => engine.derived(weight, key, bytes, (to) => fill(engine.ptr(weight), to)),
+    derived,
+    transformed: derived,
   }
 }
 
@@ -83,21 +94,26 @@ export function foldedWeights(
       ((biases?.[c] ?? 0) - (means?.[c] ?? 0)) * (scale[c] as number) + (shifts?.[c] ?? 0)
     engine.heap.floats(to, channels).set(Float32Array.from(scale, (_, c) => shift(c)))
   }
+  const transformed: Weights['transformed'] = (key, bytes, fill) => {
+    const fillScaled = (to: number): void => {
+      const mark = engine.mark()
+      const factors = engine.workspace(factorPlaces(channels) * 4)
+      engine.heap.floats(factors, channels).set(scalesOf(engine, norm))
+      fill(engine.ptr(weight), to, factors)
+      engine.release(mark)
+    }
+    return engine.derived(weight, `${prefix} ${key}`, bytes, fillScaled, others)
+  }
   return {
     once: () => undefined,
     bias: engine.derived(weight, `${prefix} bias`, channels * 4, fillBias, others),
-    derived(key, bytes, fill) {
-      const fillScaled = (to: number): void => {
-        const mark = engine.mark()
-        const factors = engine.workspace(channels * 4)
-        engine.heap.floats(factors, channels).set(scalesOf(engine, norm))
+    derived: (key, bytes, fill) =>
+      transformed(key, bytes, (from, to, factors) => {
         const scaled = engine.workspace(weight.length * 4)
-        scaleRows(engine, engine.ptr(weight), factors, scaled, channels, weight.length / channels)
+        scaleRows(engine, from, factors, scaled, channels, weight.length / channels)
         fill(scaled, to)
-        engine.release(mark)
-      }
-      return engine.derived(weight, `${prefix} ${key}`, bytes, fillScaled, others)
-    },
+      }),
+    transformed,
   }
 }
 
