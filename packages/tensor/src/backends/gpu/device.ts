@@ -1,25 +1,16 @@
 /**
- * Runs kernels in the order in which they were issued. Issuing is synchronous and only notes what is to be done; a queue
- * then compiles and submits one task after the other, without waiting for the device between them.
+ * The memory of a device and what happens to it, in the order in which it was issued. Issuing is synchronous and only notes what
+ * is to be done; a queue then compiles and submits one kernel after the other, without waiting for the device between them.
  */
 import { type DType, dtypes, type TypedArray, zeroArray } from '../../dtype.ts'
-import { BackendError, DeviceLostError, DisposedError, OutOfMemoryError } from '../../errors.ts'
+import { BackendError, DeviceLostError, DisposedError } from '../../errors.ts'
 import type { Buffer, Matrices } from '../backend.ts'
 import { bring } from '../matrices.ts'
 import { checkIntegers, failureOf, faultError, lostError } from './failures.ts'
 import { functions } from './functions.ts'
-import {
-  contents,
-  flat,
-  type GpuMode,
-  type Handle,
-  type Instance,
-  type Kernel,
-  type KernelSettings,
-  type Library,
-  ranOn,
-  release,
-} from './library.ts'
+import { contents, type GpuMode, type Handle, type Instance, type Library, release } from './library.ts'
+import { type Fallback, type Program, Programs } from './programs.ts'
+import { Queue } from './queue.ts'
 import { type Layout, Source } from './source.ts'
 import { GpuBuffer } from './storage.ts'
 
@@ -40,12 +31,6 @@ export interface Launch {
   readonly cells?: 1 | 4
   /** Writes statements and gives the expression of element i of the output, or those of the `cells` elements from i on. */
   readonly element: (s: Source) => string | readonly string[]
-}
-
-/** The source of a kernel, and of what types its arguments are. */
-interface Program {
-  readonly text: string
-  readonly types: readonly string[]
 }
 
 interface Prepared {
@@ -76,12 +61,6 @@ export interface DeviceOptions {
   readonly ending?: Ending
 }
 
-/** A kernel that gpu.js ran on the CPU. */
-export interface Fallback {
-  readonly op: string
-  readonly reason: string
-}
-
 /** Uploads from here on leave no copy in the kernel that made them. */
 const largeUpload = 1 << 20
 /** Integers kept on the host for checks. */
@@ -93,19 +72,16 @@ export class Device {
   readonly #library: Library
   readonly #instance: Instance
   readonly #bindings: number
-  readonly #allowFallback: boolean
+  readonly #programs: Programs
+  readonly #queue: Queue = new Queue((error) => void this.#note(error))
   readonly #ending: Ending | undefined
   readonly #live = new Set<GpuBuffer>()
-  readonly #kernels = new Map<string, Kernel>()
-  readonly #tasks: (() => Promise<void> | void)[] = []
   /** Buffers that the running kernel of the contract has made. */
   #made: GpuBuffer[] = []
-  #running: Promise<void> | undefined
   #failure: BackendError | undefined
   #destroyed = false
   bytes = 0
   peakBytes = 0
-  readonly fallbacks: Fallback[] = []
 
   constructor(library: Library, instance: Instance, options: DeviceOptions) {
     const { mode, bindingBytes, bindings, allowFallback, ending } = options
@@ -113,7 +89,7 @@ export class Device {
     this.#library = library
     this.#instance = instance
     this.#bindings = bindings
-    this.#allowFallback = allowFallback
+    this.#programs = new Programs(instance, mode, allowFallback, (op, cause) => this.#failed(op, cause))
     this.#ending = ending
     this.partLength = 4 * Math.floor(bindingBytes / 16)
     for (const { source, types, result } of functions) {
@@ -123,7 +99,11 @@ export class Device {
 
   /** Compiled kernels. */
   get compiled(): number {
-    return this.#kernels.size
+    return this.#programs.size
+  }
+
+  get fallbacks(): readonly Fallback[] {
+    return this.#programs.fallbacks
   }
 
   get buffers(): number {
@@ -164,7 +144,7 @@ export class Device {
     const own = this.own(buffer)
     this.#live.delete(own)
     this.bytes -= own.bytes
-    this.#enqueue(() => settle(own, []))
+    this.#queue.add(() => settle(own, []))
   }
 
   /** `kernel` of the contract; if it throws, what it has made is freed. */
@@ -198,7 +178,7 @@ export class Device {
     this.check()
     const prepared = launches.filter(({ out }) => out.length > 0).map((one) => this.#prepare(one))
     for (const { out } of launches) out.host = undefined
-    this.#enqueue(async () => {
+    this.#queue.add(async () => {
       const results: { out: GpuBuffer; handles: Handle[] }[] = []
       try {
         for (const one of prepared) results.push({ out: one.launch.out, handles: await this.#run(one) })
@@ -241,20 +221,9 @@ export class Device {
         return aligned && all.length > 1 ? [all[base / this.partLength]] : all
       })
       const length = Math.min(this.partLength, out.length - base)
-      const handle = await this.#call(op, { text, types }, [...given, ...numbers, base], length / cells)
-      handles.push(cells === 1 ? handle : await this.#flat(op, handle, length))
+      handles.push(await this.#programs.call(op, { text, types }, [...given, ...numbers, base], length, cells))
     }
     return handles
-  }
-
-  /** Results of which one thread gave four, as others lie. */
-  async #flat(op: string, handle: Handle, length: number): Promise<Handle> {
-    if (this.mode !== 'webgl2') return flat(handle, length)
-    try {
-      return await this.#call(op, unpacking, [handle], length)
-    } finally {
-      release(handle)
-    }
   }
 
   get #handleType(): string {
@@ -266,73 +235,12 @@ export class Device {
     return this.#library.input(new Float32Array(1), [1])
   }
 
-  /** The compiled kernel; those that ran last stand last. */
-  #kernel({ text, types }: Program): Kernel {
-    const kernel = this.#kernels.get(text) ?? this.#instance.createKernel(text, { ...settings, argumentTypes: types })
-    this.#kernels.delete(text)
-    this.#kernels.set(text, kernel)
-    return kernel
-  }
-
-  #forget(text: string): void {
-    this.#kernels.get(text)?.destroy()
-    this.#kernels.delete(text)
-  }
-
-  async #call(op: string, program: Program, args: readonly unknown[], length: number): Promise<Handle> {
-    for (;;) {
-      try {
-        const kernel = this.#kernel(program)
-        kernel.setOutput([length])
-        const handle = await kernel(...args)
-        const ran = ranOn(kernel)
-        if (ran !== this.mode) this.#fellBack({ op, reason: `${ran}: ${String(kernel.kernel.fallbackReason)}` })
-        this.#letGo(kernel)
-        return handle
-      } catch (cause) {
-        if (cause instanceof BackendError) throw cause
-        const error = await this.#failed(op, cause)
-        if (!(error instanceof OutOfMemoryError && this.#makeRoom(program))) throw error
-      }
-    }
-  }
-
-  /**
-   * In WebAssembly every kernel of gpu.js has memories of its own, of which a browser allows about 125 in all: forgets the
-   * one that found no room, to be compiled again, and of the others the half that has not run for longest. Whether that
-   * may have helped.
-   */
-  #makeRoom({ text }: Program): boolean {
-    const others = [...this.#kernels.keys()].filter((other) => other !== text)
-    if (this.mode !== 'webasm' || others.length === 0) return false
-    for (const old of [text, ...others.slice(0, Math.ceil(others.length / 2))]) this.#forget(old)
-    return true
-  }
-
   /** What failed, or that the device is gone, which shows in many ways before the device tells. */
   async #failed(op: string, cause: unknown): Promise<BackendError> {
     const error = failureOf(op, cause)
     if (error instanceof DeviceLostError || this.#failure !== undefined) return error
     const reason = await this.#ending?.soon()
     return reason === undefined ? error : lostError(reason)
-  }
-
-  #fellBack({ op, reason }: Fallback): void {
-    if (!this.#allowFallback) {
-      throw new BackendError(
-        `${op}: the kernel does not run in mode ${this.mode}, gpu.js fell back to ${reason}; ` +
-          'gpu({ allowFallback: true }) permits that',
-      )
-    }
-    if (!this.fallbacks.some((known) => known.op === op && known.reason === reason)) this.fallbacks.push({ op, reason })
-  }
-
-  /** A kernel of gpu.js holds on to what it wrote last until it runs again; the handle alone is to decide here. */
-  #letGo({ kernel }: Kernel): void {
-    const held = kernel.outputBuffer
-    if (held == null || held._refs === undefined) return
-    held._refs--
-    kernel.outputBuffer = null
   }
 
   /** Puts `numbers`, of matrices their transposes, on the device as the contents of `buffer`. */
@@ -343,7 +251,7 @@ export class Device {
     checkIntegers(buffer.dtype, data)
     const values = Float32Array.from(data as ArrayLike<number>)
     buffer.host = buffer.dtype === 'int32' && data.length <= hostIntegers ? Int32Array.from(data) : undefined
-    this.#enqueue(async () => {
+    this.#queue.add(async () => {
       const handles: Handle[] = []
       try {
         await put(handles)
@@ -356,8 +264,10 @@ export class Device {
     const put = async (handles: Handle[]): Promise<void> => {
       for (let from = 0; from < values.length; from += this.partLength) {
         const part = values.subarray(from, from + this.partLength)
-        handles.push(await this.#call('upload', uploading, [this.#library.input(part, [part.length])], part.length))
-        if (part.length >= largeUpload) this.#forget(uploading.text)
+        handles.push(
+          await this.#programs.call('upload', uploading, [this.#library.input(part, [part.length])], part.length),
+        )
+        if (part.length >= largeUpload) this.#programs.forget(uploading)
       }
     }
   }
@@ -374,7 +284,7 @@ export class Device {
   read(buffer: GpuBuffer): Promise<TypedArray> {
     this.check()
     return new Promise((resolve, reject) => {
-      this.#enqueue(async () => {
+      this.#queue.add(async () => {
         try {
           this.check()
           if (buffer.error !== undefined) throw buffer.error
@@ -402,7 +312,7 @@ export class Device {
 
   /** Resolves when everything that was issued has been submitted. */
   async submitted(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
+    await this.#queue.done()
     this.check()
   }
 
@@ -433,70 +343,19 @@ export class Device {
     this.#fail(faultError(message))
   }
 
-  #enqueue(task: () => Promise<void> | void): void {
-    this.#tasks.push(task)
-    this.#running ??= this.#drain()
-  }
-
-  async #drain(): Promise<void> {
-    // Let the caller finish the call that issued the first task.
-    await undefined
-    for (let next = 0; next < this.#tasks.length; next++) {
-      const task = this.#tasks[next] as () => Promise<void> | void
-      try {
-        await task()
-      } catch (error) {
-        this.#note(error)
-      }
-      if (next === 1023) {
-        this.#tasks.splice(0, next + 1)
-        next = -1
-      }
-    }
-    this.#tasks.length = 0
-    this.#running = undefined
-  }
-
   async destroy(): Promise<void> {
     this.#fail(new BackendError('gpu: the backend was destroyed; make another with gpu()'))
-    while (this.#running !== undefined) await this.#running
+    await this.#queue.done()
     this.#destroyed = true
     for (const buffer of this.#live) settle(buffer, [])
     this.#live.clear()
     this.bytes = 0
-    for (const kernel of this.#kernels.values()) kernel.destroy()
-    this.#kernels.clear()
+    this.#programs.destroy()
     await this.#instance.destroy()
   }
 }
 
-/** WebGL has four results of a thread in one texel. */
-const unpacking: Program = {
-  text: `function (x) {
-    let i = 0; i++; i = this.thread.x >> 2;
-    let c = 0; c++; c = this.thread.x - i * 4;
-    const v = x[i];
-    if (c === 0) { return v[0]; }
-    if (c === 1) { return v[1]; }
-    if (c === 2) { return v[2]; }
-    return v[3];
-  }`,
-  types: ['ArrayTexture(4)'],
-}
 const uploading: Program = { text: 'function (x) { return x[this.thread.x]; }', types: ['Input'] }
-
-/** `tactic`: else WebGL computes small outputs in half precision, where the device has it. */
-export const settings: Omit<KernelSettings, 'argumentTypes'> = {
-  output: [1],
-  dynamicOutput: true,
-  dynamicArguments: true,
-  pipeline: true,
-  immutable: true,
-  precision: 'single',
-  tactic: 'precision',
-  asyncMode: true,
-  loopMaxIterations: 0x7fffffff,
-}
 
 /** Makes `handles` the contents of `buffer`. */
 function settle(buffer: GpuBuffer, handles: readonly Handle[]): void {
