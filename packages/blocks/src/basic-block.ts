@@ -1,13 +1,13 @@
 /** The block of ResNet-18 and 34, and of the ResNets for CIFAR-10. */
 import { Conv2d, convNormAct, DropPath, type Layer, Module } from '@convnets/nn'
-import { checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { checkInteger, readOptions, relu, type Tensor } from '@convnets/tensor'
 import { frugal } from './frugal.ts'
 import {
-  batchNorm,
   makeShortcut,
   meetConv,
   type NormLayer,
   type ResidualOptions,
+  residualDefaults,
   silence,
   withAttentionKey,
 } from './residual.ts'
@@ -41,19 +41,20 @@ export class BasicBlock extends Module {
 
   constructor(inChannels: number, width: number, options: ResidualOptions = {}) {
     super()
-    const { norm = batchNorm } = options
+    const chosen = readOptions('BasicBlock', options, residualDefaults)
+    const { norm, shortcut, attention, attentionKey, dropPath, zeroInit } = chosen
     this.inChannels = checkInteger('BasicBlock', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('BasicBlock', 'width', width, 1)
-    const stride = checkInteger('BasicBlock', 'stride', options.stride ?? 1, 1)
+    const stride = checkInteger('BasicBlock', 'stride', chosen.stride, 1)
     this.conv1 = new Conv2d(inChannels, width, { kernel: 3, stride, padding: 1, bias: false })
     this.bn1 = norm(width)
     this.conv2 = new Conv2d(width, width, { kernel: 3, padding: 1, bias: false })
     this.bn2 = norm(width)
-    this.#attentionKey = options.attentionKey
-    this.attention = options.attention?.(width)
-    this.dropPath = new DropPath(options.dropPath ?? 0)
-    this.downsample = makeShortcut(inChannels, width, stride, options.shortcut)
-    if (options.zeroInit === true) silence(this.bn2)
+    this.#attentionKey = attentionKey
+    this.attention = attention?.(width)
+    this.dropPath = new DropPath(dropPath)
+    this.downsample = makeShortcut(inChannels, width, stride, shortcut)
+    if (zeroInit) silence(this.bn2)
   }
 
   override fields(): Iterable<readonly [string, unknown]> {

@@ -1,13 +1,13 @@
 /** The block of ResNet-50, 101 and 152 and, with more width or groups, of wide ResNets and ResNeXt. */
 import { Conv2d, convNormAct, DropPath, type Layer, Module } from '@convnets/nn'
-import { ArgumentError, checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { ArgumentError, checkInteger, readOptions, relu, type Tensor } from '@convnets/tensor'
 import { frugal } from './frugal.ts'
 import {
-  batchNorm,
   makeShortcut,
   meetConv,
   type NormLayer,
   type ResidualOptions,
+  residualDefaults,
   silence,
   withAttentionKey,
 } from './residual.ts'
@@ -57,17 +57,23 @@ export class Bottleneck extends Module {
 
   constructor(inChannels: number, width: number, options: BottleneckOptions = {}) {
     super()
-    const { norm = batchNorm, strideIn = 'conv2' } = options
+    const chosen = readOptions('Bottleneck', options, {
+      ...residualDefaults,
+      outChannels: undefined,
+      groups: 1,
+      reduced: width,
+      strideIn: 'conv2',
+    })
+    const { norm, shortcut, attention, attentionKey, dropPath, zeroInit, groups, strideIn } = chosen
     this.inChannels = checkInteger('Bottleneck', 'inChannels', inChannels, 1)
     checkInteger('Bottleneck', 'width', width, 1)
-    const out = checkInteger('Bottleneck', 'outChannels', options.outChannels ?? width * Bottleneck.expansion, 1)
-    const stride = checkInteger('Bottleneck', 'stride', options.stride ?? 1, 1)
+    const out = checkInteger('Bottleneck', 'outChannels', chosen.outChannels ?? width * Bottleneck.expansion, 1)
+    const stride = checkInteger('Bottleneck', 'stride', chosen.stride, 1)
     if (strideIn !== 'conv1' && strideIn !== 'conv2') {
       throw new ArgumentError(`Bottleneck: strideIn expects 'conv1' or 'conv2', got ${String(strideIn)}`)
     }
     const [stride1, stride2] = strideIn === 'conv1' ? [stride, 1] : [1, stride]
-    const groups = options.groups ?? 1
-    const reduced = checkInteger('Bottleneck', 'reduced', options.reduced ?? width, 1)
+    const reduced = checkInteger('Bottleneck', 'reduced', chosen.reduced, 1)
     this.outChannels = out
     this.conv1 = new Conv2d(inChannels, reduced, { kernel: 1, stride: stride1, bias: false })
     this.bn1 = norm(reduced)
@@ -75,11 +81,11 @@ export class Bottleneck extends Module {
     this.bn2 = norm(width)
     this.conv3 = new Conv2d(width, out, { kernel: 1, bias: false })
     this.bn3 = norm(out)
-    this.#attentionKey = options.attentionKey
-    this.attention = options.attention?.(out)
-    this.dropPath = new DropPath(options.dropPath ?? 0)
-    this.downsample = makeShortcut(inChannels, out, stride, options.shortcut)
-    if (options.zeroInit === true) silence(this.bn3)
+    this.#attentionKey = attentionKey
+    this.attention = attention?.(out)
+    this.dropPath = new DropPath(dropPath)
+    this.downsample = makeShortcut(inChannels, out, stride, shortcut)
+    if (zeroInit) silence(this.bn3)
   }
 
   override fields(): Iterable<readonly [string, unknown]> {

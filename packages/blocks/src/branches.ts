@@ -1,6 +1,6 @@
 /** What all Inception modules are made of: branches side by side on one input, their channels one after another. */
 import { BatchNorm2d, type Layer, Module, Sequential } from '@convnets/nn'
-import { cat, checkInteger, type Pair, type Tensor } from '@convnets/tensor'
+import { cat, checkInteger, checkOptionNames, optionNames, type Pair, type Tensor } from '@convnets/tensor'
 import { ConvNormAct } from './conv-norm-act.ts'
 
 /** Options of all Inception modules. */
@@ -10,6 +10,9 @@ export interface InceptionOptions {
   /** Makes a layer at the end of the module, given its channels: squeeze-and-excitation and the like. */
   readonly attention?: (channels: number) => Layer
 }
+
+/** The names of the options that all Inception modules have. */
+export const inceptionOptions: readonly string[] = optionNames<InceptionOptions>({ norm: true, attention: true })
 
 /** Batch norm as in TensorFlow's Inception networks: eps 1e-3. */
 export function inceptionNorm(channels: number): BatchNorm2d {
@@ -33,8 +36,10 @@ export const halve = { stride: 2, padding: 0 } as const
 export function inceptionUnit(
   inChannels: number,
   [channels, kernel, options]: ConvStep,
-  { norm = inceptionNorm }: InceptionOptions = {},
+  modules: InceptionOptions = {},
 ): ConvNormAct {
+  checkOptionNames('inceptionUnit', modules, inceptionOptions)
+  const { norm = inceptionNorm } = modules
   return new ConvNormAct(inChannels, channels, { ...options, kernel, norm })
 }
 
@@ -49,6 +54,7 @@ export function branch(
   steps: readonly [ConvStep | Layer, ...(ConvStep | Layer)[]],
   options: InceptionOptions = {},
 ): Layer {
+  checkOptionNames('branch', options, inceptionOptions)
   let channels = inChannels
   const layers = steps.map((step): Layer => {
     const layer = step instanceof Module ? step : inceptionUnit(channels, step, options)
@@ -83,11 +89,12 @@ export abstract class Branches extends Module {
   readonly #branches: readonly Layer[]
   readonly #first: number
 
-  constructor(inChannels: number, branches: readonly Layer[], { attention }: InceptionOptions = {}, first: number = 0) {
+  constructor(inChannels: number, branches: readonly Layer[], options: InceptionOptions = {}, first: number = 0) {
     super()
+    checkOptionNames(new.target.name, options, inceptionOptions)
     this.inChannels = checkInteger(new.target.name, 'inChannels', inChannels, 1)
     this.outChannels = branches.reduce((sum, layer) => sum + outChannelsOf(layer, inChannels), 0)
-    this.attention = attention?.(this.outChannels)
+    this.attention = options.attention?.(this.outChannels)
     this.#branches = branches
     this.#first = first
   }

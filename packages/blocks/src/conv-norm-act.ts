@@ -1,6 +1,6 @@
 /** The most common three layers in a row. */
 import { Conv2d, type Conv2dOptions, convNormAct, type Layer, Module, ReLU } from '@convnets/nn'
-import { pair, type Tensor } from '@convnets/tensor'
+import { checkOptionNames, optionNames, pair, type Tensor } from '@convnets/tensor'
 import { batchNorm } from './residual.ts'
 
 export interface ConvNormActOptions extends Omit<Conv2dOptions, 'kernel'> {
@@ -11,6 +11,18 @@ export interface ConvNormActOptions extends Omit<Conv2dOptions, 'kernel'> {
   /** Makes the activation, or `null` for none. Default: `ReLU`. */
   readonly act?: (() => Layer) | null
 }
+
+const convNormActOptions = optionNames<ConvNormActOptions>({
+  kernel: true,
+  norm: true,
+  act: true,
+  stride: true,
+  padding: true,
+  dilation: true,
+  groups: true,
+  precision: true,
+  bias: true,
+})
 
 /**
  * Convolution, normalisation, activation.
@@ -33,6 +45,7 @@ export class ConvNormAct extends Module {
 
   constructor(inChannels: number, outChannels: number, options: ConvNormActOptions = {}) {
     super()
+    checkOptionNames('ConvNormAct', options, convNormActOptions)
     const { kernel = 3, dilation = 1, norm = batchNorm, act = () => new ReLU(), ...others } = options
     const [height, width] = pair('ConvNormAct', 'kernel', kernel, 1)
     const [rows, columns] = pair('ConvNormAct', 'dilation', dilation, 1)

@@ -10,7 +10,7 @@ import {
   type NormOptions,
   parameter,
 } from '@convnets/nn'
-import { checkInteger, checkNumber, fromPixelRows, full, pixelRows, type Tensor } from '@convnets/tensor'
+import { checkInteger, checkNumber, fromPixelRows, full, pixelRows, readOptions, type Tensor } from '@convnets/tensor'
 
 /**
  * Layer norm over the channels of every pixel, (N, C, H, W) to the same shape. Keys are `weight` and `bias`; `eps` is 1e-6
@@ -25,7 +25,7 @@ export class LayerNorm2d extends LayerNorm {
   readonly outChannels: number
 
   constructor(channels: number, options: NormOptions = {}) {
-    super(channels, { eps: 1e-6, ...options })
+    super(channels, readOptions('LayerNorm2d', options, { eps: 1e-6, affine: true }))
     this.inChannels = channels
     this.outChannels = channels
   }
@@ -73,17 +73,19 @@ export class ConvNeXtBlock extends Module {
 
   constructor(channels: number, options: ConvNeXtBlockOptions = {}) {
     super()
+    const defaults = { layerScale: 1e-6, attention: undefined, dropPath: 0 }
+    const { layerScale, attention, dropPath } = readOptions('ConvNeXtBlock', options, defaults)
     this.inChannels = checkInteger('ConvNeXtBlock', 'channels', channels, 1)
     this.outChannels = channels
-    const scale = checkNumber('ConvNeXtBlock', 'layerScale', options.layerScale ?? 1e-6, -Infinity)
-    this.layer_scale = parameter(full([channels, 1, 1], scale))
+    checkNumber('ConvNeXtBlock', 'layerScale', layerScale, -Infinity)
+    this.layer_scale = parameter(full([channels, 1, 1], layerScale))
     this.depthwise = new Conv2d(channels, channels, { kernel: 7, padding: 3, groups: channels })
     this.norm = new LayerNorm(channels, { eps: 1e-6 })
     this.expand = new Linear(channels, 4 * channels)
     this.act = new GELU()
     this.project = new Linear(4 * channels, channels)
-    this.attention = options.attention?.(channels)
-    this.dropPath = new DropPath(options.dropPath ?? 0)
+    this.attention = attention?.(channels)
+    this.dropPath = new DropPath(dropPath)
   }
 
   override fields(): Iterable<readonly [string, unknown]> {

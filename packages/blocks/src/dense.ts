@@ -5,6 +5,7 @@ import {
   cat,
   checkInteger,
   checkNumber,
+  checkOptionNames,
   checkpoint,
   isGradEnabled,
   readOptions,
@@ -30,6 +31,14 @@ export interface DenseLayerOptions {
   readonly norm?: (channels: number) => Layer
   /** Makes a layer at the end, given the channels: squeeze-and-excitation and the like. */
   readonly attention?: (channels: number) => Layer
+}
+
+const layerDefaults = {
+  bottleneck: 4,
+  dropout: 0,
+  memoryEfficient: false,
+  norm: batchNorm,
+  attention: undefined,
 }
 
 /** Whether a layer saves memory for the gradient: where none is recorded there is nothing to save. */
@@ -60,13 +69,8 @@ export class DenseLayer extends Module {
 
   constructor(inChannels: number, growth: number, options: DenseLayerOptions = {}) {
     super()
-    const { bottleneck, dropout, memoryEfficient, norm, attention } = readOptions('DenseLayer', options, {
-      bottleneck: 4,
-      dropout: 0,
-      memoryEfficient: false,
-      norm: batchNorm,
-      attention: undefined,
-    })
+    const chosen = readOptions('DenseLayer', options, layerDefaults)
+    const { bottleneck, dropout, memoryEfficient, norm, attention } = chosen
     this.inChannels = checkInteger('DenseLayer', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('DenseLayer', 'growth', growth, 1)
     const inner = checkInteger('DenseLayer', 'bottleneck', bottleneck, 1) * growth
@@ -122,6 +126,7 @@ export class DenseBlock extends Module {
 
   constructor(inChannels: number, growth: number, depth: number, options: DenseLayerOptions = {}) {
     super()
+    checkOptionNames('DenseBlock', options, Object.keys(layerDefaults))
     this.inChannels = checkInteger('DenseBlock', 'inChannels', inChannels, 1)
     checkInteger('DenseBlock', 'growth', growth, 1)
     checkInteger('DenseBlock', 'depth', depth, 1)

@@ -1,6 +1,6 @@
 /** The module of SqueezeNet. */
 import { Conv2d, convNormAct, type Layer, Module } from '@convnets/nn'
-import { cat, checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { cat, checkInteger, readOptions, relu, type Tensor } from '@convnets/tensor'
 
 /** Channels of a fire module, as in a row of table 1 of the paper: s1x1, e1x1, e3x3. */
 export type FireWidths = readonly [squeeze: number, one: number, three: number]
@@ -34,13 +34,14 @@ export class Fire extends Module {
 
   constructor(inChannels: number, [squeeze, one, three]: FireWidths, options: FireOptions = {}) {
     super()
+    const { attention } = readOptions('Fire', options, { attention: undefined })
     this.inChannels = checkInteger('Fire', 'inChannels', inChannels, 1)
     for (const [name, width] of Object.entries({ squeeze, one, three })) checkInteger('Fire', name, width, 1)
     this.outChannels = one + three
     this.squeeze = new Conv2d(inChannels, squeeze, { kernel: 1 })
     this.expand1x1 = new Conv2d(squeeze, one, { kernel: 1 })
     this.expand3x3 = new Conv2d(squeeze, three, { kernel: 3, padding: 1 })
-    this.attention = options.attention?.(this.outChannels)
+    this.attention = attention?.(this.outChannels)
   }
 
   forward(x: Tensor): Tensor {

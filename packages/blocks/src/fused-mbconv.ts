@@ -1,10 +1,9 @@
 /** The inverted bottleneck of EfficientNetV2's early stages. */
-import { Conv2d, DropPath, type Layer, Module, SiLU } from '@convnets/nn'
-import { add, checkInteger, type Tensor } from '@convnets/tensor'
+import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
+import { add, checkInteger, readOptions, type Tensor } from '@convnets/tensor'
 import { frugal } from './frugal.ts'
-import { type InvertedOptions, paddingOf } from './mbconv.ts'
+import { type InvertedOptions, invertedDefaults, paddingOf } from './mbconv.ts'
 import type { ConvNorm } from './mbconv-keys.ts'
-import { batchNorm } from './residual.ts'
 
 export interface FusedMBConvOptions extends InvertedOptions {
   /** Makes a layer behind the first convolution, given its channels and those of the block's input. Default: none. */
@@ -38,21 +37,22 @@ export class FusedMBConv extends Module {
 
   constructor(inChannels: number, outChannels: number, options: FusedMBConvOptions = {}) {
     super()
-    const { kernel = 3, stride = 1, expand = 4, norm = batchNorm, act = () => new SiLU() } = options
+    const chosen = readOptions('FusedMBConv', options, { ...invertedDefaults, expand: 4, attention: undefined })
+    const { kernel, stride, expand, norm, act, attention, dropPath } = chosen
     this.inChannels = checkInteger('FusedMBConv', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('FusedMBConv', 'outChannels', outChannels, 1)
     checkInteger('FusedMBConv', 'stride', stride, 1)
     const inner = checkInteger('FusedMBConv', 'channels inside', inChannels * expand, 1)
     const width = expand === 1 ? outChannels : inner
-    const padding = paddingOf('FusedMBConv', kernel, options.padding)
+    const padding = paddingOf('FusedMBConv', kernel, chosen.padding)
     this.residual = stride === 1 && inChannels === outChannels
     this.fused = { conv: new Conv2d(inChannels, width, { kernel, stride, padding, bias: false }), bn: norm(width) }
-    this.attention = options.attention?.(width, inChannels)
+    this.attention = attention?.(width, inChannels)
     this.project =
       expand === 1
         ? undefined
         : { conv: new Conv2d(width, outChannels, { kernel: 1, bias: false }), bn: norm(outChannels) }
-    this.dropPath = new DropPath(options.dropPath ?? 0)
+    this.dropPath = new DropPath(dropPath)
     this.act = act()
   }
 

@@ -1,6 +1,6 @@
 /** What networks with auxiliary classifiers give in training, and the loss over all their heads. */
 import type { LoadOptions, LoadReport } from '@convnets/nn'
-import { ArgumentError, checkNumber, Tensor } from '@convnets/tensor'
+import { ArgumentError, checkNumber, readOptions, Tensor } from '@convnets/tensor'
 import { ImageModel, noteOrigin } from './model.ts'
 
 /**
@@ -40,9 +40,10 @@ export interface HeadLossOptions {
  * Szegedy et al. 2015, section 5 (0.3); TensorFlow's recipe for Inception v3 (0.4).
  */
 export function headLoss(output: ImageOutput, loss: (logits: Tensor) => Tensor, options: HeadLossOptions = {}): Tensor {
+  const { auxWeight } = readOptions('headLoss', options, { auxWeight: undefined })
   if (typeof loss !== 'function') throw new ArgumentError(`headLoss: loss expects a function, got ${typeof loss}`)
   if (output instanceof Tensor) return loss(output)
-  const weight = checkNumber('headLoss', 'auxWeight', options.auxWeight ?? output.auxWeight, 0)
+  const weight = checkNumber('headLoss', 'auxWeight', auxWeight ?? output.auxWeight, 0)
   return output.aux.reduce((sum, logits) => sum.add(loss(logits).mul(weight)), loss(output.logits))
 }
 

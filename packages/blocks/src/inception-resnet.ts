@@ -1,7 +1,25 @@
 /** The modules of Inception-ResNet v1 and v2: Inception branches inside of residual blocks. */
 import { AvgPool2d, Conv2d, DropPath, type Layer, MaxPool2d, Module } from '@convnets/nn'
-import { checkInteger, checkNumber, type Expr, elementwise, f, type Tensor } from '@convnets/tensor'
-import { Branches, branch, concat, halve, type InceptionOptions } from './branches.ts'
+import {
+  checkInteger,
+  checkNumber,
+  checkOptionNames,
+  type Expr,
+  elementwise,
+  f,
+  readOptions,
+  type Tensor,
+} from '@convnets/tensor'
+import {
+  Branches,
+  branch,
+  type ConvStep,
+  concat,
+  halve,
+  type InceptionOptions,
+  inceptionNorm,
+  inceptionOptions,
+} from './branches.ts'
 
 type Sum = (branch: Tensor, x: Tensor) => Tensor
 
@@ -31,6 +49,8 @@ export interface InceptionResidualOptions extends InceptionOptions {
   readonly dropPath?: number
 }
 
+const residualDefaults = { norm: inceptionNorm, attention: undefined, scale: 1, relu: true, dropPath: 0 }
+
 /**
  * Branches, a 1x1 convolution back to the channels of the input, and a scaled sum.
  *
@@ -51,17 +71,24 @@ abstract class InceptionResidual extends Module {
   readonly dropPath: DropPath
   readonly #branches: readonly Layer[]
 
-  constructor(inChannels: number, width: number, branches: readonly Layer[], options: InceptionResidualOptions) {
+  /** @param branches the convolutions of each, which give `width` channels together. */
+  constructor(
+    inChannels: number,
+    width: number,
+    branches: readonly (readonly [ConvStep, ...ConvStep[]])[],
+    options: InceptionResidualOptions,
+  ) {
     super()
     const name = new.target.name
+    const { norm, attention, scale, relu, dropPath } = readOptions(name, options, residualDefaults)
     this.inChannels = checkInteger(name, 'inChannels', inChannels, 1)
     this.outChannels = inChannels
-    this.scale = checkNumber(name, 'scale', options.scale ?? 1, -Infinity)
-    this.relu = options.relu ?? true
-    this.#branches = branches
+    this.scale = checkNumber(name, 'scale', scale, -Infinity)
+    this.relu = relu
+    this.#branches = branches.map((steps) => branch(inChannels, steps, { norm }))
     this.conv2d = new Conv2d(width, inChannels, { kernel: 1 })
-    this.attention = options.attention?.(inChannels)
-    this.dropPath = new DropPath(options.dropPath ?? 0)
+    this.attention = attention?.(inChannels)
+    this.dropPath = new DropPath(dropPath)
   }
 
   override fields(): Iterable<readonly [string, unknown]> {
@@ -107,24 +134,16 @@ export class InceptionResNetA extends InceptionResidual {
       inChannels,
       32 + 32 + second,
       [
-        branch(inChannels, [[32, 1]], options),
-        branch(
-          inChannels,
-          [
-            [32, 1],
-            [32, 3],
-          ],
-          options,
-        ),
-        branch(
-          inChannels,
-          [
-            [reduce, 1],
-            [first, 3],
-            [second, 3],
-          ],
-          options,
-        ),
+        [[32, 1]],
+        [
+          [32, 1],
+          [32, 3],
+        ],
+        [
+          [reduce, 1],
+          [first, 3],
+          [second, 3],
+        ],
       ],
       options,
     )
@@ -155,16 +174,12 @@ export class InceptionResNetB extends InceptionResidual {
       inChannels,
       one + second,
       [
-        branch(inChannels, [[one, 1]], options),
-        branch(
-          inChannels,
-          [
-            [reduce, 1],
-            [first, [1, 7]],
-            [second, [7, 1]],
-          ],
-          options,
-        ),
+        [[one, 1]],
+        [
+          [reduce, 1],
+          [first, [1, 7]],
+          [second, [7, 1]],
+        ],
       ],
       options,
     )
@@ -192,16 +207,12 @@ export class InceptionResNetC extends InceptionResidual {
       inChannels,
       one + second,
       [
-        branch(inChannels, [[one, 1]], options),
-        branch(
-          inChannels,
-          [
-            [reduce, 1],
-            [first, [1, 3]],
-            [second, [3, 1]],
-          ],
-          options,
-        ),
+        [[one, 1]],
+        [
+          [reduce, 1],
+          [first, [1, 3]],
+          [second, [3, 1]],
+        ],
       ],
       options,
     )
@@ -229,6 +240,7 @@ export class InceptionResNetReductionB extends Branches {
     [short, mid, long]: readonly [short: number, mid: number, long: number],
     options: InceptionOptions = {},
   ) {
+    checkOptionNames('InceptionResNetReductionB', options, inceptionOptions)
     super(
       inChannels,
       [
@@ -280,6 +292,7 @@ export class InceptionResNetReductionB extends Branches {
  */
 export class InceptionResNetMixed extends Branches {
   constructor(inChannels: number, options: InceptionOptions = {}) {
+    checkOptionNames('InceptionResNetMixed', options, inceptionOptions)
     super(
       inChannels,
       [

@@ -1,6 +1,6 @@
 /** The module of GoogLeNet and its auxiliary classifier. */
 import { AdaptiveAvgPool2d, AvgPool2d, Dropout, type Layer, Linear, MaxPool2d, Module } from '@convnets/nn'
-import { ArgumentError, flatten, relu, ShapeError, type Tensor } from '@convnets/tensor'
+import { ArgumentError, checkOptionNames, flatten, optionNames, relu, ShapeError, type Tensor } from '@convnets/tensor'
 import { Branches, branch, type InceptionOptions, inceptionUnit } from './branches.ts'
 import type { ConvNormAct } from './conv-norm-act.ts'
 
@@ -19,6 +19,8 @@ export interface InceptionV1Options extends InceptionOptions {
   readonly wide?: 3 | 5
 }
 
+const moduleOptions = optionNames<InceptionV1Options>({ norm: true, attention: true, wide: true })
+
 /**
  * Four views of one map. Szegedy et al., "Going deeper with convolutions", 2015, figure 2b.
  *
@@ -35,20 +37,21 @@ export interface InceptionV1Options extends InceptionOptions {
  */
 export class InceptionV1 extends Branches {
   constructor(inChannels: number, widths: InceptionV1Widths, options: InceptionV1Options = {}) {
-    const { wide = 5 } = options
+    checkOptionNames('InceptionV1', options, moduleOptions)
+    const { wide = 5, ...inside } = options
     if (wide !== 3 && wide !== 5) throw new ArgumentError(`InceptionV1: wide expects 3 or 5, got ${String(wide)}`)
     const [one, reduceThree, three, reduceFive, five, pool] = widths
     super(
       inChannels,
       [
-        branch(inChannels, [[one, 1]], options),
+        branch(inChannels, [[one, 1]], inside),
         branch(
           inChannels,
           [
             [reduceThree, 1],
             [three, 3],
           ],
-          options,
+          inside,
         ),
         branch(
           inChannels,
@@ -56,11 +59,11 @@ export class InceptionV1 extends Branches {
             [reduceFive, 1],
             [five, wide],
           ],
-          options,
+          inside,
         ),
-        branch(inChannels, [new MaxPool2d(3, { stride: 1, padding: 1, ceilMode: true }), [pool, 1]], options),
+        branch(inChannels, [new MaxPool2d(3, { stride: 1, padding: 1, ceilMode: true }), [pool, 1]], inside),
       ],
-      options,
+      inside,
       1,
     )
   }
@@ -75,6 +78,8 @@ export interface InceptionV1AuxOptions extends InceptionOptions {
   /** Dropout in front of the classifier. Default 0.7, the paper's. */
   readonly dropout?: number
 }
+
+const auxOptions = optionNames<InceptionV1AuxOptions>({ norm: true, attention: true, pool: true, dropout: true })
 
 /**
  * An auxiliary classifier of GoogLeNet, for training. Szegedy et al. 2015, section 5.
@@ -97,13 +102,14 @@ export class InceptionV1Aux extends Module {
 
   constructor(inChannels: number, numClasses: number, options: InceptionV1AuxOptions = {}) {
     super()
-    const { pool = 'adaptive', dropout = 0.7 } = options
+    checkOptionNames('InceptionV1Aux', options, auxOptions)
+    const { pool = 'adaptive', dropout = 0.7, ...inside } = options
     if (pool !== 'adaptive' && pool !== 'sliding') {
       throw new ArgumentError(`InceptionV1Aux: pool expects 'adaptive' or 'sliding', got ${String(pool)}`)
     }
     this.inChannels = inChannels
     this.pool = pool === 'adaptive' ? new AdaptiveAvgPool2d(4) : new AvgPool2d(5, { stride: 3 })
-    this.conv = inceptionUnit(inChannels, [128, 1], options)
+    this.conv = inceptionUnit(inChannels, [128, 1], inside)
     this.fc1 = new Linear(128 * 4 * 4, 1024)
     this.fc2 = new Linear(1024, numClasses)
     this.dropout = new Dropout(dropout)

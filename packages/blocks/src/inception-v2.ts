@@ -1,6 +1,6 @@
 /** The module of BN-Inception (Inception v2). */
 import { AvgPool2d, type Layer, MaxPool2d, Module } from '@convnets/nn'
-import { ArgumentError, cat, checkInteger, type Tensor } from '@convnets/tensor'
+import { ArgumentError, cat, checkInteger, checkOptionNames, optionNames, type Tensor } from '@convnets/tensor'
 import type { InceptionOptions } from './branches.ts'
 import { ConvNormAct } from './conv-norm-act.ts'
 
@@ -24,6 +24,14 @@ export interface InceptionV2Options extends InceptionOptions {
   /** Bias in convolutions that are normalised anyway. Default false; Caffe's network, and so its weights, have one. */
   readonly bias?: boolean
 }
+
+const moduleOptions = optionNames<InceptionV2Options>({
+  norm: true,
+  attention: true,
+  pooling: true,
+  stride: true,
+  bias: true,
+})
 
 /**
  * The module of GoogLeNet with two 3x3 convolutions in place of the 5x5. Ioffe and Szegedy, "Batch normalization", 2015,
@@ -50,6 +58,7 @@ export class InceptionV2 extends Module {
 
   constructor(inChannels: number, widths: InceptionV2Widths, options: InceptionV2Options = {}) {
     super()
+    checkOptionNames('InceptionV2', options, moduleOptions)
     const { pooling = 'avg', stride = 1, norm, bias = norm === null } = options
     if (pooling !== 'avg' && pooling !== 'max') {
       throw new ArgumentError(`InceptionV2: pooling expects 'avg' or 'max', got ${String(pooling)}`)

@@ -1,7 +1,16 @@
 /** The modules of Inception v3 that halve the map, B and D, and its auxiliary classifier. */
 import { type Layer, Linear, Module } from '@convnets/nn'
-import { avgPool2d, cat, checkInteger, globalAvgPool2d, maxPool2d, ShapeError, type Tensor } from '@convnets/tensor'
-import { halve, type InceptionOptions, inceptionUnit, valid } from './branches.ts'
+import {
+  avgPool2d,
+  cat,
+  checkInteger,
+  checkOptionNames,
+  globalAvgPool2d,
+  maxPool2d,
+  ShapeError,
+  type Tensor,
+} from '@convnets/tensor'
+import { halve, type InceptionOptions, inceptionOptions, inceptionUnit, valid } from './branches.ts'
 import type { ConvNormAct } from './conv-norm-act.ts'
 
 /**
@@ -28,6 +37,7 @@ export class InceptionV3B extends Module {
 
   constructor(inChannels: number, options: InceptionOptions = {}) {
     super()
+    checkOptionNames('InceptionV3B', options, inceptionOptions)
     this.inChannels = checkInteger('InceptionV3B', 'inChannels', inChannels, 1)
     this.outChannels = 384 + 96 + inChannels
     this.branch3x3 = inceptionUnit(inChannels, [384, 3, halve], options)
@@ -71,6 +81,7 @@ export class InceptionV3D extends Module {
 
   constructor(inChannels: number, options: InceptionOptions = {}) {
     super()
+    checkOptionNames('InceptionV3D', options, inceptionOptions)
     this.inChannels = checkInteger('InceptionV3D', 'inChannels', inChannels, 1)
     this.outChannels = 320 + 192 + inChannels
     this.branch3x3_1 = inceptionUnit(inChannels, [192, 1], options)
@@ -110,6 +121,7 @@ export class InceptionV3Aux extends Module {
 
   constructor(inChannels: number, numClasses: number, options: InceptionOptions = {}) {
     super()
+    checkOptionNames('InceptionV3Aux', options, inceptionOptions)
     this.inChannels = checkInteger('InceptionV3Aux', 'inChannels', inChannels, 1)
     this.conv0 = inceptionUnit(inChannels, [128, 1], options)
     this.conv1 = inceptionUnit(128, [768, 5, valid], options)

@@ -1,7 +1,7 @@
 /** The modules of Inception v3 that keep the size of the map: A, C and E. */
 import { type Layer, Module } from '@convnets/nn'
-import { avgPool2d, cat, checkInteger, type Tensor } from '@convnets/tensor'
-import { concat, type InceptionOptions, inceptionUnit } from './branches.ts'
+import { avgPool2d, cat, checkInteger, checkOptionNames, type Tensor } from '@convnets/tensor'
+import { concat, type InceptionOptions, inceptionOptions, inceptionUnit } from './branches.ts'
 import type { ConvNormAct } from './conv-norm-act.ts'
 
 /** Average over 3x3 cells. Padding counts as zeros, as in torchvision; TensorFlow leaves it out. */
@@ -38,6 +38,7 @@ export class InceptionV3A extends Module {
 
   constructor(inChannels: number, poolChannels: number, options: InceptionOptions = {}) {
     super()
+    checkOptionNames('InceptionV3A', options, inceptionOptions)
     this.inChannels = checkInteger('InceptionV3A', 'inChannels', inChannels, 1)
     checkInteger('InceptionV3A', 'poolChannels', poolChannels, 1)
     this.outChannels = 64 + 64 + 96 + poolChannels
@@ -91,6 +92,7 @@ export class InceptionV3C extends Module {
 
   constructor(inChannels: number, width: number, options: InceptionOptions = {}) {
     super()
+    checkOptionNames('InceptionV3C', options, inceptionOptions)
     this.inChannels = checkInteger('InceptionV3C', 'inChannels', inChannels, 1)
     checkInteger('InceptionV3C', 'width', width, 1)
     this.outChannels = 4 * 192
@@ -150,6 +152,7 @@ export class InceptionV3E extends Module {
 
   constructor(inChannels: number, options: InceptionOptions = {}) {
     super()
+    checkOptionNames('InceptionV3E', options, inceptionOptions)
     this.inChannels = checkInteger('InceptionV3E', 'inChannels', inChannels, 1)
     this.outChannels = 320 + 2 * 384 + 2 * 384 + 192
     this.branch1x1 = inceptionUnit(inChannels, [320, 1], options)

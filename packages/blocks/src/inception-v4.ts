@@ -1,13 +1,26 @@
 /** Stem and modules of Inception v4, and the reductions that it shares with the Inception-ResNets. */
 import { AvgPool2d, type Layer, MaxPool2d, Module, Sequential } from '@convnets/nn'
-import { cat, checkInteger, type Tensor } from '@convnets/tensor'
-import { Branches, branch, concat, halve, type InceptionOptions, inceptionUnit, valid } from './branches.ts'
+import { cat, checkInteger, checkOptionNames, optionNames, type Tensor } from '@convnets/tensor'
+import {
+  Branches,
+  branch,
+  concat,
+  halve,
+  type InceptionOptions,
+  inceptionOptions,
+  inceptionUnit,
+  valid,
+} from './branches.ts'
 import type { ConvNormAct } from './conv-norm-act.ts'
 
 /** Average over 3x3 cells; padding is left out of the mean, as in TensorFlow. */
 const average = (): AvgPool2d => new AvgPool2d(3, { stride: 1, padding: 1, countIncludePad: false })
 
 const largest = (): MaxPool2d => new MaxPool2d(3, { stride: 2 })
+
+type PoolAndConvOptions = InceptionOptions & { readonly poolFirst?: boolean }
+
+const poolAndConvOptions = optionNames<PoolAndConvOptions>({ norm: true, attention: true, poolFirst: true })
 
 /**
  * A map halved by a strided convolution and by max pooling side by side.
@@ -28,12 +41,14 @@ export class PoolAndConv extends Module {
   conv: ConvNormAct
 
   /** @param options `poolFirst` (default true): the pooled channels come before those of the convolution. */
-  constructor(inChannels: number, width: number, options: InceptionOptions & { readonly poolFirst?: boolean } = {}) {
+  constructor(inChannels: number, width: number, options: PoolAndConvOptions = {}) {
     super()
+    checkOptionNames('PoolAndConv', options, poolAndConvOptions)
+    const { poolFirst = true, ...inside } = options
     this.inChannels = checkInteger('PoolAndConv', 'inChannels', inChannels, 1)
     this.outChannels = inChannels + width
-    this.poolFirst = options.poolFirst ?? true
-    this.conv = inceptionUnit(inChannels, [width, 3, halve], options)
+    this.poolFirst = poolFirst
+    this.conv = inceptionUnit(inChannels, [width, 3, halve], inside)
   }
 
   forward(x: Tensor): Tensor {
@@ -88,6 +103,7 @@ class StemBranches extends Branches {
  */
 export class InceptionStem extends Sequential {
   constructor(inChannels: number = 3, options: InceptionOptions = {}) {
+    checkOptionNames('InceptionStem', options, inceptionOptions)
     checkInteger('InceptionStem', 'inChannels', inChannels, 1)
     super(
       inceptionUnit(inChannels, [32, 3, halve], options),
@@ -116,6 +132,7 @@ export class InceptionStem extends Sequential {
  */
 export class InceptionV4A extends Branches {
   constructor(inChannels: number, options: InceptionOptions = {}) {
+    checkOptionNames('InceptionV4A', options, inceptionOptions)
     super(
       inChannels,
       [
@@ -160,6 +177,7 @@ export class InceptionV4A extends Branches {
  */
 export class InceptionV4B extends Branches {
   constructor(inChannels: number, options: InceptionOptions = {}) {
+    checkOptionNames('InceptionV4B', options, inceptionOptions)
     super(
       inChannels,
       [
@@ -224,6 +242,7 @@ export class InceptionV4C extends Module {
 
   constructor(inChannels: number, options: InceptionOptions = {}) {
     super()
+    checkOptionNames('InceptionV4C', options, inceptionOptions)
     this.inChannels = checkInteger('InceptionV4C', 'inChannels', inChannels, 1)
     this.outChannels = 6 * 256
     this.branch0 = inceptionUnit(inChannels, [256, 1], options)
@@ -272,6 +291,7 @@ export interface ReductionAWidths {
  */
 export class ReductionA extends Branches {
   constructor(inChannels: number, { k, l, m, n }: ReductionAWidths, options: InceptionOptions = {}) {
+    checkOptionNames('ReductionA', options, inceptionOptions)
     super(
       inChannels,
       [
@@ -307,6 +327,7 @@ export class ReductionA extends Branches {
  */
 export class InceptionV4ReductionB extends Branches {
   constructor(inChannels: number, options: InceptionOptions = {}) {
+    checkOptionNames('InceptionV4ReductionB', options, inceptionOptions)
     super(
       inChannels,
       [

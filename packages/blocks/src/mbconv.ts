@@ -1,6 +1,6 @@
 /** Inverted bottlenecks: the block of MobileNetV2, V3, MNASNet and EfficientNet. */
 import { Conv2d, convNormAct, DropPath, type Layer, Module, SiLU } from '@convnets/nn'
-import { ArgumentError, add, checkInteger, type Tensor } from '@convnets/tensor'
+import { ArgumentError, add, checkInteger, readOptions, type Tensor } from '@convnets/tensor'
 import { frugal } from './frugal.ts'
 import { type ConvNorm, type MBConvKeys, mbconvFields } from './mbconv-keys.ts'
 import { batchNorm } from './residual.ts'
@@ -39,8 +39,18 @@ export interface MBConvOptions extends InvertedOptions {
   readonly keys?: MBConvKeys
 }
 
+/** What both blocks do where their options say nothing. */
+export const invertedDefaults: Required<Omit<InvertedOptions, 'expand'>> = {
+  kernel: 3,
+  stride: 1,
+  norm: batchNorm,
+  act: () => new SiLU(),
+  dropPath: 0,
+  padding: 'symmetric',
+}
+
 /** Padding for `Conv2d`. */
-export function paddingOf(block: string, kernel: number, padding: 'same' | 'symmetric' = 'symmetric'): 'same' | number {
+export function paddingOf(block: string, kernel: number, padding: 'same' | 'symmetric'): 'same' | number {
   checkInteger(block, 'kernel', kernel, 1)
   if (padding === 'same') return 'same'
   if (padding !== 'symmetric') {
@@ -81,26 +91,26 @@ export class MBConv extends Module {
 
   constructor(inChannels: number, outChannels: number, options: MBConvOptions = {}) {
     super()
-    const {
-      kernel = 3,
-      stride = 1,
-      expand = 6,
-      norm = batchNorm,
-      act = () => new SiLU(),
-      keys = 'torchvision',
-    } = options
+    const chosen = readOptions('MBConv', options, {
+      ...invertedDefaults,
+      expand: 6,
+      expandedChannels: undefined,
+      attention: undefined,
+      keys: 'torchvision',
+    })
+    const { kernel, stride, expand, norm, act, dropPath, keys } = chosen
     this.inChannels = checkInteger('MBConv', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('MBConv', 'outChannels', outChannels, 1)
     checkInteger('MBConv', 'stride', stride, 1)
-    const inner = checkInteger('MBConv', 'channels inside', options.expandedChannels ?? inChannels * expand, 1)
-    const padding = paddingOf('MBConv', kernel, options.padding)
+    const inner = checkInteger('MBConv', 'channels inside', chosen.expandedChannels ?? inChannels * expand, 1)
+    const padding = paddingOf('MBConv', kernel, chosen.padding)
     const quarter = (channels: number): Layer =>
       new SqueezeExcitation(channels, {
         squeeze: Math.max(1, Math.floor(inChannels / 4)),
         act,
         keys: keys === 'timm' ? ['conv_reduce', 'conv_expand'] : ['fc1', 'fc2'],
       })
-    const { attention = quarter } = options
+    const { attention = quarter } = chosen
     this.residual = stride === 1 && inChannels === outChannels
     this.expand =
       inner === inChannels
@@ -112,7 +122,7 @@ export class MBConv extends Module {
     }
     this.attention = attention?.(inner, inChannels)
     this.project = { conv: new Conv2d(inner, outChannels, { kernel: 1, bias: false }), bn: norm(outChannels) }
-    this.dropPath = new DropPath(options.dropPath ?? 0)
+    this.dropPath = new DropPath(dropPath)
     this.act = act()
     this.#keys = keys
     // Keys of a project that is not known are an error here rather than when somebody asks for them.

@@ -1,6 +1,6 @@
 /** What every network for images can do. */
 import { type Layer, Linear, type LoadOptions, type LoadReport, Module, StateDictError } from '@convnets/nn'
-import { ArgumentError, nearest, ShapeError, seeded, Tensor } from '@convnets/tensor'
+import { ArgumentError, nearest, readOptions, ShapeError, seeded, Tensor } from '@convnets/tensor'
 import { lavish } from './frugal.ts'
 import type { ImageOutput } from './heads.ts'
 
@@ -130,7 +130,9 @@ export function checkImages(x: Tensor, { model, channels, smallest }: InputRules
 
 /** The layer that `make` makes in place of `former`: on its backend, of its dtype and mode. `former` is freed. */
 export function freshLayer<L extends Layer>(former: Layer, make: () => L, options: { readonly seed?: number } = {}): L {
-  const next = options.seed === undefined ? make() : seeded(options.seed, make)
+  // These are options of `resetClassifier`, which hands them on.
+  const { seed } = readOptions('resetClassifier', options, { seed: undefined })
+  const next = seed === undefined ? make() : seeded(seed, make)
   const [weight] = former.parameters()
   next.train(former.training)
   if (weight !== undefined) next.to(weight.backend)

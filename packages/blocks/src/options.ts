@@ -18,15 +18,16 @@ type ModelDefaults<Options> = Partial<typeof common> & {
  * const { numClasses, dropout, attention } = readModelOptions(name, options, { dropout: 0.2, attention: undefined })
  * ```
  *
- * @param shortcuts whether there are shortcuts, which `dropPath` asks for. Default true.
+ * @param rules `shortcuts`: whether there are shortcuts, which `dropPath` asks for. Default true.
  * @throws ArgumentError for an option that the network does not have, and for numbers out of range.
  */
 export function readModelOptions<Options extends ModelOptions, const D extends ModelDefaults<Options>>(
   name: string,
   options: Options,
   defaults: D,
-  { shortcuts = true }: { readonly shortcuts?: boolean } = {},
+  rules: { readonly shortcuts?: boolean } = {},
 ): typeof common & Omit<WithDefaults<Options, D>, keyof ModelOptions> {
+  const { shortcuts } = readOptions('readModelOptions', rules, { shortcuts: true })
   const table = { ...common, seed: undefined, ...defaults }
   const all = readOptions<object, object>(name, options, table) as typeof common
   const { numClasses, inChannels, dropout, dropPath } = all

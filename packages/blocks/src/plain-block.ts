@@ -1,6 +1,6 @@
 /** The basic block without its shortcut: what residual learning is compared with. */
 import { Conv2d, convNormAct, type Layer, Module } from '@convnets/nn'
-import { checkInteger, relu, type Tensor } from '@convnets/tensor'
+import { checkInteger, readOptions, relu, type Tensor } from '@convnets/tensor'
 import { batchNorm, type NormLayer } from './residual.ts'
 
 export interface PlainBlockOptions {
@@ -36,15 +36,16 @@ export class PlainBlock extends Module {
 
   constructor(inChannels: number, width: number, options: PlainBlockOptions = {}) {
     super()
-    const { norm = batchNorm } = options
+    const defaults = { stride: 1, norm: batchNorm, attention: undefined }
+    const { stride, norm, attention } = readOptions('PlainBlock', options, defaults)
     this.inChannels = checkInteger('PlainBlock', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('PlainBlock', 'width', width, 1)
-    const stride = checkInteger('PlainBlock', 'stride', options.stride ?? 1, 1)
+    checkInteger('PlainBlock', 'stride', stride, 1)
     this.conv1 = new Conv2d(inChannels, width, { kernel: 3, stride, padding: 1, bias: false })
     this.bn1 = norm(width)
     this.conv2 = new Conv2d(width, width, { kernel: 3, padding: 1, bias: false })
     this.bn2 = norm(width)
-    this.attention = options.attention?.(width)
+    this.attention = attention?.(width)
   }
 
   forward(x: Tensor): Tensor {

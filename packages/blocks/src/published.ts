@@ -2,6 +2,7 @@
  * Facts of published weights as rows, by who publishes them: what torchvision, timm and pretrained-models.pytorch have in
  * common stands here once.
  */
+import { readOptions } from '@convnets/tensor'
 import type { PretrainedWeights } from './registry.ts'
 
 const imagenetTerms = 'trained on ImageNet, whose terms allow non-commercial research'
@@ -123,10 +124,9 @@ function ofCadene(name: string, [file, top1, top5, more = {}]: CadeneRow): Pretr
  *
  * @param model what the network is called in timm's addresses.
  */
-export function publishedWeights(
-  model: string,
-  { torchvision = {}, timm = {}, cadene = {}, others = [] }: PublishedWeights,
-): Record<string, PretrainedWeights> {
+export function publishedWeights(model: string, rows: PublishedWeights): Record<string, PretrainedWeights> {
+  const defaults = { torchvision: {}, timm: {}, cadene: {}, others: [] }
+  const { torchvision, timm, cadene, others } = readOptions('publishedWeights', rows, defaults)
   const all = [
     ...Object.entries(torchvision).map(([name, row]) => ofTorchvision(name, row)),
     ...Object.entries(timm).map(([name, row]) => ofTimm(model, name, row)),

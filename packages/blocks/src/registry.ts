@@ -1,5 +1,13 @@
 /** Models by name, without a global list: whoever asks says which lists to look in, so that bundlers drop the rest. */
-import { ArgumentError, checkOptionsObject, nearest, seeded, type Tensor } from '@convnets/tensor'
+import {
+  ArgumentError,
+  checkOptionNames,
+  checkOptionsObject,
+  nearest,
+  optionNames,
+  seeded,
+  type Tensor,
+} from '@convnets/tensor'
 import type { ImageOutput } from './heads.ts'
 import type { ImageModel } from './model.ts'
 
@@ -101,6 +109,8 @@ export interface From<Output extends ImageOutput = Tensor> {
   readonly from: readonly (readonly EntryOf<Output>[])[]
 }
 
+const fromOptions = optionNames<From>({ from: true })
+
 function entriesOf<Output extends ImageOutput>(op: string, from: From<Output>['from']): Map<string, EntryOf<Output>> {
   if (!Array.isArray(from) || !from.every(Array.isArray)) {
     throw new ArgumentError(`${op}: from expects lists of models, as in { from: [modern] }, got ${typeof from}`)
@@ -109,8 +119,9 @@ function entriesOf<Output extends ImageOutput>(op: string, from: From<Output>['f
 }
 
 /** The entry of a name. @throws ArgumentError with the nearest names where there is none. */
-export function findModel<Output extends ImageOutput = Tensor>(name: string, { from }: From<Output>): EntryOf<Output> {
-  const entries = entriesOf('findModel', from)
+export function findModel<Output extends ImageOutput = Tensor>(name: string, options: From<Output>): EntryOf<Output> {
+  checkOptionNames('findModel', options, fromOptions)
+  const entries = entriesOf('findModel', options.from)
   const entry = entries.get(name)
   if (entry !== undefined) return entry
   const near = nearest(String(name), entries.keys()).join(', ')
@@ -124,13 +135,17 @@ export function findModel<Output extends ImageOutput = Tensor>(name: string, { f
  */
 export function createModel<Output extends ImageOutput = Tensor>(
   name: string,
-  { from, ...options }: From<Output> & ModelOptions = {} as From<Output>,
+  options: From<Output> & ModelOptions = {} as From<Output>,
 ): ImageModel<Output> {
-  return findModel(name, { from })(options)
+  // Which other names there are, the model knows.
+  checkOptionsObject('createModel', options)
+  const { from, ...rest } = options
+  return findModel(name, { from })(rest)
 }
 
 /** Names of all models that fit a pattern with `*` and `?`, or a regular expression, in the order of the lists. */
-export function listModels(pattern: string | RegExp, { from }: From<ImageOutput>): string[] {
+export function listModels(pattern: string | RegExp, options: From<ImageOutput>): string[] {
+  checkOptionNames('listModels', options, fromOptions)
   const fits =
     typeof pattern === 'string'
       ? new RegExp(
@@ -140,5 +155,5 @@ export function listModels(pattern: string | RegExp, { from }: From<ImageOutput>
             .replaceAll('?', '.')}$`,
         )
       : pattern
-  return [...entriesOf('listModels', from).keys()].filter((name) => name.search(fits) >= 0)
+  return [...entriesOf('listModels', options.from).keys()].filter((name) => name.search(fits) >= 0)
 }

@@ -1,7 +1,7 @@
 /** The block of RegNet. */
 import { Conv2d, DropPath, type Layer, Module, ReLU, Sequential } from '@convnets/nn'
-import { ArgumentError, checkInteger, type Tensor } from '@convnets/tensor'
-import { batchNorm, makeShortcut, meet, type NormLayer, type ResidualOptions, silence } from './residual.ts'
+import { ArgumentError, checkInteger, readOptions, type Tensor } from '@convnets/tensor'
+import { makeShortcut, meet, type NormLayer, type ResidualOptions, residualDefaults, silence } from './residual.ts'
 
 export interface RegNetBlockOptions extends Omit<ResidualOptions, 'attention' | 'attentionKey'> {
   /** Channels of each group of the 3x3 convolution. Default: all, one group. */
@@ -38,25 +38,27 @@ export class RegNetBlock extends Module {
 
   constructor(inChannels: number, width: number, options: RegNetBlockOptions = {}) {
     super()
-    const { norm = batchNorm, groupWidth = width } = options
+    const { attentionKey: _, ...defaults } = residualDefaults
+    const chosen = readOptions('RegNetBlock', options, { ...defaults, groupWidth: width })
+    const { stride, norm, shortcut, attention, dropPath, zeroInit, groupWidth } = chosen
     this.inChannels = checkInteger('RegNetBlock', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('RegNetBlock', 'width', width, 1)
     checkInteger('RegNetBlock', 'groupWidth', groupWidth, 1)
-    const stride = checkInteger('RegNetBlock', 'stride', options.stride ?? 1, 1)
+    checkInteger('RegNetBlock', 'stride', stride, 1)
     if (width % groupWidth !== 0) {
       throw new ArgumentError(`RegNetBlock: groupWidth expects a divisor of width ${width}, got ${groupWidth}`)
     }
     const grouped = { kernel: 3, stride, padding: 1, groups: width / groupWidth, bias: false }
     const last: NormLayer = norm(width)
-    this.proj = makeShortcut(inChannels, width, stride, options.shortcut)
+    this.proj = makeShortcut(inChannels, width, stride, shortcut)
     this.#branch = new Map<'a' | 'b' | 'se' | 'c', Layer>([
       ['a', new Sequential(new Conv2d(inChannels, width, { kernel: 1, bias: false }), norm(width), new ReLU())],
       ['b', new Sequential(new Conv2d(width, width, grouped), norm(width), new ReLU())],
-      ...(options.attention === undefined ? [] : [['se', options.attention(width, inChannels)] as const]),
+      ...(attention === undefined ? [] : [['se', attention(width, inChannels)] as const]),
       ['c', new Sequential(new Conv2d(width, width, { kernel: 1, bias: false }), last)],
     ])
-    this.dropPath = new DropPath(options.dropPath ?? 0)
-    if (options.zeroInit === true) silence(last)
+    this.dropPath = new DropPath(dropPath)
+    if (zeroInit) silence(last)
   }
 
   override fields(): Iterable<readonly [string, unknown]> {

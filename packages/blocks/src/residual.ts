@@ -34,6 +34,20 @@ export function batchNorm(channels: number): BatchNorm2d {
   return new BatchNorm2d(channels)
 }
 
+/** What residual blocks do where their options say nothing. */
+export const residualDefaults: Required<Omit<ResidualOptions, 'attention' | 'attentionKey'>> & {
+  readonly attention: undefined
+  readonly attentionKey: undefined
+} = {
+  stride: 1,
+  shortcut: projectionShortcut,
+  norm: batchNorm,
+  attention: undefined,
+  attentionKey: undefined,
+  dropPath: 0,
+  zeroInit: false,
+}
+
 /** The shortcut of a block, or undefined where the input itself is it. */
 export function makeShortcut(
   inChannels: number,

@@ -1,11 +1,34 @@
 /** The block of ResNeXt as separate branches: forms A and B of the paper, and weights from form to form. */
 import { Conv2d, DropPath, type Layer, Module } from '@convnets/nn'
-import { ArgumentError, cat, checkInteger, narrow, relu, type Tensor, tidy } from '@convnets/tensor'
+import {
+  ArgumentError,
+  cat,
+  checkInteger,
+  checkOptionNames,
+  narrow,
+  optionNames,
+  relu,
+  type Tensor,
+  tidy,
+} from '@convnets/tensor'
 import type { Bottleneck, BottleneckOptions } from './bottleneck.ts'
 import { batchNorm, makeShortcut, meet, type NormLayer, silence } from './residual.ts'
 
 /** As those of `Bottleneck`; `groups` is the number of branches, and the step is made in the 3x3 convolutions. */
 export type BranchedBottleneckOptions = Omit<BottleneckOptions, 'strideIn'>
+
+const branchedOptions = optionNames<BranchedBottleneckOptions>({
+  stride: true,
+  shortcut: true,
+  norm: true,
+  attention: true,
+  attentionKey: true,
+  dropPath: true,
+  zeroInit: true,
+  outChannels: true,
+  groups: true,
+  reduced: true,
+})
 
 /** One branch, up to the 3x3 convolution. */
 interface Path {
@@ -26,9 +49,11 @@ abstract class BranchedBottleneck extends Module {
   readonly inChannels: number
   readonly outChannels: number
 
-  constructor(inChannels: number, width: number, { groups = 1, outChannels }: BranchedBottleneckOptions) {
+  constructor(inChannels: number, width: number, options: BranchedBottleneckOptions) {
     super()
     const block = new.target.name
+    checkOptionNames(block, options, branchedOptions)
+    const { groups = 1, outChannels } = options
     this.inChannels = checkInteger(block, 'inChannels', inChannels, 1)
     checkInteger(block, 'width', width, 1)
     checkInteger(block, 'groups', groups, 1)

@@ -7,6 +7,7 @@ import {
   chunk,
   fromPixelRows,
   pixelRows,
+  readOptions,
   ShapeError,
   type Tensor,
 } from '@convnets/tensor'
@@ -67,9 +68,10 @@ export class ShuffleUnit extends Module {
 
   constructor(inChannels: number, width: number, options: ShuffleUnitOptions = {}) {
     super()
+    const { stride, attention } = readOptions('ShuffleUnit', options, { stride: 1, attention: undefined })
     this.inChannels = checkInteger('ShuffleUnit', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('ShuffleUnit', 'width', width, 1)
-    const stride = checkInteger('ShuffleUnit', 'stride', options.stride ?? 1, 1)
+    checkInteger('ShuffleUnit', 'stride', stride, 1)
     if (width % 2 !== 0) throw new ArgumentError(`ShuffleUnit: width expects an even number, got ${width}`)
     if (stride === 1 && width !== inChannels) {
       throw new ArgumentError(
@@ -87,7 +89,7 @@ export class ShuffleUnit extends Module {
       new Conv2d(channels, channels, { kernel: 3, stride, padding: 1, groups: channels, bias: false }),
       new BatchNorm2d(channels),
     ]
-    const gate = options.attention === undefined ? [] : [options.attention(half)]
+    const gate = attention === undefined ? [] : [attention(half)]
     this.branch1 = stride === 1 ? new Sequential() : new Sequential(...depthwise(inChannels), ...pointwise(inChannels))
     this.branch2 = new Sequential(...pointwise(from), ...depthwise(half), ...pointwise(half), ...gate)
   }

@@ -1,6 +1,6 @@
 /** Blocks of one width in a row. */
 import { Sequential } from '@convnets/nn'
-import { ArgumentError, checkInteger } from '@convnets/tensor'
+import { ArgumentError, checkInteger, checkOptionsObject } from '@convnets/tensor'
 import type { Block } from './residual.ts'
 
 /** A class of blocks: `BasicBlock`, `Bottleneck`, or one of your own. */
@@ -64,6 +64,8 @@ export function stage<Options>(
   Block: BlockClass<Options>,
   options: StageOptions<Options> & { readonly inChannels?: number | undefined },
 ): Sequential | ((inChannels: number) => Sequential) {
+  // Which names there are, the blocks know.
+  checkOptionsObject('stage', options)
   const { inChannels, ...rest } = options
   const build = (channels: number): Sequential => make(Block, channels, rest as unknown as StageOptions<Options>)
   return inChannels === undefined ? build : build(inChannels)

@@ -1,5 +1,6 @@
 /** One call of the program, from its arguments to its exit code. */
 import { readFileSync } from 'node:fs'
+import { readOptions } from '@convnets/tensor'
 import { CommanderError } from 'commander'
 import colors from 'picocolors'
 import type { Context, Stream } from './context.ts'
@@ -35,8 +36,12 @@ function isAbort(error: unknown, signal: AbortSignal): boolean {
  * @param argv what stands after the program's name: `['classify', 'model.safetensors', 'boot.png']`.
  */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<number> {
-  const { stdout = process.stdout, stderr = process.stderr, env = process.env } = options
-  const { signal = new AbortController().signal } = options
+  const { stdout, stderr, env, signal } = readOptions('run', options, {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    signal: new AbortController().signal,
+  })
   const colored = stderr.isTTY === true && !env.NO_COLOR && env.TERM !== 'dumb'
   const context: Context = { stdout, stderr, env, signal, colors: colors.createColors(colored) }
   try {

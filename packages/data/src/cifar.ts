@@ -3,13 +3,13 @@
  * plane first (Krizhevsky, "Learning multiple layers of features from tiny images", 2009;
  * https://www.cs.toronto.edu/~kriz/cifar.html).
  */
-import { ArgumentError, FormatError } from '@convnets/tensor'
+import { ArgumentError, checkOptionNames, FormatError, optionNames, readOptions } from '@convnets/tensor'
 import { builtin } from '@convnets/tensor/host'
 import { cifar10Classes, cifar100CoarseClasses, cifar100FineClasses } from './cifar-classes.ts'
 import { ImageDataset, type Split } from './dataset.ts'
 import { readBytes } from './file-source.ts'
 import { gunzip } from './gzip.ts'
-import { type FolderOptions, folderOf } from './mnist.ts'
+import { type FolderOptions, folderOf, folderOptions } from './mnist.ts'
 import type { RemoteFile } from './remote-files.ts'
 import { readTar } from './tar.ts'
 
@@ -74,15 +74,17 @@ function readRecords(parts: readonly Part[], { labelBytes, labelAt, classes }: L
 }
 
 /** Reads a batch file of CIFAR-10's binary version: pictures of 32 x 32 x 3. Throws `FormatError` for a broken one. */
-export function readCifar10(bytes: Uint8Array, { file = 'CIFAR-10' }: { file?: string } = {}): ImageDataset {
+export function readCifar10(bytes: Uint8Array, options: { file?: string } = {}): ImageDataset {
+  const { file } = readOptions('readCifar10', options, { file: 'CIFAR-10' })
   return readRecords([{ bytes, file }], tenLayout)
 }
 
 /** Reads a file of CIFAR-100's binary version: pictures of 32 x 32 x 3. Throws `FormatError` for a broken one. */
 export function readCifar100(
   bytes: Uint8Array,
-  { file = 'CIFAR-100', labels = 'fine' }: { file?: string; labels?: Cifar100Labels } = {},
+  options: { file?: string; labels?: Cifar100Labels } = {},
 ): ImageDataset {
+  const { file, labels } = readOptions('readCifar100', options, { file: 'CIFAR-100', labels: 'fine' })
   return readRecords([{ bytes, file }], hundredLayout('readCifar100', labels))
 }
 
@@ -144,16 +146,21 @@ async function read(published: Published, layout: Layout, options: FolderOptions
   return { train, test: readRecords([await find(published.test)], layout), classes: layout.classes }
 }
 
+const cifar10Options = optionNames<FolderOptions>(folderOptions)
+
 /**
  * CIFAR-10: 50,000 training and 10,000 test pictures, 32 x 32 x 3, of ten classes, from a folder that holds its six binary
  * files, the folder `cifar-10-batches-bin` of its archive, or the archive itself.
  *
  * Rejects with `FormatError` for a broken file, `DownloadError` for a failed download (170 MB), Node's own error for a file
- * that is missing and not to be downloaded, and the signal's reason when aborted.
+ * that is missing and not to be downloaded, the signal's reason when aborted, and `ArgumentError` for options that are none.
  */
-export function cifar10(options: FolderOptions = {}): Promise<Split> {
+export async function cifar10(options: FolderOptions = {}): Promise<Split> {
+  checkOptionNames('cifar10', options, cifar10Options)
   return read(ten, tenLayout, options)
 }
+
+const cifar100Options = optionNames<FolderOptions & { labels?: Cifar100Labels }>({ ...folderOptions, labels: true })
 
 /**
  * CIFAR-100: 50,000 training and 10,000 test pictures, 32 x 32 x 3, of 100 classes (`labels: 'fine'`, the default) or 20
@@ -161,5 +168,6 @@ export function cifar10(options: FolderOptions = {}): Promise<Split> {
  * its archive, or the archive itself. Rejects as `cifar10` does.
  */
 export async function cifar100(options: FolderOptions & { readonly labels?: Cifar100Labels } = {}): Promise<Split> {
+  checkOptionNames('cifar100', options, cifar100Options)
   return read(hundred, hundredLayout('cifar100', options.labels ?? 'fine'), options)
 }

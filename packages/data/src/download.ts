@@ -1,5 +1,5 @@
 /** Files from the network: gone on with where they broke off, checked, and put in place only when they are whole. */
-import { ArgumentError } from '@convnets/tensor'
+import { ArgumentError, readOptions } from '@convnets/tensor'
 import {
   builtin,
   isDiskError,
@@ -166,7 +166,16 @@ export async function download(
   path: string | URL,
   options: DownloadOptions = {},
 ): Promise<void> {
-  const { signal, retries = 2, retryDelay = 500, stallTimeout = 30_000, sha256, md5 } = options
+  const { signal, retries, retryDelay, stallTimeout, sha256, md5 } = readOptions('download', options, {
+    bytes: undefined,
+    sha256: undefined,
+    md5: undefined,
+    signal: undefined,
+    onProgress: undefined,
+    retries: 2,
+    retryDelay: 500,
+    stallTimeout: 30_000,
+  })
   checkOptions(options)
   let left = addresses(urls)
   const { existsSync } = builtin('node:fs', 'download')

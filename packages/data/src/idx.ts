@@ -2,7 +2,7 @@
  * The idx format of the MNIST family: two zero bytes, an element type, a rank, the sizes as big-endian 32-bit integers, and
  * the elements, big-endian, row-major (LeCun, Cortes and Burges, "The MNIST database", section "File formats").
  */
-import { FormatError } from '@convnets/tensor'
+import { FormatError, readOptions } from '@convnets/tensor'
 import { type FileSource, readBytes, sourceName } from './file-source.ts'
 import { gunzip, isGzip } from './gzip.ts'
 
@@ -33,7 +33,8 @@ export interface IdxArray {
  * Reads an unpacked idx file from its bytes. Elements of type uint8 share their memory.
  * Throws `FormatError` unless the file is exactly as long as its header says. `file` is the name to use in messages.
  */
-export function readIdx(bytes: Uint8Array, { file = 'idx' }: { file?: string } = {}): IdxArray {
+export function readIdx(bytes: Uint8Array, options: { file?: string } = {}): IdxArray {
+  const { file } = readOptions('readIdx', options, { file: 'idx' })
   const fail = (offset: number, expected: string, got: string): never => {
     throw new FormatError({ file, offset, expected, got })
   }
@@ -62,7 +63,8 @@ export function readIdx(bytes: Uint8Array, { file = 'idx' }: { file?: string } =
 }
 
 /** Reads an idx file, packed with gzip or not, from a path, a URL or bytes. Throws `FormatError` for a broken one. */
-export async function loadIdx(source: FileSource, { signal }: { signal?: AbortSignal } = {}): Promise<IdxArray> {
+export async function loadIdx(source: FileSource, options: { signal?: AbortSignal } = {}): Promise<IdxArray> {
+  const { signal } = readOptions('loadIdx', options, { signal: undefined })
   const file = sourceName(source)
   const bytes = await readBytes(source, 'loadIdx', signal)
   return readIdx(isGzip(bytes) ? await gunzip(bytes, file) : bytes, { file })

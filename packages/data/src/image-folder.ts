@@ -1,5 +1,5 @@
 /** Pictures in folders: one folder per class. */
-import { ArgumentError, FormatError } from '@convnets/tensor'
+import { ArgumentError, FormatError, readOptions, type WithDefaults } from '@convnets/tensor'
 import { builtin } from '@convnets/tensor/host'
 import type { Dataset } from './dataset.ts'
 import { Image } from './image.ts'
@@ -37,6 +37,18 @@ export interface ImageFolderOptions {
 
 /** What `Image.open` takes, by its usual names. */
 const defaultExtensions: readonly string[] = ['.jpg', '.jpeg', '.png', '.webp', '.gif', '.tif', '.tiff', '.avif']
+
+const defaults = {
+  order: 'natural',
+  channels: 3,
+  extensions: defaultExtensions,
+  broken: 'refuse',
+  onBroken: undefined,
+  allowEmpty: false,
+  signal: undefined,
+} as const
+
+type Read = WithDefaults<ImageFolderOptions, typeof defaults>
 
 /** What is found in a folder; plain data. */
 interface Listing {
@@ -100,8 +112,7 @@ async function filesBelow(root: string, compare: (a: string, b: string) => numbe
   return found
 }
 
-async function list(root: string, options: ImageFolderOptions): Promise<Listing> {
-  const { order = 'natural', extensions = defaultExtensions, allowEmpty = false, signal } = options
+async function list(root: string, { order, extensions, allowEmpty, signal }: Read): Promise<Listing> {
   const { promises: fs } = builtin('node:fs', 'imageFolder')
   const { join } = builtin('node:path', 'imageFolder')
   const compare = orders[order]
@@ -144,17 +155,17 @@ async function list(root: string, options: ImageFolderOptions): Promise<Listing>
 const AT_ONCE = 8
 
 /** The listing without the files that cannot be opened. */
-async function whole(listing: Listing, root: string, options: ImageFolderOptions): Promise<Listing> {
+async function whole(listing: Listing, root: string, { signal, onBroken }: Read): Promise<Listing> {
   const { join } = builtin('node:path', 'imageFolder')
   const errors = new Map<number, Error>()
   let next = 0
   const work = async (): Promise<void> => {
     for (let i = next++; i < listing.files.length; i = next++) {
-      options.signal?.throwIfAborted()
+      signal?.throwIfAborted()
       try {
-        await Image.open(join(root, listing.files[i]!), options.signal ? { signal: options.signal } : {})
+        await Image.open(join(root, listing.files[i]!), signal ? { signal } : {})
       } catch (error) {
-        options.signal?.throwIfAborted()
+        signal?.throwIfAborted()
         if (!(error instanceof FormatError) && !(error instanceof Error && 'code' in error)) throw error
         errors.set(i, error)
       }
@@ -167,7 +178,7 @@ async function whole(listing: Listing, root: string, options: ImageFolderOptions
     if (!error) continue
     const file = join(root, name)
     broken.push({ file, message: error.message })
-    options.onBroken?.({ file, error })
+    onBroken?.({ file, error })
   }
   const isWhole = (_: unknown, i: number): boolean => !errors.has(i)
   const files = listing.files.filter(isWhole)
@@ -219,11 +230,12 @@ export class ImageFolder implements Dataset<{ image: Image; label: number; file:
  * `root/cat/nsdf3/123.png`. Classes are numbered in `order`. Workers of a `DataLoader` get the program's listing, so that
  * files that come or break meanwhile change nothing.
  *
- * Rejects with `ArgumentError` for a root without classes or a class without pictures, with Node's own error for a folder
- * that cannot be read, and with `BackendError` in browsers.
+ * Rejects with `ArgumentError` for a root without classes, a class without pictures and options that are none, with Node's
+ * own error for a folder that cannot be read, and with `BackendError` in browsers.
  */
 export async function imageFolder(root: string | URL, options: ImageFolderOptions = {}): Promise<ImageFolder> {
-  const { order = 'natural', channels = 3, broken = 'refuse', extensions = defaultExtensions, allowEmpty } = options
+  const read = readOptions('imageFolder', options, defaults)
+  const { order, channels, broken, extensions, allowEmpty } = read
   if (!Object.hasOwn(orders, order)) {
     throw new ArgumentError(`imageFolder: order expects 'natural' or 'torchvision', got ${JSON.stringify(order)}`)
   }
@@ -235,8 +247,8 @@ export async function imageFolder(root: string | URL, options: ImageFolderOption
   const key = `imageFolder ${JSON.stringify([path, order, broken, extensions, allowEmpty])}`
   let listing = recall<Listing>(key)
   if (!listing) {
-    listing = await list(path, options)
-    if (broken === 'skip') listing = await whole(listing, path, options)
+    listing = await list(path, read)
+    if (broken === 'skip') listing = await whole(listing, path, read)
     share(key, listing)
   }
   return new ImageFolder(path, listing, channels)

@@ -1,4 +1,4 @@
-import { ArgumentError, ShapeError } from '@convnets/tensor'
+import { ArgumentError, readOptions, ShapeError } from '@convnets/tensor'
 import { builtin } from '@convnets/tensor/host'
 import { type FileSource, readBytes, sourceName } from './file-source.ts'
 import { decode, loadCodec } from './image/codec.ts'
@@ -46,12 +46,19 @@ export class Image implements Pixels {
    * becomes RGB by (255 - C)(255 - K) / 255, grey stays one channel, alpha a fourth (grey with alpha becomes RGBA), and
    * colour profiles are not applied.
    *
-   * Throws `FormatError` for a file that is no picture, a broken one, or one of more than `maxPixels`, and `BackendError`
-   * for a host that has neither `sharp` nor a decoder, or for a transparent picture in a browser without WebGL 2.
+   * Throws `FormatError` for a file that is no picture, a broken one, or one of more than `maxPixels`, `ArgumentError` for
+   * options that are none, and `BackendError` for a host that has neither `sharp` nor a decoder, or for a transparent
+   * picture in a browser without WebGL 2.
    */
   static async open(source: FileSource | Blob, options: OpenOptions = {}): Promise<Image> {
-    const { channels, exifOrientation = true, maxPixels: most, signal } = options
-    const maxPixels = checkLimit('Image.open', most)
+    const read = readOptions('Image.open', options, {
+      channels: undefined,
+      exifOrientation: true,
+      maxPixels: undefined,
+      signal: undefined,
+    })
+    const { channels, exifOrientation, signal } = read
+    const maxPixels = checkLimit('Image.open', read.maxPixels)
     if (channels !== undefined) checkChannels('Image.open', channels)
     const blob = source instanceof Blob
     const bytes = blob ? new Uint8Array(await source.arrayBuffer()) : await readBytes(source, 'Image.open', signal)
@@ -67,11 +74,11 @@ export class Image implements Pixels {
   /**
    * A picture out of what transforms give (floats from 0 to 1 become bytes), which keeps its channels; or of what a browser
    * holds, as RGB by default: ImageData, ImageBitmap, a canvas, an image or video element, or a video frame.
-   * Throws `ArgumentError` for one without a size (not loaded yet), `FormatError` for more than `maxPixels`, and
-   * `BackendError` where the host cannot draw.
+   * Throws `ArgumentError` for one without a size (not loaded yet) and for options that are none, `FormatError` for more
+   * than `maxPixels`, and `BackendError` where the host cannot draw.
    */
   static from(source: Pixels | Drawable, options: Pick<OpenOptions, 'channels' | 'maxPixels'> = {}): Image {
-    const { channels, maxPixels } = options
+    const { channels, maxPixels } = readOptions('Image.from', options, { channels: undefined, maxPixels: undefined })
     if (channels !== undefined) checkChannels('Image.from', channels)
     if (typeof source === 'object' && source !== null && 'channels' in source) {
       const { data, height, width, channels: given } = toBytes(source)

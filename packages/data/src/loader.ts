@@ -160,10 +160,11 @@ export class DataLoader<Label = number, Made = Batch> {
   /**
    * The batches of epoch `epoch` (from 0) from batch `from` (default 0) on; the same that the whole epoch would have given
    * from there. A `signal` ends a wait for samples with its reason. Throws `ArgumentError` unless `from` is between 0 and
-   * `length`; walking it rejects with what dataset, transform or collate throw, at the batch where they do, and with
-   * `WorkerError` if a worker cannot start or dies.
+   * `length`, and for options that are none; walking it rejects with what dataset, transform or collate throw, at the batch
+   * where they do, and with `WorkerError` if a worker cannot start or dies.
    */
-  epoch(epoch: number, { from = 0, signal }: { from?: number; signal?: AbortSignal | undefined } = {}): Epoch<Made> {
+  epoch(epoch: number, options: { from?: number; signal?: AbortSignal | undefined } = {}): Epoch<Made> {
+    const { from, signal } = readOptions('DataLoader.epoch', options, { from: 0, signal: undefined })
     if (!Number.isSafeInteger(epoch) || epoch < 0) {
       throw new ArgumentError(`DataLoader.epoch: epoch expects a non-negative integer, got ${epoch}`)
     }

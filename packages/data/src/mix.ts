@@ -6,10 +6,12 @@
 import {
   ArgumentError,
   cat,
+  checkOptionNames,
   type Generator,
   narrow,
   noGrad,
   oneHot,
+  optionNames,
   ShapeError,
   type Tensor,
   tidy,
@@ -28,14 +30,18 @@ export interface MixOptions {
   readonly alpha?: number
 }
 
-function checkOptions(where: string, { numClasses, alpha = 1 }: MixOptions): number {
+const names = optionNames<MixOptions>({ numClasses: true, alpha: true })
+
+function checkOptions(where: string, options: MixOptions): Required<MixOptions> {
+  checkOptionNames(where, options, names)
+  const { numClasses, alpha = 1 } = options
   if (!Number.isInteger(numClasses) || numClasses < 1) {
     throw new ArgumentError(`${where}: numClasses expects a positive integer, got ${numClasses}`)
   }
   if (!(alpha > 0 && Number.isFinite(alpha))) {
     throw new ArgumentError(`${where}: alpha expects a positive number, got ${alpha}`)
   }
-  return alpha
+  return { numClasses, alpha }
 }
 
 /** The batch one further: the last sample comes first. */
@@ -81,12 +87,12 @@ function checkInput(where: string, input: Tensor): readonly [height: number, wid
  */
 export function mixUp(options: MixOptions): BatchTransform {
   const where = 'mixUp'
-  const alpha = checkOptions(where, options)
+  const { numClasses, alpha } = checkOptions(where, options)
   return (batch, generator) => {
     checkInput(where, batch.input)
     const share = beta(alpha, generator)
     return replaced(batch, () => ({
-      target: mixedTargets(where, batch.target, options.numClasses, share),
+      target: mixedTargets(where, batch.target, numClasses, share),
       input: rolled(batch.input)
         .mul(1 - share)
         .add(batch.input.mul(share)),
@@ -132,7 +138,7 @@ function pasted(x: Tensor, y: Tensor, { top, left, bottom, right }: ReturnType<t
  */
 export function cutMix(options: MixOptions): BatchTransform {
   const where = 'cutMix'
-  const alpha = checkOptions(where, options)
+  const { numClasses, alpha } = checkOptions(where, options)
   return (batch, generator) => {
     const [height, width] = checkInput(where, batch.input)
     const drawn = beta(alpha, generator)
@@ -140,7 +146,7 @@ export function cutMix(options: MixOptions): BatchTransform {
     const y = generator.integer(height)
     const box = cutMixBox([height, width], drawn, [y, x])
     return replaced(batch, () => ({
-      target: mixedTargets(where, batch.target, options.numClasses, box.share),
+      target: mixedTargets(where, batch.target, numClasses, box.share),
       input: pasted(batch.input, rolled(batch.input), box),
     }))
   }

@@ -1,5 +1,5 @@
 /** MNIST and Fashion-MNIST: four idx files each, 28 x 28 grey pictures of ten classes. */
-import { ArgumentError, FormatError } from '@convnets/tensor'
+import { ArgumentError, checkOptionNames, FormatError, optionNames } from '@convnets/tensor'
 import { builtin, cacheFolder } from '@convnets/tensor/host'
 import { ImageDataset, type Split } from './dataset.ts'
 import { type FileSource, sourceName } from './file-source.ts'
@@ -132,6 +132,15 @@ export interface FolderOptions {
   readonly onProgress?: (progress: DownloadProgress) => void
 }
 
+/** Their names, for data sets that may have more. */
+export const folderOptions: Readonly<Record<keyof FolderOptions, true>> = {
+  root: true,
+  download: true,
+  urls: true,
+  signal: true,
+  onProgress: true,
+}
+
 /** The folder of a data set, with those files downloaded that `missing` finds missing, if they are to be. */
 export async function folderOf(
   name: string,
@@ -166,14 +175,17 @@ const mnistUrls: readonly string[] = [
   'https://storage.googleapis.com/cvdf-datasets/mnist',
 ]
 
+const mnistOptions = optionNames<FolderOptions>(folderOptions)
+
 /**
  * MNIST (LeCun, Cortes and Burges): 60,000 training and 10,000 test pictures, 28 x 28 x 1, from a folder that holds its
  * four idx files, packed with gzip or not. Over the training pictures the mean is 0.1307 and the standard deviation 0.3081.
  *
  * Rejects with `FormatError` for a broken file, `DownloadError` for a failed download (12 MB), Node's own error for a file
- * that is missing and not to be downloaded, and the signal's reason when aborted.
+ * that is missing and not to be downloaded, the signal's reason when aborted, and `ArgumentError` for options that are none.
  */
 export async function mnist(options: FolderOptions = {}): Promise<Split> {
+  checkOptionNames('mnist', options, mnistOptions)
   const folder = await folderOf('mnist', options, mnistUrls, missingFrom(mnistFiles))
   return split(inFolder(folder), digits, options.signal)
 }
@@ -187,14 +199,17 @@ export interface FashionMnistOptions extends FolderOptions {
   readonly subset?: 'embedded' | 'full'
 }
 
+const fashionMnistOptions = optionNames<FashionMnistOptions>({ ...folderOptions, subset: true })
+
 /**
  * Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747; MIT licence, Zalando SE): grey pictures, 28 x 28 x 1, of
  * ten kinds of clothing. Over the training pictures the mean is 0.286 and the standard deviation 0.353.
  *
  * Rejects with `FormatError` for a broken file, `DownloadError` for a failed download, Node's own error for a file that is
- * missing and not to be downloaded, and the signal's reason when aborted.
+ * missing and not to be downloaded, the signal's reason when aborted, and `ArgumentError` for options that are none.
  */
 export async function fashionMnist(options: FashionMnistOptions = {}): Promise<Split> {
+  checkOptionNames('fashionMnist', options, fashionMnistOptions)
   const { subset = 'embedded', signal } = options
   if (subset === 'embedded') return split(embedded(), fashionMnistClasses, signal)
   if (subset !== 'full') {

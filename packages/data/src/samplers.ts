@@ -1,5 +1,5 @@
 /** In which order an epoch goes through a dataset, and which samples it takes. */
-import { ArgumentError, type Generator } from '@convnets/tensor'
+import { ArgumentError, checkOptionNames, type Generator, optionNames, readOptions } from '@convnets/tensor'
 
 /** An order of samples. `DataLoader` hands over a generator that follows from its seed and the number of the epoch. */
 export interface Sampler {
@@ -25,11 +25,9 @@ export function sequentialSampler(length: number): Sampler {
  * 0 to `length - 1`, shuffled anew in every epoch; with `replacement`, `samples` draws (default `length`) of which any may
  * repeat. As PyTorch's `RandomSampler`.
  */
-export function randomSampler(
-  length: number,
-  { replacement = false, samples = length }: { replacement?: boolean; samples?: number } = {},
-): Sampler {
+export function randomSampler(length: number, options: { replacement?: boolean; samples?: number } = {}): Sampler {
   const where = 'randomSampler'
+  const { replacement, samples } = readOptions(where, options, { replacement: false, samples: length })
   checkCount(where, 'length', length, 1)
   checkCount(where, 'samples', samples, 1)
   return {
@@ -65,9 +63,10 @@ function above(sums: Float64Array, value: number): number {
  */
 export function weightedSampler(
   weights: ArrayLike<number>,
-  { replacement = true, samples = weights.length }: { replacement?: boolean; samples?: number } = {},
+  options: { replacement?: boolean; samples?: number } = {},
 ): Sampler {
   const where = 'weightedSampler'
+  const { replacement, samples } = readOptions(where, options, { replacement: true, samples: weights.length })
   const own = Float64Array.from(weights)
   const wrong = own.findIndex((weight) => !(weight >= 0 && Number.isFinite(weight)))
   if (wrong >= 0) {
@@ -142,17 +141,18 @@ export interface DistributedOptions {
   readonly dropLast?: boolean
 }
 
+const distributedOptions = optionNames<DistributedOptions>({ rank: true, worldSize: true, dropLast: true })
+
 /**
  * The share of one of several processes that train together: of another sampler's order the samples rank, rank +
  * worldSize, rank + 2 worldSize and so on, equally many for every rank, as PyTorch's `DistributedSampler`: what is missing
  * at the end is taken from the beginning, or with `dropLast` the tail is left out. All processes need loaders of the same
  * seed.
  */
-export function distributedSampler(
-  sampler: Sampler,
-  { rank, worldSize, dropLast = false }: DistributedOptions,
-): Sampler {
+export function distributedSampler(sampler: Sampler, options: DistributedOptions): Sampler {
   const where = 'distributedSampler'
+  checkOptionNames(where, options, distributedOptions)
+  const { rank, worldSize, dropLast = false } = options
   checkCount(where, 'worldSize', worldSize, 1)
   checkCount(where, 'rank', rank, 0)
   if (rank >= worldSize) throw new ArgumentError(`${where}: rank expects an integer below ${worldSize}, got ${rank}`)

@@ -1,6 +1,6 @@
 /** How EfficientNets grow. Tan and Le, "EfficientNet: rethinking model scaling for convolutional neural networks", 2019. */
 import { roundChannels } from '@convnets/blocks'
-import { checkInteger, checkNumber } from '@convnets/tensor'
+import { checkInteger, checkNumber, readOptions } from '@convnets/tensor'
 
 export interface ScalingConstants {
   /** Factor of the depth for each step. Default 1.2. */
@@ -35,9 +35,10 @@ export interface CompoundScale {
  * @param phi steps from B0, from 0, whole or not.
  */
 export function compoundScale(phi: number, constants: ScalingConstants = {}): CompoundScale {
-  const { alpha = 1.2, beta = 1.1, gamma = 1.15 } = constants
+  const factors = readOptions('compoundScale', constants, { alpha: 1.2, beta: 1.1, gamma: 1.15 })
+  const { alpha, beta, gamma } = factors
   checkNumber('compoundScale', 'phi', phi, 0)
-  for (const [name, value] of Object.entries({ alpha, beta, gamma })) checkNumber('compoundScale', name, value, 1)
+  for (const [name, value] of Object.entries(factors)) checkNumber('compoundScale', name, value, 1)
   const [depth, width, resolution] = [alpha ** phi, beta ** phi, gamma ** phi]
   return { depth, width, resolution, macs: depth * width ** 2 * resolution ** 2 }
 }

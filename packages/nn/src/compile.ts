@@ -1,7 +1,19 @@
 /** Models that are recorded: forward and backward pass without the JavaScript between kernels. */
-import { ArgumentError, type RecordedFunction, type RecordOptions, record, Tensor } from '@convnets/tensor'
+import {
+  ArgumentError,
+  checkOptionNames,
+  optionNames,
+  type RecordedFunction,
+  type RecordOptions,
+  record,
+  Tensor,
+} from '@convnets/tensor'
 import { isModule, Module } from './module.ts'
 import { isContainer } from './walk.ts'
+
+type CompileOptions = Pick<RecordOptions, 'limit'>
+
+const compileOptions = optionNames<CompileOptions>({ limit: true })
 
 /**
  * `model.forward`, recorded: `record` of `@convnets/tensor` with all that a model consists of watched. After one call with
@@ -26,9 +38,10 @@ import { isContainer } from './walk.ts'
  */
 export function compile<I extends readonly Tensor[], O>(
   model: Module & { forward(...inputs: I): O },
-  options: Pick<RecordOptions, 'limit'> = {},
+  options: CompileOptions = {},
 ): RecordedFunction<I, O> {
   if (!isModule(model)) throw new ArgumentError(`compile: model expects a Module, got ${typeof model}`)
+  checkOptionNames('compile', options, compileOptions)
   return record((...inputs: I) => model.forward(...inputs), {
     ...options,
     guard: () => guardOf(model),

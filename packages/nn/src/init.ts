@@ -15,6 +15,7 @@ import {
   f,
   full,
   type Generator,
+  readOptions,
   ShapeError,
   type Tensor,
   tidy,
@@ -31,11 +32,14 @@ function redraw(
   kind: 'uniform' | 'normal',
   formula: Expr,
   params: readonly number[],
-  options: RandomInit,
+  generator: Generator,
 ): Tensor {
-  draw(t, kind, formula, params, options.generator ?? defaultGenerator())
+  draw(t, kind, formula, params, generator)
   return t
 }
+
+/** The default of what all have as an option: the default generator at the time of the call. */
+const random = (): { readonly generator: Generator } => ({ generator: defaultGenerator() })
 
 const [x, p0, p1, p2, p3] = [f.input(1), f.param(0), f.param(1), f.param(2), f.param(3)]
 
@@ -47,16 +51,18 @@ export function constant_(t: Tensor, value: number): Tensor {
 
 /** Uniform in [low, high). PyTorch's defaults: 0 and 1. */
 export function uniform_(t: Tensor, low = 0, high = 1, options: RandomInit = {}): Tensor {
+  const { generator } = readOptions('init.uniform_', options, random())
   checkNumber('init.uniform_', 'low', low, -Infinity)
   checkNumber('init.uniform_', 'high', high, low)
-  return redraw(t, 'uniform', f.add(p0, f.mul(p1, x)), [low, high - low], options)
+  return redraw(t, 'uniform', f.add(p0, f.mul(p1, x)), [low, high - low], generator)
 }
 
 /** Normal with the given mean (0) and standard deviation (1). */
 export function normal_(t: Tensor, mean = 0, std = 1, options: RandomInit = {}): Tensor {
+  const { generator } = readOptions('init.normal_', options, random())
   checkNumber('init.normal_', 'mean', mean, -Infinity)
   checkNumber('init.normal_', 'std', std, 0)
-  return redraw(t, 'normal', f.add(p0, f.mul(p1, x)), [mean, std], options)
+  return redraw(t, 'normal', f.add(p0, f.mul(p1, x)), [mean, std], generator)
 }
 
 /**
@@ -112,7 +118,8 @@ function normalCdf(z: number): number {
 /** Normal, cut off at `low` and `high`. PyTorch's `trunc_normal_`. */
 export function truncatedNormal_(t: Tensor, options: TruncatedNormal = {}): Tensor {
   const op = 'init.truncatedNormal_'
-  const { mean = 0, std = 1, low = -2, high = 2 } = options
+  const defaults = { mean: 0, std: 1, low: -2, high: 2, ...random() }
+  const { mean, std, low, high, generator } = readOptions(op, options, defaults)
   checkNumber(op, 'mean', mean, -Infinity)
   checkNumber(op, 'std', std, Number.MIN_VALUE)
   checkNumber(op, 'low', low, -Infinity)
@@ -121,7 +128,7 @@ export function truncatedNormal_(t: Tensor, options: TruncatedNormal = {}): Tens
   const to = 2 * normalCdf((high - mean) / std) - 1
   const z = f.mul(Math.SQRT2, erfinv(f.add(f.param(4), f.mul(f.param(5), x))))
   const value = f.min(f.max(f.add(p0, f.mul(p1, z)), p2), p3)
-  return redraw(t, 'uniform', value, [mean, std, low, high, from, to - from], options)
+  return redraw(t, 'uniform', value, [mean, std, low, high, from, to - from], generator)
 }
 
 /** Inputs and outputs per cell of a weight (out, in, ...): what the variance of a layer's output depends on. */
@@ -167,26 +174,28 @@ export interface KaimingInit extends RandomInit {
   readonly slope?: number
 }
 
-/** gain / sqrt(fan) of He et al., "Delving deep into rectifiers", 2015. */
-function kaimingStd(op: string, t: Tensor, options: KaimingInit): number {
-  const { mode = 'fanIn', nonlinearity = 'leakyRelu', slope = 0 } = options
+/** gain / sqrt(fan) of He et al., "Delving deep into rectifiers", 2015, and where the numbers come from. */
+function readKaiming(op: string, t: Tensor, options: KaimingInit): { std: number; generator: Generator } {
+  const defaults = { mode: 'fanIn', nonlinearity: 'leakyRelu', slope: 0, ...random() } as const
+  const { mode, nonlinearity, slope, generator } = readOptions(op, options, defaults)
   if (mode !== 'fanIn' && mode !== 'fanOut') {
     throw new ArgumentError(`${op}: mode expects 'fanIn' or 'fanOut', got ${String(mode)}`)
   }
   checkNumber(op, 'slope', slope, -Infinity)
   const fan = fans(t)[mode]
-  return fan === 0 ? 0 : gain(nonlinearity, slope) / Math.sqrt(fan)
+  return { std: fan === 0 ? 0 : gain(nonlinearity, slope) / Math.sqrt(fan), generator }
 }
 
 /** Uniform in +- gain sqrt(3 / fan). He et al. 2015. */
 export function kaimingUniform_(t: Tensor, options: KaimingInit = {}): Tensor {
-  const bound = Math.sqrt(3) * kaimingStd('init.kaimingUniform_', t, options)
-  return uniform_(t, -bound, bound, options)
+  const { std, generator } = readKaiming('init.kaimingUniform_', t, options)
+  return uniform_(t, -Math.sqrt(3) * std, Math.sqrt(3) * std, { generator })
 }
 
 /** Normal with standard deviation gain / sqrt(fan). He et al. 2015. */
 export function kaimingNormal_(t: Tensor, options: KaimingInit = {}): Tensor {
-  return normal_(t, 0, kaimingStd('init.kaimingNormal_', t, options), options)
+  const { std, generator } = readKaiming('init.kaimingNormal_', t, options)
+  return normal_(t, 0, std, { generator })
 }
 
 export interface XavierInit extends RandomInit {
@@ -194,21 +203,23 @@ export interface XavierInit extends RandomInit {
   readonly gain?: number
 }
 
-function xavierStd(op: string, t: Tensor, options: XavierInit): number {
+function readXavier(op: string, t: Tensor, options: XavierInit): { std: number; generator: Generator } {
+  const { gain, generator } = readOptions(op, options, { gain: 1, ...random() })
   const { fanIn, fanOut } = fans(t)
-  const factor = checkNumber(op, 'gain', options.gain ?? 1, 0)
-  return fanIn + fanOut === 0 ? 0 : factor * Math.sqrt(2 / (fanIn + fanOut))
+  checkNumber(op, 'gain', gain, 0)
+  return { std: fanIn + fanOut === 0 ? 0 : gain * Math.sqrt(2 / (fanIn + fanOut)), generator }
 }
 
 /** Uniform in +- gain sqrt(6 / (fanIn + fanOut)). Glorot and Bengio 2010. */
 export function xavierUniform_(t: Tensor, options: XavierInit = {}): Tensor {
-  const bound = Math.sqrt(3) * xavierStd('init.xavierUniform_', t, options)
-  return uniform_(t, -bound, bound, options)
+  const { std, generator } = readXavier('init.xavierUniform_', t, options)
+  return uniform_(t, -Math.sqrt(3) * std, Math.sqrt(3) * std, { generator })
 }
 
 /** Normal with standard deviation gain sqrt(2 / (fanIn + fanOut)). Glorot and Bengio 2010. */
 export function xavierNormal_(t: Tensor, options: XavierInit = {}): Tensor {
-  return normal_(t, 0, xavierStd('init.xavierNormal_', t, options), options)
+  const { std, generator } = readXavier('init.xavierNormal_', t, options)
+  return normal_(t, 0, std, { generator })
 }
 
 /** Orthonormal rows of `rows` x `columns` numbers (rows <= columns), by Gram and Schmidt, each row twice. */
@@ -234,20 +245,17 @@ function orthonormalRows(rows: number, columns: number, generator: Generator): F
  */
 export function orthogonal_(t: Tensor, options: XavierInit = {}): Tensor {
   const op = 'init.orthogonal_'
+  const { gain, generator } = readOptions(op, options, { gain: 1, ...random() })
   if (t.rank < 2) throw new ShapeError(`${op}: t expects at least rank 2 (out, in, ...), got (${t.shape.join(', ')})`)
-  const factor = checkNumber(op, 'gain', options.gain ?? 1, -Infinity)
+  checkNumber(op, 'gain', gain, -Infinity)
   const rows = t.shape[0] ?? 0
   if (t.size === 0) return t
   const columns = t.size / rows
   const wide = rows <= columns
-  const basis = orthonormalRows(
-    Math.min(rows, columns),
-    Math.max(rows, columns),
-    options.generator ?? defaultGenerator(),
-  )
+  const basis = orthonormalRows(Math.min(rows, columns), Math.max(rows, columns), generator)
   const values = Float64Array.from({ length: t.size }, (_, i) => {
     const [row, column] = [Math.floor(i / columns), i % columns]
-    return factor * ((wide ? basis[row]?.[column] : basis[column]?.[row]) ?? 0)
+    return gain * ((wide ? basis[row]?.[column] : basis[column]?.[row]) ?? 0)
   })
   return t.assign_(values)
 }

@@ -1,5 +1,5 @@
 /** What a tensor in a module's field is: a parameter that training changes, a buffer that belongs to the state, or neither. */
-import { ArgumentError, GradientError, Tensor } from '@convnets/tensor'
+import { ArgumentError, GradientError, readOptions, Tensor } from '@convnets/tensor'
 
 /** Part that a tensor plays in the state of a module. */
 export type Role = 'parameter' | 'buffer' | 'transient'
@@ -40,7 +40,8 @@ export function parameter(values: Tensor): Tensor {
  * @param options `persistent: false` keeps it out of state dicts; it still moves with `Module.to`.
  */
 export function buffer(values: Tensor, options: { readonly persistent?: boolean } = {}): Tensor {
-  return adopt('buffer', values, options.persistent === false ? 'transient' : 'buffer')
+  const { persistent } = readOptions('buffer', options, { persistent: true })
+  return adopt('buffer', values, persistent ? 'buffer' : 'transient')
 }
 
 /** `next` in the place of `former`: same role, same wish for a gradient. */

@@ -1,5 +1,5 @@
 /** Gradients kept within bounds. */
-import { elementwise, f, noGrad, norm, stack, type Tensor, tidy, updateEach } from '@convnets/tensor'
+import { elementwise, f, noGrad, norm, readOptions, stack, type Tensor, tidy, updateEach } from '@convnets/tensor'
 import { checkNumbers, demand } from './check.ts'
 
 const scaled = f.mul(f.input(0), f.param(0))
@@ -33,11 +33,9 @@ export interface ClipGradNormOptions {
  *
  * @throws ArgumentError for a bound below 0, and for a norm that is not finite where that is asked for.
  */
-export function clipGradNorm(
-  parameters: Iterable<Tensor>,
-  maxNorm: number,
-  { normType: p = 2, errorIfNonfinite }: ClipGradNormOptions = {},
-): number {
+export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number, options: ClipGradNormOptions = {}): number {
+  const defaults = { normType: 2, errorIfNonfinite: false }
+  const { normType: p, errorIfNonfinite } = readOptions('clipGradNorm', options, defaults)
   checkNumbers('clipGradNorm', { maxNorm })
   const grads = gradients(parameters)
   if (grads.length === 0) return 0
@@ -58,8 +56,9 @@ export function clipGradNorm(
 export async function clipGradNormOnDevice(
   parameters: Iterable<Tensor>,
   maxNorm: number,
-  { normType: p = 2 }: Omit<ClipGradNormOptions, 'errorIfNonfinite'> = {},
+  options: Omit<ClipGradNormOptions, 'errorIfNonfinite'> = {},
 ): Promise<number> {
+  const { normType: p } = readOptions('clipGradNormOnDevice', options, { normType: 2 })
   checkNumbers('clipGradNormOnDevice', { maxNorm })
   const grads = gradients(parameters)
   if (grads.length === 0) return 0

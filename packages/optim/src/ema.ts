@@ -1,5 +1,5 @@
 /** Exponential moving averages of weights, which often test better than the weights themselves. */
-import { f, isFloat, noGrad, type Tensor, updateEach } from '@convnets/tensor'
+import { f, isFloat, noGrad, readOptions, type Tensor, updateEach } from '@convnets/tensor'
 import { checkCounts, checkLike, checkNumbers, checkTogether, demand } from './check.ts'
 
 /** What is averaged: a `Module`, or anything with named parameters and buffers. */
@@ -42,7 +42,8 @@ export class EMA {
   #swapped = false
 
   /** @throws ArgumentError for a decay outside [0, 1] or a model without float tensors. */
-  constructor(model: Averageable, { decay = 0.9999, warmup = false, buffers = true }: EMAOptions = {}) {
+  constructor(model: Averageable, options: EMAOptions = {}) {
+    const { decay, warmup, buffers } = readOptions('EMA', options, { decay: 0.9999, warmup: false, buffers: true })
     checkNumbers('EMA', { decay }, 0, 1)
     const power = warmup === true ? 2 / 3 : Number(warmup)
     checkNumbers('EMA', { warmup: power })

@@ -46,6 +46,8 @@ export class Optimizer<H extends Hyperparameters> {
    */
   constructor(method: Method<H>, parameters: OptimizerParameters<H>, options: Partial<H> = {}) {
     const { name: who, defaults } = method
+    const names = Object.keys(defaults)
+    checkOptionNames(who, options, names)
     this.#method = method
     const iterable = typeof parameters === 'object' && Symbol.iterator in (parameters ?? {})
     demand(iterable, who, 'parameters', 'tensors, pairs or groups', parameters)
@@ -56,9 +58,8 @@ export class Optimizer<H extends Hyperparameters> {
       demand(source !== undefined, who, `group ${g}`, '{ parameters }', source)
       const named = [...source].map((item) => (Array.isArray(item) ? item : [undefined, item]) as [string?, Tensor?])
       demand(named.length > 0, who, `group ${g}`, 'parameters', named)
-      const chosen = { ...options, ...own }
-      checkOptionNames(who, chosen, Object.keys(defaults))
-      const h = { ...defaults, ...chosen } as H
+      checkOptionNames(who, own, names)
+      const h = { ...defaults, ...options, ...own } as H
       this.#check(h)
       const group = { ...h, baseLr: h.lr, parameters: named.map(([, parameter]) => parameter as Tensor) }
       this.#groups.push(group)

@@ -2,6 +2,7 @@
  * Learning-rate schedules: pure functions of the step. They hold no state, so a run is taken up at any step by asking for
  * that step. Closed forms of `torch.optim.lr_scheduler`.
  */
+import { readOptions } from '@convnets/tensor'
 import { checkCounts, checkNumbers, demand } from './check.ts'
 
 /** What a schedule may refer to. */
@@ -26,14 +27,16 @@ export interface Rates {
 export type Schedule = (step: number, horizon: Horizon) => Rates
 
 /** lr gamma^floor(step / stepSize), as `StepLR`. `gamma` is 0.1 by default. */
-export function step(stepSize: number, { gamma = 0.1 }: { readonly gamma?: number } = {}): Schedule {
+export function step(stepSize: number, options: { readonly gamma?: number } = {}): Schedule {
+  const { gamma } = readOptions('step', options, { gamma: 0.1 })
   checkCounts('step', { stepSize })
   checkNumbers('step', { gamma })
   return (step, { lr }) => ({ lr: lr * gamma ** Math.floor(step / stepSize) })
 }
 
 /** lr gamma^(milestones reached), as `MultiStepLR`. `gamma` is 0.1 by default. */
-export function multiStep(milestones: readonly number[], { gamma = 0.1 }: { readonly gamma?: number } = {}): Schedule {
+export function multiStep(milestones: readonly number[], options: { readonly gamma?: number } = {}): Schedule {
+  const { gamma } = readOptions('multiStep', options, { gamma: 0.1 })
   checkCounts('multiStep', { ...milestones }, 0)
   checkNumbers('multiStep', { gamma })
   return (step, { lr }) => ({ lr: lr * gamma ** milestones.filter((milestone) => milestone <= step).length })
@@ -52,7 +55,8 @@ const halfCosine = (from: number, to: number, share: number): number =>
  * From lr down to `etaMin` (default 0) along half a cosine over `steps` (default: the whole run), as `CosineAnnealingLR`;
  * after that it rises again, as there. Loshchilov and Hutter, 2017.
  */
-export function cosine({ steps, etaMin = 0 }: { readonly steps?: number; readonly etaMin?: number } = {}): Schedule {
+export function cosine(options: { readonly steps?: number; readonly etaMin?: number } = {}): Schedule {
+  const { steps, etaMin } = readOptions('cosine', options, { steps: undefined, etaMin: 0 })
   checkCounts('cosine', { steps: steps ?? 1 })
   checkNumbers('cosine', { etaMin })
   return (step, { total, lr }) => ({ lr: halfCosine(lr, etaMin, step / (steps ?? total)) })
@@ -64,8 +68,9 @@ export function cosine({ steps, etaMin = 0 }: { readonly steps?: number; readonl
  */
 export function cosineRestarts(
   t0: number,
-  { tMult = 1, etaMin = 0 }: { readonly tMult?: number; readonly etaMin?: number } = {},
+  options: { readonly tMult?: number; readonly etaMin?: number } = {},
 ): Schedule {
+  const { tMult, etaMin } = readOptions('cosineRestarts', options, { tMult: 1, etaMin: 0 })
   checkCounts('cosineRestarts', { t0, tMult })
   checkNumbers('cosineRestarts', { etaMin })
   return (step, { lr }) => {
@@ -81,15 +86,17 @@ export function cosineRestarts(
 /** From `startFactor` lr (default 1/3) to `endFactor` lr (default 1) in a line over `steps` (default 5), as `LinearLR`. */
 export function linearWarmup(
   steps = 5,
-  { startFactor = 1 / 3, endFactor = 1 }: { readonly startFactor?: number; readonly endFactor?: number } = {},
+  options: { readonly startFactor?: number; readonly endFactor?: number } = {},
 ): Schedule {
+  const { startFactor, endFactor } = readOptions('linearWarmup', options, { startFactor: 1 / 3, endFactor: 1 })
   checkCounts('linearWarmup', { steps })
   checkNumbers('linearWarmup', { startFactor, endFactor })
   return (step, { lr }) => ({ lr: lr * (startFactor + ((endFactor - startFactor) * Math.min(step, steps)) / steps) })
 }
 
 /** lr (1 - step / steps)^power down to 0 over `steps` (default: the whole run), as `PolynomialLR`. `power` is 1. */
-export function polynomial({ steps, power = 1 }: { readonly steps?: number; readonly power?: number } = {}): Schedule {
+export function polynomial(options: { readonly steps?: number; readonly power?: number } = {}): Schedule {
+  const { steps, power } = readOptions('polynomial', options, { steps: undefined, power: 1 })
   checkCounts('polynomial', { steps: steps ?? 1 })
   checkNumbers('polynomial', { power })
   return (step, { total, lr }) => {
@@ -125,17 +132,19 @@ export interface OneCycleOptions {
  * Topin, "Super-convergence", 2018).
  */
 export function oneCycle(options: OneCycleOptions = {}): Schedule {
-  const {
-    maxLr,
-    totalSteps,
-    pctStart = 0.3,
-    annealStrategy = 'cos',
-    cycleMomentum = true,
-    baseMomentum = 0.85,
-    maxMomentum = 0.95,
-    divFactor = 25,
-    finalDivFactor = 1e4,
-  } = options
+  const chosen = readOptions('oneCycle', options, {
+    maxLr: undefined,
+    totalSteps: undefined,
+    pctStart: 0.3,
+    annealStrategy: 'cos',
+    cycleMomentum: true,
+    baseMomentum: 0.85,
+    maxMomentum: 0.95,
+    divFactor: 25,
+    finalDivFactor: 1e4,
+  })
+  const { maxLr, totalSteps, pctStart, annealStrategy, cycleMomentum } = chosen
+  const { baseMomentum, maxMomentum, divFactor, finalDivFactor } = chosen
   checkNumbers('oneCycle', { maxLr: maxLr ?? 0 })
   checkCounts('oneCycle', { totalSteps: totalSteps ?? 1 })
   checkNumbers('oneCycle', { pctStart, baseMomentum, maxMomentum }, 0, 1)
@@ -165,8 +174,9 @@ export function oneCycle(options: OneCycleOptions = {}): Schedule {
 export function withWarmup(
   steps: number,
   schedule: Schedule,
-  { startFactor = 0 }: { readonly startFactor?: number } = {},
+  options: { readonly startFactor?: number } = {},
 ): Schedule {
+  const { startFactor } = readOptions('withWarmup', options, { startFactor: 0 })
   checkCounts('withWarmup', { steps }, 0)
   checkNumbers('withWarmup', { startFactor })
   return (step, { total, lr }) => {

@@ -1,5 +1,5 @@
 /** The chart of many networks: accuracy against arithmetic, bubbles as large as their parameters are many. */
-import { ArgumentError } from '@convnets/tensor'
+import { ArgumentError, readOptions } from '@convnets/tensor'
 import { escapeText, hues, n, pictureStyle, textWidth } from './markup.ts'
 import { short } from './table.ts'
 
@@ -103,13 +103,17 @@ function brief(value: number): string {
  * @throws ArgumentError for no bubbles, or numbers that cannot be drawn.
  */
 export function bubbleChart(bubbles: readonly Bubble[], options: BubbleChartOptions = {}): string {
+  const { title, width, height } = readOptions('bubbleChart', options, {
+    title: 'Top-1 accuracy on ImageNet against multiply-accumulates',
+    width: 1100,
+    height: 760,
+  })
   if (bubbles.length === 0) throw new ArgumentError('bubbleChart: bubbles expects at least one, got none')
   for (const { name, macs, parameters, top1 } of bubbles) {
     if (!(macs > 0 && parameters > 0 && Number.isFinite(macs + parameters + top1))) {
       throw new ArgumentError(`bubbleChart: ${name} expects macs and parameters above 0 and a top-1 accuracy`)
     }
   }
-  const { title = 'Top-1 accuracy on ImageNet against multiply-accumulates', width = 1100, height = 760 } = options
   const families = [...new Set(bubbles.map(({ family }) => family))]
   // Where there are more families than hues, they differ by outline and by how full their bubbles are.
   const rounds = [

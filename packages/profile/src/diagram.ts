@@ -1,4 +1,5 @@
 /** A network as a picture: its parts in order, as wide as their maps are large, with shapes. */
+import { readOptions } from '@convnets/tensor'
 import { escapeText, n, pictureStyle, textWidth } from './markup.ts'
 import type { Profile } from './profile.ts'
 import { arithmetic, percent, shapeText, short, shorten } from './table.ts'
@@ -35,7 +36,7 @@ function partsOf({ root, convention }: Profile, limit: number): ProfileNode[] {
  * the reader's choice of light or dark.
  */
 export function diagram(profile: Profile, options: DiagramOptions = {}): string {
-  const { parts: limit = 24, width = 720 } = options
+  const { parts: limit, width } = readOptions('diagram', options, { parts: 24, width: 720 })
   const parts = partsOf(profile, Math.max(1, limit))
   const [rowHeight, gap, top] = [30, 10, 56]
   const side = (shape: readonly number[] | undefined): number =>

@@ -7,11 +7,14 @@ import { EMA } from '@convnets/optim'
 import {
   ArgumentError,
   type Backend,
+  checkOptionNames,
   checkpoint,
   crossEntropy,
   type GradNode,
   isFloat,
   noGrad,
+  optionNames,
+  readOptions,
   type Shape,
   ShapeError,
   Tensor,
@@ -45,6 +48,26 @@ export interface BudgetOptions extends WasmPlanOptions {
 
 /** What a training step is planned for. */
 export interface TrainingOptions extends BudgetOptions, MemoryOptions {}
+
+const budgetOptions = optionNames<BudgetOptions>({
+  threads: true,
+  precision: true,
+  optimizer: true,
+  loss: true,
+  ema: true,
+  checkpoint: true,
+})
+
+/** What both kinds of plans are made for where nothing is said. */
+const planDefaults = { batch: 1, threads: undefined, precision: undefined }
+
+/** The plan for options that have been read. */
+function planOf({
+  threads,
+  precision,
+}: { readonly [K in keyof WasmPlanOptions]: WasmPlanOptions[K] | undefined }): Backend {
+  return createWasmPlan({ ...(threads !== undefined && { threads }), ...(precision !== undefined && { precision }) })
+}
 
 /** Memory of a training step on the wasm backend, in bytes. */
 export interface TrainingMemory {
@@ -160,10 +183,11 @@ const bytesOf = (tensors: Iterable<Tensor>): number => [...tensors].reduce((sum,
  */
 export function inferenceMemory(model: Module, input: Shape, options: MemoryOptions = {}): number {
   const op = 'inferenceMemory'
+  const chosen = readOptions(op, options, planDefaults)
   const shape = checkInput(op, input)
-  const batch = checkBatch(op, options.batch ?? 1)
+  const batch = checkBatch(op, chosen.batch)
   const dtype = dtypeOf(model)
-  const plan = createWasmPlan(options)
+  const plan = planOf(chosen)
   const forward = (s: Shape): void =>
     tidy(() => {
       noGrad(() => void call(model, zeros([batch, ...s], { dtype, backend: plan })))
@@ -187,11 +211,18 @@ export function inferenceMemory(model: Module, input: Shape, options: MemoryOpti
  */
 export function trainingMemory(model: Module, input: Shape, options: TrainingOptions = {}): TrainingMemory {
   const op = 'trainingMemory'
+  const chosen = readOptions(op, options, {
+    ...planDefaults,
+    optimizer: 'sgd',
+    loss: defaultLoss,
+    ema: false,
+    checkpoint: [],
+  })
+  const { optimizer: choice, loss: lossOf, ema, checkpoint: paths } = chosen
   const shape = checkInput(op, input)
-  const batch = checkBatch(op, options.batch ?? 1)
-  const { optimizer: choice = 'sgd', loss: lossOf = defaultLoss, ema = false, checkpoint: paths = [] } = options
+  const batch = checkBatch(op, chosen.batch)
   const dtype = dtypeOf(model)
-  const plan = createWasmPlan(options)
+  const plan = planOf(chosen)
   const used = (): number => plan.memory().bytes
 
   const steps = (standIns: ReadonlyMap<Tensor, Tensor>): TrainingMemory => {
@@ -267,6 +298,7 @@ export function trainingMemory(model: Module, input: Shape, options: TrainingOpt
  * @throws ArgumentError for a budget below the parameters' own size.
  */
 export function maxBatch(model: Module, input: Shape, bytes: number, options: BudgetOptions = {}): number {
+  checkOptionNames('maxBatch', options, budgetOptions)
   const own = bytesOf(model.parameters())
   if (typeof bytes !== 'number' || !(bytes >= own)) {
     throw new ArgumentError(`maxBatch: bytes expects at least ${own}, the parameters' own size, got ${bytes}`)

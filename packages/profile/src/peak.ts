@@ -2,7 +2,7 @@
  * What the processor can do at most: multiply-adds in registers, without memory, on one thread or several. What kernels reach
  * is judged against it.
  */
-import { checkInteger, checkNumber, getThreads } from '@convnets/tensor'
+import { checkInteger, checkNumber, getThreads, readOptions } from '@convnets/tensor'
 
 /** Measured peak of single-precision arithmetic. */
 export interface Peak {
@@ -150,8 +150,10 @@ async function together(job: Job, threads: number, milliseconds: number): Promis
  * sums as run fastest, on `threads` threads at once. It takes about `8 milliseconds`; other work on the machine makes it less.
  */
 export async function measurePeak(options: PeakOptions = {}): Promise<Peak> {
-  const threads = checkInteger('measurePeak', 'threads', options.threads ?? getThreads(), 1)
-  const milliseconds = checkNumber('measurePeak', 'milliseconds', options.milliseconds ?? 100, 1)
+  const defaults = { threads: getThreads(), milliseconds: 100 }
+  const { threads, milliseconds } = readOptions('measurePeak', options, defaults)
+  checkInteger('measurePeak', 'threads', threads, 1)
+  checkNumber('measurePeak', 'milliseconds', milliseconds, 1)
   const fma = hasFma()
   const jobs = sums.map((count): Job => ({ code: loop(count, fma), flops: 2 * 4 * count * unroll }))
   const timed = jobs.map((job) => {

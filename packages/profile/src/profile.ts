@@ -1,6 +1,16 @@
 /** What a model costs: a tree of its modules with shapes, parameters and arithmetic, from one pass without numbers. */
 import type { Module } from '@convnets/nn'
-import { ArgumentError, type DType, noGrad, type OpCall, type Shape, tidy, watchOps } from '@convnets/tensor'
+import {
+  ArgumentError,
+  checkOptionsObject,
+  type DType,
+  noGrad,
+  type OpCall,
+  readOptions,
+  type Shape,
+  tidy,
+  watchOps,
+} from '@convnets/tensor'
 import { shapeOnly } from '@convnets/tensor/shape-only'
 import { type Convention, costOf, plus } from './cost.ts'
 import { checkBatch, checkInput, dtypeOf, explaining, outlineOf } from './input.ts'
@@ -65,7 +75,8 @@ export class Profile {
   readonly root: ProfileNode
 
   constructor(model: Module, input: Shape, options: ProfileOptions = {}) {
-    const { batch = 1, training = false, convention = 'macs' } = options
+    const defaults = { batch: 1, training: false, convention: 'macs' } as const
+    const { batch, training, convention } = readOptions('profile', options, defaults)
     this.#model = model
     this.name = model.constructor.name
     this.input = [...checkInput('profile', input)]
@@ -168,11 +179,13 @@ export class Profile {
 
   /** Bytes that the wasm backend takes to run the model, parameters included. */
   inferenceMemory(options: MemoryOptions = {}): number {
+    checkOptionsObject('inferenceMemory', options)
     return inferenceMemory(this.#model, this.input, { batch: this.batch, ...options })
   }
 
   /** Bytes that a training step takes; see `trainingMemory`. */
   trainingMemory(options: TrainingOptions = {}): TrainingMemory {
+    checkOptionsObject('trainingMemory', options)
     return trainingMemory(this.#model, this.input, { batch: this.batch, ...options })
   }
 

@@ -1,4 +1,5 @@
 /** A page about one network: its tree with bars, its diagram, its memory and where its time goes. */
+import { readOptions } from '@convnets/tensor'
 import { diagram } from './diagram.ts'
 import { escapeText, n } from './markup.ts'
 import type { TrainingMemory } from './memory.ts'
@@ -136,7 +137,8 @@ function timeSection(trace: Trace): string {
  * memory and time, memory of training, and the slowest ops. Follows the reader's choice of light or dark.
  */
 export function report(profile: Profile, options: ReportOptions = {}): string {
-  const { title = profile.name, memory, trace } = options
+  const defaults = { title: profile.name, memory: undefined, trace: undefined }
+  const { title, memory, trace } = readOptions('report', options, defaults)
   const { root, input, batch, macs, flops, activations } = profile
   const measures = measuresOf(profile, trace)
   const tiles: readonly (readonly [string, string])[] = [

@@ -1,5 +1,5 @@
 /** Trees and numbers as text. */
-import { ArgumentError, checkInteger } from '@convnets/tensor'
+import { ArgumentError, checkInteger, readOptions } from '@convnets/tensor'
 import type { Convention } from './cost.ts'
 import type { ProfileNode } from './tree.ts'
 
@@ -105,11 +105,18 @@ function linesOf(root: ProfileNode, depth: number): Line[] {
 }
 
 /** A tree of modules as a table: a line each. */
-export function tableOf(profile: Tabled, options: TableOptions = {}): string {
-  const width = checkInteger('table', 'width', options.width ?? 100, 20)
-  const depth =
-    options.depth === undefined ? Number.POSITIVE_INFINITY : checkInteger('table', 'depth', options.depth, 0)
-  const wanted = options.columns ?? (Object.keys(kinds) as TableColumn[])
+export function tableOf(profile: Tabled, options: TableOptions): string {
+  const {
+    depth: levels,
+    width,
+    columns: wanted,
+  } = readOptions('table', options, {
+    depth: undefined,
+    width: 100,
+    columns: Object.keys(kinds) as TableColumn[],
+  })
+  checkInteger('table', 'width', width, 20)
+  const depth = levels === undefined ? Number.POSITIVE_INFINITY : checkInteger('table', 'depth', levels, 0)
   for (const column of wanted) {
     if (!Object.hasOwn(kinds, column)) {
       throw new ArgumentError(`table: columns expects ${Object.keys(kinds).join(', ')}, got '${column}'`)

@@ -21,9 +21,13 @@ interface Whole {
   readonly peak: Peak | undefined
 }
 
-export function timeTable(rows: readonly TimeRow[], whole: Whole, options: TimeTableOptions): string {
-  const limit = checkInteger('table', 'limit', options.limit ?? 20, 1)
-  const width = checkInteger('table', 'width', options.width ?? 100, 20)
+export function timeTable(
+  rows: readonly TimeRow[],
+  whole: Whole,
+  { by, limit, width }: Required<TimeTableOptions>,
+): string {
+  checkInteger('table', 'limit', limit, 1)
+  checkInteger('table', 'width', width, 20)
   const { milliseconds, opMilliseconds, peak } = whole
   const titles = ['calls', 'ms', 'share', 'GFLOP/s', ...(peak ? ['of peak'] : []), 'GB/s']
   const shown = rows.slice(0, limit)
@@ -54,7 +58,7 @@ export function timeTable(rows: readonly TimeRow[], whole: Whole, options: TimeT
     ['', milliseconds.toFixed(2), '', ...blank],
   )
   const widths = titles.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]?.length ?? 0)))
-  const head = options.by === 'module' ? 'module' : 'op'
+  const head = by === 'module' ? 'module' : 'op'
   const room = width - widths.reduce((sum, own) => sum + own + 2, 0)
   const first = Math.max(8, Math.min(room, Math.max(head.length, ...names.map((name) => name.length))))
   const line = (name: string, row: readonly string[]): string =>

@@ -6,6 +6,7 @@ import {
   isFloat,
   noGrad,
   type OpCall,
+  readOptions,
   Tensor,
   tidy,
   watchOps,
@@ -106,7 +107,8 @@ export class Trace {
 
   /** Times as text, the slowest first. */
   table(options: TimeTableOptions = {}): string {
-    return timeTable(options.by === 'module' ? this.byModule() : this.byOp(), this, options)
+    const chosen = readOptions('table', options, { by: 'op', limit: 20, width: 100 })
+    return timeTable(chosen.by === 'module' ? this.byModule() : this.byOp(), this, chosen)
   }
 
   /** The trace in Chrome's format, for chrome://tracing, Perfetto or speedscope: `JSON.stringify` it into a file. */
@@ -198,7 +200,8 @@ function record(model: Module, pass: (enterPhase: (phase: Phase) => void) => voi
  * @throws ArgumentError for an input that is no tensor or without numbers.
  */
 export function trace(model: Module, input: Tensor, options: TraceOptions = {}): Trace {
-  const { backward = false, loss = defaultLoss, warmup = 1, peak } = options
+  const defaults = { backward: false, loss: defaultLoss, warmup: 1, peak: undefined }
+  const { backward, loss, warmup, peak } = readOptions('trace', options, defaults)
   if (!(input instanceof Tensor)) throw new ArgumentError(`trace: input expects a Tensor, got ${typeof input}`)
   if (input.backend.name === 'shape-only' || input.backend.name === 'wasm-plan') {
     throw new ArgumentError(`trace: input expects numbers; ${input.backend.name} has none to compute with`)

@@ -1,10 +1,12 @@
 /** The one walk through the gradient graph: `backward`, `grad` and `checkpoint`. */
+
 import { type GradNode, isLeaf, type Leaf, nodeNumber, nodesUnder, type TensorCore, type WalkContext } from './core.ts'
 import { ArgumentError, DisposedError, GradientError } from './errors.ts'
 import { f } from './formula.ts'
 import { enableGrad, isGradEnabled, noGrad, withGradMode } from './grad-mode.ts'
 import { SavedTensor } from './op.ts'
 import { add } from './ops/elementwise.ts'
+import { checkOptionNames, optionNames } from './options.ts'
 import { inPrecision, type Precision, scopedPrecision } from './precision.ts'
 import { DrawRecorder } from './random.ts'
 import { local, tidy } from './scope.ts'
@@ -18,6 +20,8 @@ export interface BackwardOptions {
   /** Keeps what the graph saved, so that it can be walked again. */
   readonly retainGraph?: boolean
 }
+
+const backwardOptions = optionNames<BackwardOptions>({ createGraph: true, retainGraph: true })
 
 const sum = f.add(f.input(0), f.input(1))
 
@@ -185,6 +189,7 @@ function collect(leaf: Tensor, g: Tensor, createGraph: boolean): void {
  * @throws GradientError where y requires no gradient, its graph was freed, or a saved tensor was changed in place.
  */
 export function backward(y: Tensor, gradient?: Tensor, options: BackwardOptions = {}): void {
+  checkOptionNames('backward', options, backwardOptions)
   const createGraph = options.createGraph ?? false
   const edge = edgeOf('backward', undefined, y)
   inMode(createGraph, () => {
@@ -204,6 +209,8 @@ export interface GradOptions extends BackwardOptions {
   /** Gives undefined for inputs that the outputs do not depend on, instead of an error. */
   readonly allowUnused?: boolean
 }
+
+const gradOptions: readonly string[] = ['gradients', 'allowUnused', ...backwardOptions]
 
 /**
  * Gradients of the sum of `outputs` by `inputs`, given back instead of collected in `grad`. Inputs may lie anywhere in
@@ -227,6 +234,7 @@ export function grad(
   options: GradOptions = {},
 ): (Tensor | undefined)[] {
   const list = (Array.isArray(outputs) ? outputs : [outputs]) as readonly Tensor[]
+  checkOptionNames('grad', options, gradOptions)
   const createGraph = options.createGraph ?? false
   const results: Map<GradNode | Tensor, Tensor> = new Map()
   const keys = inputs.map((input, i) => {

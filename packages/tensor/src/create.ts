@@ -5,6 +5,7 @@ import { defaultBackend } from './default-backend.ts'
 import { type DType, dtypes, isDType, isFloat, type TypedArray } from './dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from './errors.ts'
 import { toMemory } from './layout.ts'
+import { checkOptionNames, optionNames } from './options.ts'
 import { Generator, takeFrom } from './random.ts'
 import { checkShape, type Shape, show, sizeOf } from './shape.ts'
 import { type NestedArray, Tensor } from './tensor.ts'
@@ -17,6 +18,9 @@ export interface TensorOptions {
   /** Makes the tensor a leaf that collects its gradient. Default false. */
   readonly requiresGrad?: boolean
 }
+
+const tensorOptions = optionNames<TensorOptions>({ dtype: true, backend: true, requiresGrad: true })
+const shapedOptions: readonly string[] = ['shape', ...tensorOptions]
 
 function checkDTypeName(op: string, dtype: DType): DType {
   if (!isDType(dtype))
@@ -96,6 +100,7 @@ export function tensor(
   values: NestedArray | TypedArray | Uint8ClampedArray,
   options: TensorOptions & { readonly shape?: Shape } = {},
 ): Tensor {
+  checkOptionNames('tensor', options, shapedOptions)
   let data: ArrayLike<number>
   let inferred: DType
   let shape: Shape
@@ -151,6 +156,7 @@ export function fromChannelsLast(
   options: TensorOptions = {},
 ): Tensor {
   const op = 'fromChannelsLast'
+  checkOptionNames(op, options, tensorOptions)
   const [batch, height, width, channels] = shape.length === 3 ? [1, ...shape] : shape
   if (
     batch === undefined ||
@@ -171,26 +177,31 @@ export function fromChannelsLast(
   return finish(op, (backend) => fromMemory(typed, [batch, channels, height, width], dtype, backend), options)
 }
 
-/** A tensor of one value. */
-export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
-  checkShape('full', shape)
-  const dtype = checkDTypeName('full', options.dtype ?? 'float32')
-  if (typeof value !== 'number') throw new ArgumentError(`full: value expects a number, got ${typeof value}`)
+function constant(op: string, shape: Shape, value: number, options: TensorOptions): Tensor {
+  checkOptionNames(op, options, tensorOptions)
+  checkShape(op, shape)
+  const dtype = checkDTypeName(op, options.dtype ?? 'float32')
+  if (typeof value !== 'number') throw new ArgumentError(`${op}: value expects a number, got ${typeof value}`)
   return finish(
-    'full',
+    op,
     (backend) => new Tensor(new Storage(backend, backend.fill(dtype, sizeOf(shape), value)), [...shape], dtype),
     options,
   )
 }
 
+/** A tensor of one value. */
+export function full(shape: Shape, value: number, options: TensorOptions = {}): Tensor {
+  return constant('full', shape, value, options)
+}
+
 /** A tensor of zeros. */
 export function zeros(shape: Shape, options: TensorOptions = {}): Tensor {
-  return full(shape, 0, options)
+  return constant('zeros', shape, 0, options)
 }
 
 /** A tensor of ones. */
 export function ones(shape: Shape, options: TensorOptions = {}): Tensor {
-  return full(shape, 1, options)
+  return constant('ones', shape, 1, options)
 }
 
 /** Zeros of x's shape, dtype and backend. */
@@ -208,6 +219,7 @@ export function onesLike(x: Tensor): Tensor {
  * float32, unless `dtype` says otherwise.
  */
 export function arange(start: number, end: number, step = 1, options: TensorOptions = {}): Tensor {
+  checkOptionNames('arange', options, tensorOptions)
   if (!Number.isFinite(start) || !Number.isFinite(end) || !Number.isFinite(step) || step === 0) {
     throw new ArgumentError(`arange: expects finite numbers and a step other than 0, got ${start}, ${end}, ${step}`)
   }
@@ -224,7 +236,10 @@ export interface RandomOptions extends TensorOptions {
   readonly seed?: number
 }
 
+const randomOptions: readonly string[] = ['generator', 'seed', ...tensorOptions]
+
 function random(op: string, kind: 'uniform' | 'normal', shape: Shape, options: RandomOptions): Tensor {
+  checkOptionNames(op, options, randomOptions)
   checkShape(op, shape)
   const dtype = checkDTypeName(op, options.dtype ?? 'float32')
   if (dtype !== 'float32' && dtype !== 'float64')

@@ -182,7 +182,7 @@ export { flatten, fromPixelRows, permute, pixelRows, reshape, squeeze, transpose
 export { cat, chunk, flip, narrow, pad, type Range, select, slice, split, stack } from './ops/slice.ts'
 export { logSoftmax, type SoftmaxOptions, softmax } from './ops/softmax.ts'
 export { type Update, update, updateEach } from './ops/update.ts'
-export { checkOptionNames, checkOptionsObject, readOptions, type WithDefaults } from './options.ts'
+export { checkOptionNames, checkOptionsObject, optionNames, readOptions, type WithDefaults } from './options.ts'
 export { checkPrecision, type Precision, withPrecision } from './precision.ts'
 export { defaultGenerator, Generator, type GeneratorState, manualSeed, seeded } from './random.ts'
 export { type RecordedFunction, type RecordOptions, record } from './record.ts'

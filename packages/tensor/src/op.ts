@@ -68,7 +68,7 @@ function notTensor(op: string, argument: string, value: unknown): ArgumentError 
     ? 'an array'
     : value === null || value === undefined
       ? String(value)
-      : `a ${typeof value}`
+      : `${typeof value === 'object' ? 'an' : 'a'} ${typeof value}`
   return new ArgumentError(`${op}: ${argument} expects a Tensor, got ${got}`)
 }
 
@@ -80,6 +80,11 @@ export function checkTensors(op: string, inputs: Readonly<Record<string, unknown
 /** Checks that an argument is a tensor. */
 export function checkTensor(op: string, argument: string, value: unknown): void {
   if (!(value instanceof TensorCore)) throw notTensor(op, argument, value)
+}
+
+/** Checks that an argument, if it is there, is a tensor. */
+export function checkOptionalTensor(op: string, argument: string, value: unknown): void {
+  if (value !== undefined) checkTensor(op, argument, value)
 }
 
 /** Checks that an input is a live tensor. */

@@ -14,16 +14,35 @@ export type WithDefaults<Options, D> = {
 
 /** @throws ArgumentError unless `options` is an object. */
 export function checkOptionsObject(op: string, options: unknown): asserts options is object {
-  if (typeof options !== 'object' || options === null) {
-    throw new ArgumentError(`${op}: options expects an object, got ${String(options)}`)
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    const got = Array.isArray(options) ? `[${options}]` : String(options)
+    throw new ArgumentError(`${op}: options expects an object, got ${got}`)
   }
+}
+
+/**
+ * The names of all options of a type, for `checkOptionNames`: the compiler tells which one is missing.
+ *
+ * ```ts
+ * const names = optionNames<ReduceOptions>({ dim: true, keepdim: true })
+ * ```
+ */
+export function optionNames<Options extends object>(
+  names: {
+    readonly [K in keyof Options]-?: true
+  },
+): readonly string[] {
+  return Object.keys(names)
 }
 
 /** @throws ArgumentError unless `options` is an object with no other options than `names`, with the name that may be meant. */
 export function checkOptionNames(op: string, options: object, names: readonly string[]): void {
   checkOptionsObject(op, options)
-  const wrong = Object.keys(options).find((name) => !names.includes(name))
-  if (wrong === undefined) return
+  // Ops are called often: no list is made.
+  for (const name in options) if (!names.includes(name)) refuse(op, name, names)
+}
+
+function refuse(op: string, wrong: string, names: readonly string[]): never {
   const near = meant(wrong, names)
   const hint = near === undefined ? '' : ` (did you mean ${near}?)`
   throw new ArgumentError(`${op}: options expects one of ${names.join(', ')}, got ${wrong}${hint}`)

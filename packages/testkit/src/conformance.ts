@@ -12,6 +12,7 @@ import {
   grad,
   rand,
   randn,
+  readOptions,
   reference,
   type Tensor,
   tensor,
@@ -238,16 +239,28 @@ export async function backendConformance(
   backend: Backend,
   options: ConformanceOptions = {},
 ): Promise<ConformanceResult[]> {
-  const { dtype = 'float32', only = /(?:)/, largestInteger = 2 ** 31, without = [] } = options
-  const limits = options.tolerances ?? (() => tolerances[dtype])
+  const {
+    dtype,
+    tolerances: given,
+    only,
+    largestInteger,
+    without,
+  } = readOptions('backendConformance', options, {
+    dtype: 'float32',
+    tolerances: undefined,
+    only: undefined,
+    largestInteger: 2 ** 31,
+    without: [],
+  })
+  const limits = given ?? (() => tolerances[dtype])
   const results: ConformanceResult[] = []
-  if (options.only === undefined) {
+  if (only === undefined) {
     results.push(...(await storageChecks(backend, { largestInteger, without })))
     results.push(...(await randomChecks(backend, dtype)), ...(await errorChecks(backend, dtype)))
   }
   for (const [op, cases] of Object.entries(opCases) as [OpName, readonly OpCase[]][]) {
     for (const c of cases) {
-      if (only.test(`${op} ${c.id}`)) results.push(...(await compareCase(op, c, backend, dtype, limits(op))))
+      if (only?.test(`${op} ${c.id}`) ?? true) results.push(...(await compareCase(op, c, backend, dtype, limits(op))))
     }
   }
   return results

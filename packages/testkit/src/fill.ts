@@ -3,7 +3,7 @@
  * golden stores none of them. The same rule is written in Python in `generate.py` beside the goldens; both give the
  * same bits.
  */
-import { ConvnetsError, type Shape, type Tensor } from '@convnets/tensor'
+import { ConvnetsError, readOptions, type Shape, type Tensor } from '@convnets/tensor'
 
 /** FNV-1a, 32 bits, of the UTF-8 bytes of `text`. */
 function fnv1a(text: string): number {
@@ -47,6 +47,8 @@ export interface FillOptions {
   readonly normScale?: number
 }
 
+const fillDefaults = { salt: '', normScale: 1 }
+
 /**
  * The value of one state-dict entry, by the last part of its key: `running_mean` 0.1 u, `running_var` 1 + 0.2 u,
  * `num_batches_tracked` 0, other entries of two or more axes u sqrt(6 / fan_in) with fan_in the elements per output,
@@ -54,7 +56,7 @@ export interface FillOptions {
  * float64 and rounded to float32.
  */
 export function fillValue(key: string, shape: Shape, options: FillOptions = {}): Float64Array {
-  const { salt = '', normScale = 1 } = options
+  const { salt, normScale } = readOptions('fillValue', options, fillDefaults)
   const leaf = key.slice(key.lastIndexOf('.') + 1)
   const u = fill(salt + key, shape)
   if (leaf === 'num_batches_tracked') return u.fill(0)
@@ -79,11 +81,12 @@ export interface StateHolder {
  * @throws ConvnetsError where the state dict holds something that is no tensor.
  */
 export function fillModel<M extends StateHolder>(model: M, options: FillOptions = {}): M {
+  const chosen = readOptions('fillModel', options, fillDefaults)
   for (const [key, value] of model.stateDict()) {
     if (typeof value?.assign_ !== 'function') {
       throw new ConvnetsError(`fillModel: entry ${key} of the state dict expects a Tensor, got ${typeof value}`)
     }
-    value.assign_(fillValue(key, value.shape, options))
+    value.assign_(fillValue(key, value.shape, chosen))
   }
   return model
 }

@@ -2,7 +2,7 @@
  * Gradients against central differences. A scalar function is made of `fn` by weighting its outputs with fixed random
  * numbers; every partial derivative of it is measured as (f(x + h) - f(x - h)) / 2h in float64.
  */
-import { ArgumentError, grad, sum, type Tensor, tensor, tidy } from '@convnets/tensor'
+import { ArgumentError, grad, readOptions, sum, type Tensor, tensor, tidy } from '@convnets/tensor'
 import { within } from './errors.ts'
 import { fill } from './fill.ts'
 
@@ -15,6 +15,8 @@ export interface GradientCheckOptions {
   /** Largest difference allowed, relative to the largest derivative by the same input (at least 1e-3). Default 1e-6. */
   readonly tolerance?: number
 }
+
+const gradientDefaults = { step: 1e-5, tolerance: 1e-6 }
 
 export interface GradientCheck {
   readonly passed: boolean
@@ -53,7 +55,7 @@ export function checkGradient(
   inputs: readonly Tensor[],
   options: GradientCheckOptions = {},
 ): GradientCheck {
-  const { step = 1e-5, tolerance = 1e-6 } = options
+  const { step, tolerance } = readOptions('checkGradient', options, gradientDefaults)
   for (const [i, x] of inputs.entries()) {
     if (x.dtype !== 'float64') throw new ArgumentError(`checkGradient: input ${i} expects float64, got ${x.dtype}`)
   }
@@ -101,10 +103,11 @@ export function checkSecondGradient(
   inputs: readonly Tensor[],
   options: GradientCheckOptions = {},
 ): GradientCheck {
+  const chosen = readOptions('checkSecondGradient', options, gradientDefaults)
   const gradients: TensorFunction = (...xs) => {
     const total = weigh(fn(...xs))
     if (total === undefined || !total.requiresGrad) return []
     return grad(total, xs, { allowUnused: true, createGraph: true }).filter((g) => g !== undefined)
   }
-  return checkGradient(gradients, inputs, options)
+  return checkGradient(gradients, inputs, chosen)
 }

@@ -1,4 +1,5 @@
 /** Loss and accuracy by epoch as a picture. */
+import { readOptions } from '@convnets/tensor'
 import { scaleLinear } from 'd3-scale'
 import { line } from 'd3-shape'
 import type { EpochRecord } from './history.ts'
@@ -112,7 +113,8 @@ function panel(title: string, series: readonly Series[], epochs: number, percent
 /**
  * Loss and (where there is one) accuracy of training and test data by epoch, as the text of an SVG file.
  */
-export function curveSvg(history: readonly EpochRecord[], { title = '', width = 820 }: CurveOptions = {}): string {
+export function curveSvg(history: readonly EpochRecord[], options: CurveOptions = {}): string {
+  const { title, width } = readOptions('curveSvg', options, { title: '', width: 820 })
   const epochs = Math.max(1, ...history.map(({ epoch }) => epoch))
   const panels = [
     { title: 'Loss', series: seriesOf(history, ({ loss }) => loss), percent: false },

@@ -1,5 +1,5 @@
 /** A model measured on data. */
-import { noGrad, tidy } from '@convnets/tensor'
+import { checkOptionNames, noGrad, optionNames, tidy } from '@convnets/tensor'
 import { breather } from './breath.ts'
 import {
   checkForward,
@@ -31,6 +31,15 @@ export interface EvaluateOptions<Output> extends Judgement<Output> {
   readonly signal?: AbortSignal
 }
 
+const evaluateOptions = optionNames<EvaluateOptions<unknown>>({
+  forward: true,
+  loss: true,
+  logits: true,
+  topK: true,
+  onProgress: true,
+  signal: true,
+})
+
 /** What came out. */
 export interface Evaluation extends Metrics {
   readonly samples: number
@@ -48,6 +57,7 @@ export async function evaluate<Output>(
   loader: Loader,
   options: EvaluateOptions<Output> = {},
 ): Promise<Evaluation> {
+  checkOptionNames('evaluate', options, evaluateOptions)
   checkLoader('evaluate', 'loader', loader)
   checkForward('evaluate', options)
   const topK = checkTopK('evaluate', options.topK ?? [])

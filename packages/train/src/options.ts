@@ -1,6 +1,6 @@
 /** What `fit` takes and gives. */
 import { EMA, type Hyperparameters, Optimizer, type Schedule } from '@convnets/optim'
-import { ArgumentError, checkOptionNames } from '@convnets/tensor'
+import { ArgumentError, checkOptionNames, optionNames } from '@convnets/tensor'
 import { checkForward, checkLoader, type Judgement, type Loader, type TrainingBatch } from './data.ts'
 import type { RunFolder } from './folder.ts'
 import type { Best, EarlyStopping, EpochRecord, Monitor } from './history.ts'
@@ -105,8 +105,7 @@ function expectBound(name: string, value: number | undefined): void {
   }
 }
 
-/** The names of all options. */
-const names = {
+const fitOptions = optionNames<FitOptions<unknown, TrainingBatch>>({
   train: true,
   test: true,
   optimizer: true,
@@ -131,12 +130,15 @@ const names = {
   onEpoch: true,
   onProgress: true,
   onCheckpoint: true,
-} as const satisfies Readonly<Record<keyof FitOptions<unknown, TrainingBatch>, true>>
+})
+
+const stoppingOptions = optionNames<EarlyStopping>({ patience: true, minDelta: true })
 
 /** @throws ArgumentError for options that cannot be followed. */
 export function checkOptions<Output, B extends TrainingBatch>(options: FitOptions<Output, B>): void {
-  checkOptionNames('fit', options, Object.keys(names))
+  checkOptionNames('fit', options, fitOptions)
   const { train, test, optimizer, epochs, ema, monitor, earlyStopping, out, resume } = options
+  if (earlyStopping !== undefined) checkOptionNames('fit: earlyStopping', earlyStopping, stoppingOptions)
   checkLoader('fit', 'train', train)
   if (test !== undefined) checkLoader('fit', 'test', test)
   checkForward('fit', options)

@@ -1,11 +1,11 @@
 /** Weights into models. */
-import type { Shape, Tensor } from '@convnets/tensor'
+import { checkOptionNames, optionNames, type Shape, type Tensor } from '@convnets/tensor'
 import { decode, mayOverflow, tensorDType, type Values } from './decode.ts'
 import { elementCount } from './dtypes.ts'
 import type { WeightEntry, WeightsFile } from './entry.ts'
 import { chooseOffer, type MapKeys } from './layouts/choose.ts'
 import type { WeightSource } from './locate.ts'
-import { type OpenOptions, openWeights } from './open.ts'
+import { type OpenOptions, openFile, openOptions } from './open.ts'
 import {
   compare,
   keysOfAbsentHeads,
@@ -41,6 +41,11 @@ export interface LoadOptions extends OpenOptions {
   readonly allowClassifierMismatch?: boolean
 }
 
+const loadOptions = [
+  ...optionNames<Omit<LoadOptions, keyof OpenOptions>>({ strict: true, mapKeys: true, allowClassifierMismatch: true }),
+  ...openOptions,
+]
+
 const named = (file: WeightsFile, key: string): string => `${file.file}: tensor ${JSON.stringify(key)}`
 
 /** Values of an entry as the model is to see them. */
@@ -69,8 +74,9 @@ export async function loadWeights(
   source: WeightSource,
   options: LoadOptions = {},
 ): Promise<LoadReport> {
+  checkOptionNames('loadWeights', options, loadOptions)
   const { strict = true, mapKeys = 'auto', allowClassifierMismatch = false, signal } = options
-  const file = await openWeights(source, options)
+  const file = await openFile(source, options)
   try {
     const own = model.stateDict()
     const shapes = new Map<string, Shape>([...own].map(([key, tensor]) => [key, tensor.shape]))

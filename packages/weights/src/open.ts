@@ -1,5 +1,5 @@
 /** Files of weights of every format, told apart by their bytes. */
-import { FormatError } from '@convnets/tensor'
+import { checkOptionNames, FormatError, optionNames } from '@convnets/tensor'
 import { DETECT_BYTES, detect } from './detect.ts'
 import type { WeightsFile } from './entry.ts'
 import { type Located, type LocateOptions, locate, type WeightSource } from './locate.ts'
@@ -30,6 +30,23 @@ export interface ParseOptions {
 /** How files are found and opened. */
 export interface OpenOptions extends LocateOptions, ParseOptions {}
 
+/** The names of the options, for functions that take others besides. */
+export const openOptions: readonly string[] = optionNames<OpenOptions>({
+  select: true,
+  limits: true,
+  from: true,
+  hub: true,
+  cacheFolder: true,
+  offline: true,
+  signal: true,
+  onProgress: true,
+  retries: true,
+  retryDelay: true,
+  stallTimeout: true,
+  sha256: true,
+  sha256Prefix: true,
+})
+
 function notRead(source: ByteSource, got: string): never {
   const expected = 'weights (safetensors, PyTorch, npz, npy or a TensorFlow.js model.json)'
   throw new FormatError({ file: source.name, offset: 0, expected, got })
@@ -38,22 +55,21 @@ function notRead(source: ByteSource, got: string): never {
 /** What a file turned out to be: a checkpoint that is still to be looked into, or a file of weights. */
 type Parsed = { readonly container: Container } | { readonly file: WeightsFile }
 
-async function parse(located: Located, { limits }: ParseOptions): Promise<Parsed> {
+async function parse(located: Located, limits: Required<PickleLimits>): Promise<Parsed> {
   const { source } = located
-  const complete = completeLimits(limits)
   const kind = detect(await source.read(0, Math.min(DETECT_BYTES, source.size)))
   if (typeof kind === 'object') return notRead(source, kind.refused)
   switch (kind) {
     case 'safetensors':
       return { file: await openSafetensors(source) }
     case 'pytorch-legacy':
-      return { container: await readLegacyCheckpoint(source, complete) }
+      return { container: await readLegacyCheckpoint(source, limits) }
     case 'npy':
       return { file: await readNpy(source) }
     case 'zip': {
       const directory = await readZipDirectory(source)
       const folder = checkpointFolder(directory)
-      if (folder !== undefined) return { container: await readZipCheckpoint(source, directory, folder, complete) }
+      if (folder !== undefined) return { container: await readZipCheckpoint(source, directory, folder, limits) }
       return { file: await readNpz(source, directory) }
     }
     case 'json':
@@ -72,9 +88,16 @@ async function openIndex(located: Located): Promise<WeightsFile> {
  * Close it when you are done. Rejects with `FormatError`, with `DownloadError`, or with Node's own error.
  */
 export async function openWeights(source: WeightSource, options: OpenOptions = {}): Promise<WeightsFile> {
+  checkOptionNames('openWeights', options, openOptions)
+  return openFile(source, options)
+}
+
+/** `openWeights` for functions that have looked at their options. */
+export async function openFile(source: WeightSource, options: OpenOptions): Promise<WeightsFile> {
+  const limits = completeLimits(options.limits)
   const located = await locate(source, options)
   try {
-    const parsed = await parse(located, options)
+    const parsed = await parse(located, limits)
     return 'file' in parsed ? parsed.file : checkpointFile(parsed.container, located.source, options.select)
   } catch (error) {
     await located.source.close()
@@ -94,10 +117,12 @@ export interface Checkpoint {
  * `openWeights`, also for files of other formats.
  */
 export async function openCheckpoint(source: WeightSource, options: OpenOptions = {}): Promise<Checkpoint> {
+  checkOptionNames('openCheckpoint', options, openOptions)
+  const limits = completeLimits(options.limits)
   const located = await locate(source, options)
   const { source: bytes } = located
   try {
-    const parsed = await parse(located, options)
+    const parsed = await parse(located, limits)
     if ('file' in parsed) {
       await parsed.file.close()
       return notRead(bytes, `a file of another format (${parsed.file.format}), which holds nothing but tensors`)

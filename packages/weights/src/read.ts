@@ -1,9 +1,9 @@
 /** All tensors of a file at once. */
-import { type Backend, type Tensor, tensor } from '@convnets/tensor'
+import { type Backend, checkOptionNames, optionNames, type Tensor, tensor } from '@convnets/tensor'
 import { decode, tensorDType } from './decode.ts'
 import type { WeightsFormat } from './entry.ts'
 import type { WeightSource } from './locate.ts'
-import { type OpenOptions, openWeights } from './open.ts'
+import { type OpenOptions, openFile, openOptions } from './open.ts'
 
 /** A file that has been read; the tensors are the caller's. */
 export interface ReadWeights {
@@ -18,13 +18,19 @@ export interface ReadWeightsOptions extends OpenOptions {
   readonly backend?: Backend
 }
 
+const readWeightsOptions = [
+  ...optionNames<Omit<ReadWeightsOptions, keyof OpenOptions>>({ backend: true }),
+  ...openOptions,
+]
+
 /**
  * Reads all tensors of a file of any format, in its order. F16 and BF16 become float32 (exactly), integers int32 if every
  * value fits. Rejects like `loadWeights`; no tensor is left behind then.
  */
 export async function readWeights(source: WeightSource, options: ReadWeightsOptions = {}): Promise<ReadWeights> {
+  checkOptionNames('readWeights', options, readWeightsOptions)
   const { backend, signal } = options
-  const file = await openWeights(source, options)
+  const file = await openFile(source, options)
   const tensors = new Map<string, Tensor>()
   try {
     await file.verify(signal)

@@ -4,7 +4,7 @@
  * Format and rules: https://github.com/huggingface/safetensors, README ("Format") and `safetensors/src/tensor.rs`, whose
  * `serialize` this writer equals byte for byte.
  */
-import { ArgumentError, FormatError } from '@convnets/tensor'
+import { ArgumentError, FormatError, readOptions } from '@convnets/tensor'
 import { byteSize, dtypeRank, type FileDType, fileDTypes, isFileDType } from './dtypes.ts'
 import type { WeightsFile } from './entry.ts'
 import { JsonScanner } from './json-scanner.ts'
@@ -143,7 +143,8 @@ function readLayout(bytes: Uint8Array, fileBytes: number, file: string): Layout 
  * pass: a header that does not begin with `{`, and duplicate keys. Dtypes that `FileDType` lacks are refused. Throws
  * `FormatError`. `file` is the name to use in messages.
  */
-export function parseSafetensors(bytes: Uint8Array, { file = 'safetensors' }: { file?: string } = {}): SafetensorsFile {
+export function parseSafetensors(bytes: Uint8Array, options: { file?: string } = {}): SafetensorsFile {
+  const { file } = readOptions('parseSafetensors', options, { file: 'safetensors' })
   const { metadata, tensors, dataStart } = readLayout(bytes, bytes.length, file)
   const entries = new Map<string, SafetensorsEntry>()
   for (const { name, dtype, shape, begin, end } of tensors) {
@@ -266,8 +267,9 @@ export function safetensorsHeader(
  */
 export function serializeSafetensors(
   entries: ReadonlyMap<string, SafetensorsEntry>,
-  { metadata = new Map() }: { metadata?: ReadonlyMap<string, string> } = {},
+  options: { metadata?: ReadonlyMap<string, string> } = {},
 ): Uint8Array {
+  const { metadata } = readOptions('serializeSafetensors', options, { metadata: new Map() })
   const { header, order, dataBytes } = safetensorsHeader(entries, metadata)
   for (const [name, { dtype, shape, bytes }] of entries) {
     const size = byteSize(dtype, shape)

@@ -1,5 +1,5 @@
 /** Weights out of models and into files, one tensor at a time. */
-import { ArgumentError } from '@convnets/tensor'
+import { ArgumentError, readOptions } from '@convnets/tensor'
 import { type Sink, writeFileAtomic } from './atomic.ts'
 import { byteSize } from './dtypes.ts'
 import type { WithState } from './load.ts'
@@ -16,10 +16,13 @@ export interface SaveOptions extends WriteOptions {
   readonly format?: SavedFormat
 }
 
-function formatOf(path: string | URL, format: SavedFormat | undefined): SavedFormat {
+/** Facts of safetensors where nothing is said: keys, shapes and meaning are PyTorch's. */
+const pytorchMetadata: ReadonlyMap<string, string> = new Map([['format', 'pt']])
+
+function formatOf(op: string, path: string | URL, format: SavedFormat | undefined): SavedFormat {
   if (format === undefined) return /\.(pth|pt|th|bin)$/i.test(String(path)) ? 'pytorch' : 'safetensors'
   if (format === 'safetensors' || format === 'pytorch') return format
-  throw new ArgumentError(`saveWeights: format expects 'safetensors' or 'pytorch', got ${JSON.stringify(format)}`)
+  throw new ArgumentError(`${op}: format expects 'safetensors' or 'pytorch', got ${JSON.stringify(format)}`)
 }
 
 async function writeSafetensorsTo(
@@ -42,8 +45,11 @@ export async function writeWeights(
   path: string | URL,
   options: Pick<SaveOptions, 'format' | 'metadata'> = {},
 ): Promise<void> {
-  const { metadata = new Map([['format', 'pt']]) } = options
-  const format = formatOf(path, options.format)
+  const { metadata, format: wanted } = readOptions('writeWeights', options, {
+    metadata: pytorchMetadata,
+    format: undefined,
+  })
+  const format = formatOf('writeWeights', path, wanted)
   const exact = new Map(
     [...tensors].map(([key, tensor]) => {
       const read = async (): Promise<Uint8Array> => {
@@ -67,7 +73,11 @@ export async function writeWeights(
  * and meaning are PyTorch's, and some readers insist on being told); `dtype: 'F16'` or `'BF16'` halves the file.
  */
 export async function saveWeights(model: WithState, path: string | URL, options: SaveOptions = {}): Promise<void> {
-  const { dtype, ...rest } = options
+  const { metadata, dtype, format } = readOptions('saveWeights', options, {
+    metadata: pytorchMetadata,
+    dtype: undefined,
+    format: undefined,
+  })
   checkHalf('saveWeights', dtype)
   const tensors = new Map(
     [...model.stateDict()].map(([key, source]) => [
@@ -79,5 +89,5 @@ export async function saveWeights(model: WithState, path: string | URL, options:
       },
     ]),
   )
-  await writeWeights(tensors, path, rest)
+  await writeWeights(tensors, path, { metadata, format: formatOf('saveWeights', path, format) })
 }

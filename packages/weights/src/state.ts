@@ -1,5 +1,5 @@
 /** State dicts as safetensors: which tensor dtype a file's element type becomes, and the way back. */
-import { ArgumentError, type Backend, type DType, isFloat, type Tensor, tensor } from '@convnets/tensor'
+import { ArgumentError, type Backend, type DType, isFloat, readOptions, type Tensor, tensor } from '@convnets/tensor'
 import { decode, tensorDType, type Values } from './decode.ts'
 import type { FileDType } from './dtypes.ts'
 import { MAX_FLOAT16, toBfloat16Bits, toFloat16Bits } from './half.ts'
@@ -33,8 +33,9 @@ export interface ReadOptions {
  */
 export function readSafetensors(
   bytes: Uint8Array,
-  { backend, file = 'safetensors' }: ReadOptions = {},
+  options: ReadOptions = {},
 ): { tensors: StateDict; metadata: Map<string, string> } {
+  const { backend, file } = readOptions('readSafetensors', options, { backend: undefined, file: 'safetensors' })
   const { entries, metadata } = parseSafetensors(bytes, { file })
   const tensors: StateDict = new Map()
   try {
@@ -108,8 +109,9 @@ export function storedBytes(
  */
 export async function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
-  { metadata, dtype }: WriteOptions = {},
+  options: WriteOptions = {},
 ): Promise<Uint8Array> {
+  const { metadata, dtype } = readOptions('writeSafetensors', options, { metadata: undefined, dtype: undefined })
   checkHalf('writeSafetensors', dtype)
   const sources = [...tensors]
   const values = await Promise.all(sources.map(([, source]) => source.data()))

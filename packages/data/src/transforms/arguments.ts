@@ -1,5 +1,5 @@
 /** Checks of what transforms are given; each refuses with a sentence, before anything is made. */
-import { ArgumentError, DTypeError, ShapeError } from '@convnets/tensor'
+import { ArgumentError, DTypeError, readOptions, ShapeError } from '@convnets/tensor'
 import type { Pixels, Size } from '../pixels.ts'
 import { type Interpolation, interpolations } from '../resize/filters.ts'
 
@@ -41,6 +41,10 @@ export function number(
 }
 
 export const probability = (what: string, p: number): number => number(what, 'p', p, 0, 1)
+
+/** The probability of what happens or not, and has no other options. */
+export const chance = (what: string, options: { readonly p?: number }, usual: number = 0.5): number =>
+  probability(what, readOptions(what, options, { p: usual }).p)
 
 /** An integer within bounds. */
 export function integer(what: string, argument: string, value: number, least: number, most: number = Infinity): number {

@@ -1,5 +1,5 @@
 /** Augmentation by found or chosen policies. All of them take pictures of bytes, grey or in colours. */
-import type { Generator } from '@convnets/tensor'
+import { type Generator, readOptions } from '@convnets/tensor'
 import type { Pixels } from '../pixels.ts'
 import { describe, type Transform } from '../transforms.ts'
 import { bytesOf, coloursOf, integer, refuse } from './arguments.ts'
@@ -13,7 +13,7 @@ import {
   strengthOf,
 } from './operations.ts'
 import { policies } from './policies.ts'
-import { checkWarp, type WarpOptions } from './warp.ts'
+import { checkWarp, type WarpOptions, warpDefaults } from './warp.ts'
 
 const enhancing = ['brightness', 'color', 'contrast', 'sharpness'] as const
 const moving = ['shearX', 'shearY', 'translateX', 'translateY', 'rotate'] as const
@@ -49,8 +49,9 @@ export interface AutoAugmentOptions extends WarpOptions {
 /** One of the 25 pairs of operations of a policy. As torchvision's `AutoAugment` (Cubuk et al. 2018, arXiv:1805.09501). */
 export function autoAugment(options: AutoAugmentOptions = {}): Transform {
   const what = 'autoAugment'
-  const { policy = 'imagenet' } = options
-  const how = checkWarp(what, options)
+  const read = readOptions(what, options, { ...warpDefaults, policy: 'imagenet' })
+  const { policy } = read
+  const how = checkWarp(what, read)
   if (!Object.hasOwn(policies, policy)) refuse(what, 'policy', "'imagenet', 'cifar10' or 'svhn'", policy)
   const pairs = policies[policy]
   return describe(what, [{ policy, ...how }], (pixels, generator) => {
@@ -79,8 +80,9 @@ export interface RandAugmentOptions extends WarpOptions {
 /** Random operations of one strength. As torchvision's `RandAugment` (Cubuk et al. 2019, arXiv:1909.13719). */
 export function randAugment(options: RandAugmentOptions = {}): Transform {
   const what = 'randAugment'
-  const { numOps = 2, magnitude = 9, numMagnitudeBins = 31 } = options
-  const how = checkWarp(what, options)
+  const read = readOptions(what, options, { ...warpDefaults, numOps: 2, magnitude: 9, numMagnitudeBins: 31 })
+  const { numOps, magnitude, numMagnitudeBins } = read
+  const how = checkWarp(what, read)
   integer(what, 'numOps', numOps, 0)
   integer(what, 'numMagnitudeBins', numMagnitudeBins, 2)
   integer(what, 'magnitude', magnitude, 0, numMagnitudeBins - 1)
@@ -103,8 +105,9 @@ function pick(space: OperationSpace, generator: Generator): readonly [OperationN
 /** One random operation of random strength. As torchvision's `TrivialAugmentWide` (Müller and Hutter 2021, arXiv:2103.10158). */
 export function trivialAugmentWide(options: WarpOptions & { readonly numMagnitudeBins?: number } = {}): Transform {
   const what = 'trivialAugmentWide'
-  const { numMagnitudeBins = 31 } = options
-  const how = checkWarp(what, options)
+  const read = readOptions(what, options, { ...warpDefaults, numMagnitudeBins: 31 })
+  const { numMagnitudeBins } = read
+  const how = checkWarp(what, read)
   integer(what, 'numMagnitudeBins', numMagnitudeBins, 2)
   const reach = { shear: 0.99, translateX: 32, translateY: 32, rotate: 135, enhance: 0.99, posterize: [8, 6] } as const
   const space = spaceOf(['identity', ...usual], { count: numMagnitudeBins, ...reach })
@@ -151,8 +154,17 @@ function dirichlet(alpha: number, count: number, generator: Generator): number[]
 /** The picture mixed with several chains of operations. As torchvision's `AugMix` (Hendrycks et al. 2020, arXiv:1912.02781). */
 export function augMix(options: AugMixOptions = {}): Transform {
   const what = 'augMix'
-  const { severity = 3, mixtureWidth = 3, chainDepth = -1, alpha = 1, allOps = true } = options
-  const how = checkWarp(what, { interpolation: 'bilinear', ...options })
+  const read = readOptions(what, options, {
+    ...warpDefaults,
+    interpolation: 'bilinear',
+    severity: 3,
+    mixtureWidth: 3,
+    chainDepth: -1,
+    alpha: 1,
+    allOps: true,
+  })
+  const { severity, mixtureWidth, chainDepth, alpha, allOps } = read
+  const how = checkWarp(what, read)
   integer(what, 'severity', severity, 1, 10)
   integer(what, 'mixtureWidth', mixtureWidth, 1)
   if (chainDepth !== -1) integer(what, 'chainDepth', chainDepth, 1)

@@ -1,5 +1,5 @@
 /** Softer and sharper. */
-import { ShapeError } from '@convnets/tensor'
+import { readOptions, ShapeError } from '@convnets/tensor'
 import type { Pixels, Size } from '../pixels.ts'
 import { type DeterministicTransform, describe, type Transform } from '../transforms.ts'
 import { bytesOf, coloursOf, number, type Range, range, refuse, roundEven, sizePair } from './arguments.ts'
@@ -109,8 +109,9 @@ export function gaussianBlur(
   kernelSize: Size,
   options: { readonly sigma?: number | readonly [vertical: number, horizontal: number] } = {},
 ): DeterministicTransform {
+  const read = readOptions('gaussianBlur', options, { sigma: undefined })
   const size = oddSize('gaussianBlur', kernelSize)
-  const { sigma = [usualSigma(size[0]), usualSigma(size[1])] } = options
+  const { sigma = [usualSigma(size[0]), usualSigma(size[1])] } = read
   const pair: Range = typeof sigma === 'number' ? [sigma, sigma] : sigma
   if (pair.length !== 2 || !pair.every((one) => one > 0 && Number.isFinite(one))) {
     refuse('gaussianBlur', 'sigma', 'positive numbers', sigma)
@@ -120,8 +121,8 @@ export function gaussianBlur(
 
 /** `gaussianBlur` with a standard deviation from `sigma` (default [0.1, 2]). As torchvision's `GaussianBlur`. */
 export function randomGaussianBlur(kernelSize: Size, options: { readonly sigma?: Range } = {}): Transform {
+  const { sigma } = readOptions('randomGaussianBlur', options, { sigma: [0.1, 2] })
   const size = oddSize('randomGaussianBlur', kernelSize)
-  const { sigma = [0.1, 2] } = options
   const [low, high] = range('randomGaussianBlur', 'sigma', sigma, Number.MIN_VALUE)
   return describe('randomGaussianBlur', [kernelSize, { sigma }], (pixels, generator) => {
     const deviation = low + (high - low) * generator.uniform()

@@ -1,7 +1,8 @@
 /** Brightness, contrast, saturation, hue and greyness of pictures of bytes, as Pillow's `ImageEnhance`. Alpha stays. */
+import { readOptions } from '@convnets/tensor'
 import type { Pixels } from '../pixels.ts'
 import { type DeterministicTransform, describe, type Transform } from '../transforms.ts'
-import { bytesOf, coloursOf, number, probability, type Range, range, refuse } from './arguments.ts'
+import { bytesOf, chance, coloursOf, number, type Range, range, refuse } from './arguments.ts'
 import { sameKind } from './crop.ts'
 import { luminances } from './grey.ts'
 import { rotateHue } from './hue.ts'
@@ -81,7 +82,7 @@ export function adjustHue(factor: number): DeterministicTransform {
 
 /** Luminance in one channel, or repeated in three. As torchvision's `Grayscale`. Alpha is dropped. */
 export function grayscale(options: { readonly channels?: 1 | 3 } = {}): DeterministicTransform {
-  const { channels = 1 } = options
+  const { channels } = readOptions('grayscale', options, { channels: 1 })
   if (channels !== 1 && channels !== 3) refuse('grayscale', 'channels', '1 or 3', channels)
   return describe('grayscale', [{ channels }], (pixels) => {
     const data = bytesOf('grayscale', pixels)
@@ -115,8 +116,8 @@ export function toChannels(count: 1 | 3): DeterministicTransform {
 }
 
 /** Grey with probability `p` (default 0.1), in as many channels as before. As torchvision's `RandomGrayscale`. */
-export function randomGrayscale({ p = 0.1 }: { readonly p?: number } = {}): Transform {
-  probability('randomGrayscale', p)
+export function randomGrayscale(options: { readonly p?: number } = {}): Transform {
+  const p = chance('randomGrayscale', options, 0.1)
   return describe('randomGrayscale', [{ p }], (pixels, generator) => {
     if (generator.uniform() >= p) return pixels
     return adjustSaturation(0)(pixels)
@@ -139,8 +140,9 @@ export interface ColorJitterOptions {
 
 /** Changes brightness, contrast, saturation and hue at random and in random order. As torchvision's `ColorJitter`. */
 export function colorJitter(options: ColorJitterOptions = {}): Transform {
-  const { brightness = 0, contrast = 0, saturation = 0, hue = 0 } = options
   const what = 'colorJitter'
+  const defaults = { brightness: 0, contrast: 0, saturation: 0, hue: 0 }
+  const { brightness, contrast, saturation, hue } = readOptions(what, options, defaults)
   const factors = (name: string, value: number | Range): Range | undefined => {
     if (value === 0) return undefined
     if (typeof value !== 'number') return range(what, name, value, 0)

@@ -1,5 +1,5 @@
 /** Cuts and borders. */
-import { type Padding as AnyPadding, ShapeError } from '@convnets/tensor'
+import { type Padding as AnyPadding, readOptions, ShapeError } from '@convnets/tensor'
 import type { Pixels, Size } from '../pixels.ts'
 import { type DeterministicTransform, describe, fillOf, type Transform } from '../transforms.ts'
 import { fill as checkFill, type Fill, refuse, roundEven, sizePair } from './arguments.ts'
@@ -20,6 +20,8 @@ export interface PadOptions {
   /** Default `constant`. */
   readonly mode?: PaddingMode
 }
+
+const padDefaults = { fill: 0, mode: 'constant' } as const
 
 /** An array of the same kind. */
 export function sameKind(data: Pixels['data'], length: number): Uint8Array | Float32Array {
@@ -108,7 +110,7 @@ export function cut(
 
 /** Adds a border. As torchvision's `pad`, but with the sides from the top clockwise, as in all of these packages. */
 export function pad(padding: Padding, options: PadOptions = {}): DeterministicTransform {
-  const { fill = 0, mode = 'constant' } = options
+  const { fill, mode } = readOptions('pad', options, padDefaults)
   const sides = sidesOf('pad', padding)
   checkFill('pad', fill)
   checkMode('pad', mode)
@@ -174,7 +176,8 @@ export interface RandomCropOptions extends PadOptions {
  * `ShapeError` for a picture that is smaller than the cut even so, unless `padIfNeeded`.
  */
 export function randomCrop(size: Size, options: RandomCropOptions = {}): Transform {
-  const { padding = 0, fill = 0, mode = 'constant', padIfNeeded = false } = options
+  const defaults = { ...padDefaults, padding: 0, padIfNeeded: false }
+  const { padding, fill, mode, padIfNeeded } = readOptions('randomCrop', options, defaults)
   const [height, width] = sizePair('randomCrop', 'size', size, 1)
   const [top, right, bottom, left] = sidesOf('randomCrop', padding)
   checkFill('randomCrop', fill)

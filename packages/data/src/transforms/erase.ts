@@ -1,5 +1,5 @@
 /** Patches that hide parts of a picture. */
-import { DTypeError } from '@convnets/tensor'
+import { DTypeError, readOptions } from '@convnets/tensor'
 import type { Pixels } from '../pixels.ts'
 import { type DeterministicTransform, describe, fillOf, type Transform } from '../transforms.ts'
 import { fill as checkFill, type Fill, probability, type Range, range, roundEven } from './arguments.ts'
@@ -20,7 +20,7 @@ function erased(pixels: Pixels, { top, left, height, width }: Box, value: (chann
 
 /** Overwrites a window, as far as it lies within the picture, by `value` (default 0). As torchvision's `erase`. */
 export function erase(box: Box, options: { readonly value?: Fill } = {}): DeterministicTransform {
-  const { value = 0 } = options
+  const { value } = readOptions('erase', options, { value: 0 })
   const { top, left, height, width } = box
   const window = { top, left, height, width }
   checkBox('erase', window)
@@ -49,7 +49,12 @@ export interface RandomErasingOptions {
  */
 export function randomErasing(options: RandomErasingOptions = {}): Transform {
   const what = 'randomErasing'
-  const { p = 0.5, scale = [0.02, 0.33], ratio = [0.3, 3.3], value = 0 } = options
+  const { p, scale, ratio, value } = readOptions(what, options, {
+    p: 0.5,
+    scale: [0.02, 0.33],
+    ratio: [0.3, 3.3],
+    value: 0,
+  })
   probability(what, p)
   range(what, 'scale', scale, 0, 1)
   range(what, 'ratio', ratio, Number.MIN_VALUE)

@@ -1,7 +1,7 @@
 /** Mirrors. */
 import type { Pixels } from '../pixels.ts'
 import { describe, type Transform } from '../transforms.ts'
-import { probability } from './arguments.ts'
+import { chance } from './arguments.ts'
 import { sameKind } from './crop.ts'
 
 /** Left and right exchanged. */
@@ -26,16 +26,16 @@ export function verticalFlip({ data, height, width, channels }: Pixels): Pixels 
 }
 
 /** Mirrors left and right with probability `p` (default 0.5), as torchvision's `RandomHorizontalFlip`. */
-export function randomHorizontalFlip({ p = 0.5 }: { readonly p?: number } = {}): Transform {
-  probability('randomHorizontalFlip', p)
+export function randomHorizontalFlip(options: { readonly p?: number } = {}): Transform {
+  const p = chance('randomHorizontalFlip', options)
   return describe('randomHorizontalFlip', [{ p }], (pixels, generator) =>
     generator.uniform() < p ? horizontalFlip(pixels) : pixels,
   )
 }
 
 /** Mirrors top and bottom with probability `p` (default 0.5), as torchvision's `RandomVerticalFlip`. */
-export function randomVerticalFlip({ p = 0.5 }: { readonly p?: number } = {}): Transform {
-  probability('randomVerticalFlip', p)
+export function randomVerticalFlip(options: { readonly p?: number } = {}): Transform {
+  const p = chance('randomVerticalFlip', options)
   return describe('randomVerticalFlip', [{ p }], (pixels, generator) =>
     generator.uniform() < p ? verticalFlip(pixels) : pixels,
   )

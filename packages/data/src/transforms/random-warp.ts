@@ -1,4 +1,5 @@
 /** Random rotations, affine maps and views. */
+import { readOptions } from '@convnets/tensor'
 import { describe, type Transform } from '../transforms.ts'
 import { number, point, probability, type Range, range, refuse, roundEven } from './arguments.ts'
 import { throughMap } from './sample.ts'
@@ -9,8 +10,10 @@ import {
   type Point,
   perspectiveMap,
   type RotateOptions,
+  readRotate,
   rotate,
   type WarpOptions,
+  warpDefaults,
 } from './warp.ts'
 
 /** `[-value, value]` for a number, else the range. */
@@ -23,12 +26,11 @@ function symmetric(what: string, argument: string, value: number | Range): Range
 /** Rotates by a random angle from -`degrees` to `degrees`, or from a range. As torchvision's `RandomRotation`. */
 export function randomRotation(degrees: number | Range, options: RotateOptions = {}): Transform {
   const what = 'randomRotation'
+  const { interpolation, expand, center, fill } = readRotate(what, options)
   const [low, high] = symmetric(what, 'degrees', degrees)
-  const { interpolation, fill } = checkWarp(what, options)
-  const { expand = false, center } = options
-  if (center) point(what, 'center', center)
+  const how: RotateOptions = { interpolation, expand, fill, ...(center && { center }) }
   return describe(what, [degrees, { interpolation, expand, center, fill }], (pixels, generator) =>
-    rotate(low + (high - low) * generator.uniform(), { ...options })(pixels),
+    rotate(low + (high - low) * generator.uniform(), how)(pixels),
   )
 }
 
@@ -47,9 +49,16 @@ export interface RandomAffineOptions extends WarpOptions {
 /** A random affine map whose rotation is within `degrees`. As torchvision's `RandomAffine`. */
 export function randomAffine(degrees: number | Range, options: RandomAffineOptions = {}): Transform {
   const what = 'randomAffine'
+  const read = readOptions(what, options, {
+    ...warpDefaults,
+    translate: undefined,
+    scale: undefined,
+    shear: undefined,
+    center: undefined,
+  })
+  const { translate, scale, shear, center } = read
   const angles = symmetric(what, 'degrees', degrees)
-  const { interpolation, fill } = checkWarp(what, options)
-  const { translate, scale, shear, center } = options
+  const { interpolation, fill } = checkWarp(what, read)
   if (translate) {
     point(what, 'translate', translate)
     for (const part of translate) number(what, 'translate', part, 0, 1)
@@ -87,10 +96,12 @@ export interface RandomPerspectiveOptions extends WarpOptions {
 /** A view with its four corners moved inwards at random. As torchvision's `RandomPerspective`. */
 export function randomPerspective(options: RandomPerspectiveOptions = {}): Transform {
   const what = 'randomPerspective'
-  const { distortionScale = 0.5, p = 0.5 } = options
+  const defaults = { ...warpDefaults, interpolation: 'bilinear', distortionScale: 0.5, p: 0.5 } as const
+  const read = readOptions(what, options, defaults)
+  const { distortionScale, p } = read
   number(what, 'distortionScale', distortionScale, 0, 1)
   probability(what, p)
-  const { interpolation, fill } = checkWarp(what, { interpolation: 'bilinear', ...options })
+  const { interpolation, fill } = checkWarp(what, read)
   return describe(what, [{ distortionScale, p, interpolation, fill }], (pixels, generator) => {
     if (generator.uniform() >= p) return pixels
     const { height, width } = pixels

@@ -1,7 +1,7 @@
 /** Chance: whether, which, and in what order. */
-import { ArgumentError } from '@convnets/tensor'
+import { ArgumentError, readOptions } from '@convnets/tensor'
 import { compose, type DeterministicTransform, describe, type Transform } from '../transforms.ts'
-import { probability, refuse } from './arguments.ts'
+import { chance, refuse } from './arguments.ts'
 import { adjustSharpness } from './blur.ts'
 import { autocontrast, equalize, invert, posterize, solarize } from './tone.ts'
 
@@ -15,9 +15,9 @@ const maybe = (
   name: string,
   args: readonly unknown[],
   change: DeterministicTransform,
-  { p = 0.5 }: ChanceOptions,
+  options: ChanceOptions,
 ): Transform => {
-  probability(name, p)
+  const p = chance(name, options)
   return describe(name, [...args, { p }], (pixels, generator) => (generator.uniform() < p ? change(pixels) : pixels))
 }
 
@@ -52,8 +52,7 @@ function someTransforms(what: string, transforms: readonly Transform[]): readonl
 
 /** All of `transforms` in turn with probability `p` (default 0.5), or none. As torchvision's `RandomApply`. */
 export function randomApply(transforms: readonly Transform[], options: ChanceOptions = {}): Transform {
-  const { p = 0.5 } = options
-  probability('randomApply', p)
+  const p = chance('randomApply', options)
   const all = compose(...someTransforms('randomApply', transforms))
   return describe('randomApply', [transforms, { p }], (pixels, generator) =>
     generator.uniform() < p ? all(pixels, generator) : pixels,
@@ -65,13 +64,14 @@ export function randomChoice(
   transforms: readonly Transform[],
   options: { readonly weights?: readonly number[] } = {},
 ): Transform {
+  const read = readOptions('randomChoice', options, { weights: undefined })
   const all = someTransforms('randomChoice', transforms)
-  const { weights = all.map(() => 1) } = options
+  const { weights = all.map(() => 1) } = read
   const sum = weights.reduce((total, weight) => total + weight, 0)
   if (weights.length !== all.length || !weights.every((weight) => weight >= 0) || !(sum > 0 && sum < Infinity)) {
     refuse('randomChoice', 'weights', `${all.length} numbers from 0 with a positive sum`, weights)
   }
-  return describe('randomChoice', [transforms, { weights: options.weights }], (pixels, generator) => {
+  return describe('randomChoice', [transforms, read], (pixels, generator) => {
     let rest = generator.uniform() * sum
     const chosen = weights.findIndex((weight) => {
       rest -= weight

@@ -1,4 +1,5 @@
 /** Other sizes. */
+import { readOptions } from '@convnets/tensor'
 import type { Pixels, Size } from '../pixels.ts'
 import type { Interpolation } from '../resize/filters.ts'
 import { resample } from '../resize/resize.ts'
@@ -21,7 +22,7 @@ export interface ResizeOptions {
  * weighted by it. A picture that has the size already is given back as it is.
  */
 export function resize(size: Size, options: ResizeOptions = {}): DeterministicTransform {
-  const { interpolation = 'bilinear', maxSize } = options
+  const { interpolation, maxSize } = readOptions('resize', options, { interpolation: 'bilinear', maxSize: undefined })
   sizePair('resize', 'size', size, 1)
   anyInterpolation('resize', interpolation)
   if (maxSize !== undefined) {
@@ -54,7 +55,7 @@ export function resizedCrop(
   size: Size,
   options: Pick<ResizeOptions, 'interpolation'> = {},
 ): DeterministicTransform {
-  const { interpolation = 'bilinear' } = options
+  const { interpolation } = readOptions('resizedCrop', options, { interpolation: 'bilinear' })
   const { top, left, height, width } = box
   checkBox('resizedCrop', box)
   const [down, across] = sizePair('resizedCrop', 'size', size, 1)
@@ -79,7 +80,11 @@ export interface RandomResizedCropOptions {
  * Inception (Szegedy et al. 2014, section 6). As torchvision's `RandomResizedCrop`: ten attempts, then the middle.
  */
 export function randomResizedCrop(size: Size, options: RandomResizedCropOptions = {}): Transform {
-  const { scale = [0.08, 1], ratio = [3 / 4, 4 / 3], interpolation = 'bilinear' } = options
+  const { scale, ratio, interpolation } = readOptions('randomResizedCrop', options, {
+    scale: [0.08, 1],
+    ratio: [3 / 4, 4 / 3],
+    interpolation: 'bilinear',
+  })
   const [down, across] = sizePair('randomResizedCrop', 'size', size, 1)
   range('randomResizedCrop', 'scale', scale, 0, 1)
   range('randomResizedCrop', 'ratio', ratio, Number.MIN_VALUE)

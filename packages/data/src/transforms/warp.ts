@@ -1,5 +1,5 @@
 /** Rotation, affine maps and perspective. */
-import { ArgumentError } from '@convnets/tensor'
+import { ArgumentError, readOptions } from '@convnets/tensor'
 import type { Pixels } from '../pixels.ts'
 import { type DeterministicTransform, describe } from '../transforms.ts'
 import {
@@ -23,6 +23,9 @@ export interface WarpOptions {
   /** What lies outside of the picture. Default 0. */
   readonly fill?: Fill
 }
+
+/** What they are where nothing is said; views are `bilinear`. */
+export const warpDefaults = { interpolation: 'nearest', fill: 0 } as const
 
 export interface RotateOptions extends WarpOptions {
   /** Whether the result grows to hold the whole picture; only about the middle. Default false. */
@@ -54,9 +57,20 @@ function transposed({ data, height, width, channels }: Pixels): Pixels {
   return { data: result, height: width, width: height, channels }
 }
 
-export function checkWarp(what: string, { interpolation = 'nearest', fill = 0 }: WarpOptions): Required<WarpOptions> {
+export function checkWarp(what: string, { interpolation, fill }: Required<WarpOptions>): Required<WarpOptions> {
   checkInterpolation(what, interpolation, pointInterpolations)
   return { interpolation, fill: checkFill(what, fill) }
+}
+
+/** How `rotate` and `randomRotation` turn; `center` is undefined for the middle. */
+export function readRotate(
+  what: string,
+  options: RotateOptions,
+): Required<WarpOptions> & { readonly expand: boolean; readonly center: Point | undefined } {
+  const read = readOptions(what, options, { ...warpDefaults, expand: false, center: undefined })
+  const { expand, center } = read
+  if (center) point(what, 'center', center)
+  return { ...checkWarp(what, read), expand, center }
 }
 
 /**
@@ -65,10 +79,8 @@ export function checkWarp(what: string, { interpolation = 'nearest', fill = 0 }:
  */
 export function rotate(degrees: number, options: RotateOptions = {}): DeterministicTransform {
   const what = 'rotate'
+  const { interpolation, expand, center, fill } = readRotate(what, options)
   number(what, 'degrees', degrees)
-  const { interpolation, fill } = checkWarp(what, options)
-  const { expand = false, center } = options
-  if (center) point(what, 'center', center)
   return describe(what, [degrees, { interpolation, expand, center, fill }], (pixels) => {
     const { height, width } = pixels
     const angle = ((degrees % 360) + 360) % 360
@@ -126,8 +138,16 @@ function inverseAffine(center: Point, angle: number, translate: Point, scale: nu
 /** Turned, moved, scaled and sheared at once; the size stays. As torchvision's `affine` of a PIL image. */
 export function affine(options: AffineOptions = {}): DeterministicTransform {
   const what = 'affine'
-  const { interpolation, fill } = checkWarp(what, options)
-  const { angle = 0, translate = [0, 0], scale = 1, shear = [0, 0], center } = options
+  const read = readOptions(what, options, {
+    ...warpDefaults,
+    angle: 0,
+    translate: [0, 0],
+    scale: 1,
+    shear: [0, 0],
+    center: undefined,
+  })
+  const { angle, translate, scale, shear, center } = read
+  const { interpolation, fill } = checkWarp(what, read)
   number(what, 'angle', angle)
   point(what, 'translate', translate)
   point(what, 'shear', shear)
@@ -182,7 +202,8 @@ function checkCorners(what: string, argument: string, corners: Corners): void {
  */
 export function perspective(from: Corners, to: Corners, options: WarpOptions = {}): DeterministicTransform {
   const what = 'perspective'
-  const { interpolation, fill } = checkWarp(what, { interpolation: 'bilinear', ...options })
+  const read = readOptions(what, options, { ...warpDefaults, interpolation: 'bilinear' })
+  const { interpolation, fill } = checkWarp(what, read)
   checkCorners(what, 'from', from)
   checkCorners(what, 'to', to)
   const map = perspectiveMap(from, to)

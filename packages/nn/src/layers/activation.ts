@@ -9,6 +9,7 @@ import {
   leakyRelu,
   logSoftmax,
   mish,
+  readOptions,
   relu,
   relu6,
   sigmoid,
@@ -68,14 +69,14 @@ export class GELU extends Module {
 
   constructor(options: { readonly approximate?: 'none' | 'tanh' } = {}) {
     super()
-    this.approximate = options.approximate ?? 'none'
+    this.approximate = readOptions('GELU', options, { approximate: 'none' }).approximate
     if (this.approximate !== 'none' && this.approximate !== 'tanh') {
       throw new ArgumentError(`GELU: approximate expects 'none' or 'tanh', got ${String(this.approximate)}`)
     }
   }
 
   forward(x: Tensor): Tensor {
-    return gelu(x, this)
+    return gelu(x, { approximate: this.approximate })
   }
 
   override describe(): string {
@@ -159,12 +160,14 @@ export class Softplus extends Module {
 
   constructor(options: { readonly beta?: number; readonly threshold?: number } = {}) {
     super()
-    this.beta = checkNumber('Softplus', 'beta', options.beta ?? 1, Number.MIN_VALUE)
-    this.threshold = checkNumber('Softplus', 'threshold', options.threshold ?? 20, -Infinity)
+    const { beta, threshold } = readOptions('Softplus', options, { beta: 1, threshold: 20 })
+    this.beta = checkNumber('Softplus', 'beta', beta, Number.MIN_VALUE)
+    this.threshold = checkNumber('Softplus', 'threshold', threshold, -Infinity)
   }
 
   forward(x: Tensor): Tensor {
-    return softplus(x, this)
+    const { beta, threshold } = this
+    return softplus(x, { beta, threshold })
   }
 
   override describe(): string {
@@ -183,11 +186,11 @@ export class Softmax extends Module {
 
   constructor(options: { readonly dim?: number } = {}) {
     super()
-    this.dim = checkDim('Softmax', options.dim ?? -1)
+    this.dim = checkDim('Softmax', readOptions('Softmax', options, { dim: -1 }).dim)
   }
 
   forward(x: Tensor): Tensor {
-    return softmax(x, this)
+    return softmax(x, { dim: this.dim })
   }
 
   override describe(): string {
@@ -201,11 +204,11 @@ export class LogSoftmax extends Module {
 
   constructor(options: { readonly dim?: number } = {}) {
     super()
-    this.dim = checkDim('LogSoftmax', options.dim ?? -1)
+    this.dim = checkDim('LogSoftmax', readOptions('LogSoftmax', options, { dim: -1 }).dim)
   }
 
   forward(x: Tensor): Tensor {
-    return logSoftmax(x, this)
+    return logSoftmax(x, { dim: this.dim })
   }
 
   override describe(): string {

@@ -52,7 +52,7 @@ export class Conv2d extends Module {
     super()
     this.inChannels = checkInteger('Conv2d', 'inChannels', inChannels, 1)
     this.outChannels = checkInteger('Conv2d', 'outChannels', outChannels, 1)
-    const { kernel, stride, padding, dilation, groups, precision, bias } = readOptions('Conv2d', options ?? {}, {
+    const { kernel, stride, padding, dilation, groups, precision, bias } = readOptions('Conv2d', given(options), {
       kernel: undefined,
       stride: 1,
       padding: 0,
@@ -74,7 +74,8 @@ export class Conv2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return conv2d(x, this.weight, this.bias, this)
+    const { weight, bias, stride, padding, dilation, groups, precision } = this
+    return conv2d(x, weight, bias, { stride, padding, dilation, groups, precision })
   }
 
   override describe(): string {
@@ -127,7 +128,7 @@ export class ConvTranspose2d extends Module {
     const layer = 'ConvTranspose2d'
     this.inChannels = checkInteger(layer, 'inChannels', inChannels, 1)
     this.outChannels = checkInteger(layer, 'outChannels', outChannels, 1)
-    const { kernel, stride, padding, outputPadding, dilation, groups, bias } = readOptions(layer, options ?? {}, {
+    const { kernel, stride, padding, outputPadding, dilation, groups, bias } = readOptions(layer, given(options), {
       kernel: undefined,
       stride: 1,
       padding: 0,
@@ -157,7 +158,8 @@ export class ConvTranspose2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return convTranspose2d(x, this.weight, this.bias, this)
+    const { weight, bias, stride, padding, outputPadding, dilation, groups } = this
+    return convTranspose2d(x, weight, bias, { stride, padding, outputPadding, dilation, groups })
   }
 
   override describe(): string {
@@ -174,6 +176,11 @@ export class ConvTranspose2d extends Module {
       ...(this.bias === undefined ? ['bias: false'] : []),
     ].join(', ')
   }
+}
+
+/** Options, or none where there are none at all: it is the kernel that is missing then. */
+function given<Options extends object>(options: Options | undefined): Partial<Options> {
+  return options === undefined ? {} : options
 }
 
 function requireKernel(layer: string, kernel: Pair | undefined): Pair {

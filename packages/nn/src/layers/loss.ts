@@ -6,6 +6,7 @@ import {
   crossEntropy,
   mseLoss,
   type Reduction,
+  readOptions,
   type Tensor,
 } from '@convnets/tensor'
 import { Module } from '../module.ts'
@@ -30,13 +31,20 @@ export class CrossEntropyLoss extends Module {
 
   constructor(options: CrossEntropyOptions = {}) {
     super()
-    this.labelSmoothing = checkNumber('CrossEntropyLoss', 'labelSmoothing', options.labelSmoothing ?? 0, 0, 1)
-    this.ignoreIndex = options.ignoreIndex ?? -100
-    if (!Number.isInteger(this.ignoreIndex)) {
-      throw new ArgumentError(`CrossEntropyLoss: ignoreIndex expects an integer, got ${this.ignoreIndex}`)
+    const layer = 'CrossEntropyLoss'
+    const { labelSmoothing, ignoreIndex, reduction, weight } = readOptions(layer, options, {
+      weight: undefined,
+      labelSmoothing: 0,
+      ignoreIndex: -100,
+      reduction: 'mean',
+    })
+    this.labelSmoothing = checkNumber(layer, 'labelSmoothing', labelSmoothing, 0, 1)
+    if (!Number.isInteger(ignoreIndex)) {
+      throw new ArgumentError(`${layer}: ignoreIndex expects an integer, got ${ignoreIndex}`)
     }
-    this.reduction = checkReduction('CrossEntropyLoss', options.reduction ?? 'mean')
-    this.weight = options.weight === undefined ? undefined : buffer(options.weight)
+    this.ignoreIndex = ignoreIndex
+    this.reduction = checkReduction(layer, reduction)
+    this.weight = weight && buffer(weight)
   }
 
   forward(logits: Tensor, target: Tensor): Tensor {
@@ -56,11 +64,11 @@ export class MSELoss extends Module {
 
   constructor(options: { readonly reduction?: Reduction } = {}) {
     super()
-    this.reduction = checkReduction('MSELoss', options.reduction ?? 'mean')
+    this.reduction = checkReduction('MSELoss', readOptions('MSELoss', options, { reduction: 'mean' }).reduction)
   }
 
   forward(x: Tensor, y: Tensor): Tensor {
-    return mseLoss(x, y, this)
+    return mseLoss(x, y, { reduction: this.reduction })
   }
 
   override describe(): string {

@@ -50,7 +50,7 @@ export class LayerNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return layerNorm(x, this.normalizedShape, this.weight, this.bias, this)
+    return layerNorm(x, this.normalizedShape, this.weight, this.bias, { eps: this.eps })
   }
 
   override describe(): string {
@@ -87,7 +87,7 @@ export class GroupNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return groupNorm(x, this.groups, this.weight, this.bias, this)
+    return groupNorm(x, this.groups, this.weight, this.bias, { eps: this.eps })
   }
 
   override describe(): string {
@@ -123,7 +123,7 @@ export class InstanceNorm2d extends Module {
 
   forward(x: Tensor): Tensor {
     checkChannels('InstanceNorm2d', x, [4], this.numFeatures)
-    return instanceNorm(x, this.weight, this.bias, this)
+    return instanceNorm(x, this.weight, this.bias, { eps: this.eps })
   }
 
   override describe(): string {
@@ -154,7 +154,8 @@ export class LocalResponseNorm extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return localResponseNorm(x, this)
+    const { size, alpha, beta, k } = this
+    return localResponseNorm(x, { size, alpha, beta, k })
   }
 
   override describe(): string {

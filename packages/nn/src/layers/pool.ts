@@ -45,7 +45,8 @@ export class MaxPool2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return maxPool2d(x, this.kernel, this)
+    const { kernel, stride, padding, ceilMode } = this
+    return maxPool2d(x, kernel, { stride, padding, ceilMode })
   }
 
   override describe(): string {
@@ -75,7 +76,8 @@ export class AvgPool2d extends Module {
   }
 
   forward(x: Tensor): Tensor {
-    return avgPool2d(x, this.kernel, this)
+    const { kernel, stride, padding, ceilMode, countIncludePad } = this
+    return avgPool2d(x, kernel, { stride, padding, ceilMode, countIncludePad })
   }
 
   override describe(): string {

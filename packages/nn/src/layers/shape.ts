@@ -87,7 +87,8 @@ export class Upsample extends Module {
 
   forward(x: Tensor): Tensor {
     if (x.rank !== 4) throw new ShapeError(`Upsample: x expects (N, C, H, W), got (${x.shape.join(', ')})`)
-    return interpolate(x, this.size ?? this.#scaled(x.shape[2] ?? 0, x.shape[3] ?? 0), this)
+    const { mode, alignCorners } = this
+    return interpolate(x, this.size ?? this.#scaled(x.shape[2] ?? 0, x.shape[3] ?? 0), { mode, alignCorners })
   }
 
   #scaled(height: number, width: number): [number, number] {

@@ -4,11 +4,13 @@
  * An activation without parameters and the running statistics belong to the op, for in a pass of their own they cost as much as
  * the norm does. With an activation, y = act(z), the gradient by z is what enters the norm's gradient; z is computed again from x.
  */
+
 import type { Buffer, RunningNorm } from '../backends/backend.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts'
 import { f } from '../formula.ts'
 import { isGradEnabled, noGrad } from '../grad-mode.ts'
 import { apply, checkFloat, checkTensors, type Inputs, type Op, run } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { local, tidy } from '../scope.ts'
 import { checkNumber, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -51,6 +53,8 @@ export interface BatchNormTrainingOptions extends BatchNormOptions {
   /** Statistics that the batch moves on. */
   readonly running?: RunningStatistics | undefined
 }
+
+const trainingOptions = optionNames<BatchNormTrainingOptions>({ eps: true, running: true, activation: true })
 
 /** Output of batch norm by the batch's own statistics, which carry no gradient. */
 export interface BatchNormResult {
@@ -196,6 +200,7 @@ export function batchNormTraining(
   bias?: Tensor,
   options: BatchNormTrainingOptions = {},
 ): BatchNormResult {
+  checkOptionNames('batchNorm', options, trainingOptions)
   const { activation, running } = options
   const act = activation === undefined ? null : activationOf('batchNorm', activation)
   return local(() => {

@@ -2,7 +2,8 @@
 import type { ConvSpec, GivenNorm } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
 import type { Expr } from '../formula.ts'
-import { apply, checkDType, checkTensors, type Op, records } from '../op.ts'
+import { apply, checkDType, checkOptionalTensor, checkTensors, type Op, records } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { checkPrecision, inPrecision } from '../precision.ts'
 import { local } from '../scope.ts'
 import { convSpec, sameShape, show } from '../shape.ts'
@@ -53,6 +54,16 @@ export interface Conv2dBatchNormOptions extends Conv2dOptions {
   readonly residual?: Tensor | undefined
 }
 
+const convNormOptions = optionNames<Conv2dBatchNormOptions>({
+  stride: true,
+  padding: true,
+  dilation: true,
+  groups: true,
+  precision: true,
+  activation: true,
+  residual: true,
+})
+
 /**
  * `conv2d` of x (N, C, H, W) to (N, O, H', W'), then `batchNormInference` by statistics (O), then `add` and the activation if asked;
  * shapes and errors are theirs. Where no gradient is recorded and nothing watches the ops, the norm is folded into the weights,
@@ -67,13 +78,16 @@ export function conv2dBatchNorm(
   options: Conv2dBatchNormOptions = {},
 ): Tensor {
   checkTensors('conv2dBatchNorm', { x, weight, mean: norm?.mean, variance: norm?.variance })
-  const { residual, activation } = options
+  checkOptionalTensor('conv2dBatchNorm', 'bias', bias)
+  checkOptionNames('conv2dBatchNorm', options, convNormOptions)
+  const { residual, activation, ...convolution } = options
   const act = activation === undefined ? null : activationOf('conv2dBatchNorm', activation)?.formula
   const inputs = [x, weight, bias, residual, norm.mean, norm.variance, norm.weight, norm.bias]
   if (watcher() !== undefined || records(inputs)) {
     return local(() => {
-      const y = conv2d(x, weight, bias, { ...options, activation: undefined })
-      const ending = { ...norm, activation: residual === undefined ? activation : undefined }
+      const y = conv2d(x, weight, bias, convolution)
+      const eps = norm.eps === undefined ? undefined : { eps: norm.eps }
+      const ending = { ...eps, activation: residual === undefined ? activation : undefined }
       const normal = batchNormInference(y, norm.mean, norm.variance, norm.weight, norm.bias, ending)
       if (residual === undefined) return normal
       if (activation === relu) return addRelu(normal, residual)
@@ -86,7 +100,7 @@ export function conv2dBatchNorm(
       () => activation?.(conv2dBatchNorm(x, weight, bias, norm, { ...options, activation: undefined })) as Tensor,
     )
   }
-  const { stride = 1, padding = 0, dilation = 1, groups = 1, precision } = options
+  const { stride = 1, padding = 0, dilation = 1, groups = 1, precision } = convolution
   const spec = convSpec('conv2d', x.shape, weight.shape, { stride, padding, dilation, groups })
   const given = givenNorm('batchNorm', norm, spec.outChannels, x.dtype)
   const attrs = { spec, norm: given, act }

@@ -9,7 +9,8 @@
 import type { ConvSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import type { Expr } from '../formula.ts'
-import { apply, checkDType, checkFloat, checkTensors, type Op, records } from '../op.ts'
+import { apply, checkDType, checkFloat, checkOptionalTensor, checkTensors, type Op, records } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { checkPrecision, inPrecision, type Precision } from '../precision.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, convSpec, type Padding, type Pair, pair, show, sizeOf } from '../shape.ts'
@@ -36,6 +37,15 @@ export interface Conv2dOptions {
    */
   readonly activation?: ((x: Tensor) => Tensor) | undefined
 }
+
+const convOptions = optionNames<Conv2dOptions>({
+  stride: true,
+  padding: true,
+  dilation: true,
+  groups: true,
+  precision: true,
+  activation: true,
+})
 
 const xShape = (s: ConvSpec): number[] => [s.batch, s.inChannels, s.inHeight, s.inWidth]
 const wShape = (s: ConvSpec): number[] => [s.outChannels, s.inChannels / s.groups, s.kernelHeight, s.kernelWidth]
@@ -125,6 +135,8 @@ const weightGradOp: Op<ConvSpec> = {
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Conv2dOptions = {}): Tensor {
   checkTensors('conv2d', { x, weight })
+  checkOptionalTensor('conv2d', 'bias', bias)
+  checkOptionNames('conv2d', options, convOptions)
   const { stride = 1, padding = 0, dilation = 1, groups = 1, precision, activation } = options
   const inputs = [x, weight, bias]
   const act = activation && activationOf('conv2d', activation)?.formula
@@ -147,6 +159,14 @@ export interface ConvTranspose2dOptions {
   readonly groups?: number
 }
 
+const transposeOptions = optionNames<ConvTranspose2dOptions>({
+  stride: true,
+  padding: true,
+  outputPadding: true,
+  dilation: true,
+  groups: true,
+})
+
 /**
  * Transposed convolution: x (N, C, H, W), weight (C, O / groups, kh, kw), bias (O) to (N, O, H', W') with
  * H' = (H - 1) stride - 2 padding + dilation (kh - 1) + outputPadding + 1.
@@ -158,8 +178,10 @@ export function convTranspose2d(
   options: ConvTranspose2dOptions = {},
 ): Tensor {
   return local(() => {
-    checkTensors('convTranspose2d', { x, weight })
     const op = 'convTranspose2d'
+    checkTensors(op, { x, weight })
+    checkOptionalTensor(op, 'bias', bias)
+    checkOptionNames(op, options, transposeOptions)
     if (x.rank !== 4) throw new ShapeError(`${op}: x expects rank 4 (N, C, H, W), got ${show(x.shape)}`)
     if (weight.rank !== 4)
       throw new ShapeError(`${op}: weight expects rank 4 (C, O/groups, kh, kw), got ${show(weight.shape)}`)

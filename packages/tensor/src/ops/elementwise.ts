@@ -1,10 +1,12 @@
 /**
  * Elementwise ops: one row each, a scalar formula and perhaps its derivative; see `formula-op.ts`.
  */
+
 import type { DType } from '../dtype.ts'
 import { ArgumentError, DTypeError } from '../errors.ts'
 import { type Expr, f, type Term } from '../formula.ts'
 import { apply, checkTensors, type Op, required } from '../op.ts'
+import { checkOptionNames } from '../options.ts'
 import { checkNumber } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { type Derivative, elementwise, forward, type Operand, operation, type Unary, unary } from './formula-op.ts'
@@ -125,6 +127,7 @@ const geluTanh = unary('gelu', 'float', (x) => {
  * Hendrycks and Gimpel 2016.
  */
 export function gelu(x: Tensor, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor {
+  checkOptionNames('gelu', options, ['approximate'])
   const approximate = options.approximate ?? 'none'
   if (approximate !== 'none' && approximate !== 'tanh') {
     throw new ArgumentError(`gelu: approximate expects 'none' or 'tanh', got ${String(approximate)}`)
@@ -160,6 +163,7 @@ const softplusOp = unary<[beta: number, threshold: number]>(
 
 /** log(1 + e^(beta x)) / beta; x itself where beta x exceeds `threshold`. */
 export function softplus(x: Tensor, options: { readonly beta?: number; readonly threshold?: number } = {}): Tensor {
+  checkOptionNames('softplus', options, ['beta', 'threshold'])
   const beta = checkNumber('softplus', 'beta', options.beta ?? 1, Number.MIN_VALUE)
   return softplusOp(x, beta, checkNumber('softplus', 'threshold', options.threshold ?? 20, -Infinity))
 }

@@ -6,11 +6,13 @@
  * derivative is a formula itself, so it runs as one kernel with the product, and it can be differentiated again.
  * What a derivative does not read is not saved: relu keeps only its output, add keeps nothing.
  */
+
 import { type DType, isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError } from '../errors.ts'
 import { derive, type Expr, f, formulaKey, inputsOf, substitute } from '../formula.ts'
 import { broadcastWalk } from '../layout.ts'
 import { apply, type Op, required, type Saves } from '../op.ts'
+import { checkOptionNames } from '../options.ts'
 import { broadcastShapes, type Shape, sameShape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumTo } from './broadcast.ts'
@@ -230,6 +232,7 @@ export function elementwise(
   build: (...inputs: Expr[]) => Expr,
   options: ElementwiseOptions = {},
 ): (...inputs: Tensor[]) => Tensor {
+  checkOptionNames('elementwise', options, ['derivative'])
   const run = operation(name, 'float', build, options.derivative, build.length)
   return (...inputs) => {
     if (inputs.length !== build.length) {

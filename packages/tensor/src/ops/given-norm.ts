@@ -1,9 +1,11 @@
 /** Batch norm by given statistics, as networks run when they do not train: one pass over x. */
+
 import type { Backend, Buffer, GivenNorm } from '../backends/backend.ts'
 import type { DType } from '../dtype.ts'
 import { type Expr, f, substitute } from '../formula.ts'
 import { broadcastWalk, rowsAround } from '../layout.ts'
 import { apply, checkDType, checkFloat, checkTensors, type Op, records } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { local } from '../scope.ts'
 import { checkNumber, type Shape } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -128,6 +130,8 @@ export interface BatchNormInferenceOptions extends BatchNormOptions {
   readonly activation?: ((x: Tensor) => Tensor) | undefined
 }
 
+const inferenceOptions = optionNames<BatchNormInferenceOptions>({ eps: true, activation: true })
+
 /**
  * Batch norm of x (N, C, ...) by given statistics (C), as in inference: (x - mean) / sqrt(variance + eps) weight + bias.
  * Gradients flow to x, weight and bias, and to the statistics where they require one.
@@ -140,6 +144,7 @@ export function batchNormInference(
   bias?: Tensor,
   options: BatchNormInferenceOptions = {},
 ): Tensor {
+  checkOptionNames('batchNorm', options, inferenceOptions)
   const { activation, ...rest } = options
   const act = activation === undefined ? null : activationOf('batchNorm', activation)?.formula
   const watched = watcher() !== undefined || records([x, mean, variance, weight, bias])

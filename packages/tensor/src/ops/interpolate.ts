@@ -1,7 +1,9 @@
 /** Resampling of images. The op is linear in x, so its gradient is the transposed kernel, and the other way round. */
+
 import type { InterpolateSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { apply, checkFloat, checkTensors, type Op } from '../op.ts'
+import { checkOptionNames } from '../options.ts'
 import { type Pair, pair, sampleAxis, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 
@@ -32,6 +34,7 @@ const interpolateGradOp: Op<InterpolateSpec> = {
 /** x (N, C, H, W) resampled to `size`, as `torch.nn.functional.interpolate` does for a size. */
 export function interpolate(x: Tensor, size: Pair, options: InterpolateOptions = {}): Tensor {
   checkTensors('interpolate', { x })
+  checkOptionNames('interpolate', options, ['mode', 'alignCorners'])
   const { mode = 'nearest', alignCorners = false } = options
   if (x.rank !== 4) throw new ShapeError(`interpolate: x expects rank 4 (N, C, H, W), got ${show(x.shape)}`)
   checkFloat('interpolate', 'x', x)

@@ -1,8 +1,10 @@
 /** Losses. Softmax and cross-entropy are one op: its gradient, softmax minus target, needs no saved probabilities. */
+
 import { isFloat } from '../dtype.ts'
 import { ArgumentError, DTypeError, ShapeError } from '../errors.ts'
 import { isGradEnabled } from '../grad-mode.ts'
 import { apply, checkDType, checkFloat, checkTensors, type Op, run } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { local } from '../scope.ts'
 import { at, checkNumber, type Shape, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -95,6 +97,13 @@ export interface CrossEntropyOptions {
   readonly reduction?: Reduction
 }
 
+const crossEntropyOptions = optionNames<CrossEntropyOptions>({
+  weight: true,
+  labelSmoothing: true,
+  ignoreIndex: true,
+  reduction: true,
+})
+
 /** (N, C, d1, ...) as rows of classes: free for rank 2 and 4, whose channels lie innermost. */
 function classRows(x: Tensor): Tensor {
   if (x.rank === 2) return x
@@ -112,6 +121,7 @@ export function crossEntropy(logits: Tensor, target: Tensor, options: CrossEntro
   return local(() => {
     checkTensors('crossEntropy', { logits, target })
     const op = 'crossEntropy'
+    checkOptionNames(op, options, crossEntropyOptions)
     const { weight, labelSmoothing = 0, ignoreIndex = -100, reduction = 'mean' } = options
     checkReduction(op, reduction)
     checkNumber(op, 'labelSmoothing', labelSmoothing, 0, 1)
@@ -157,6 +167,7 @@ function reduceLoss(losses: Tensor, reduction: Reduction): Tensor {
 export function mseLoss(x: Tensor, y: Tensor, options: { readonly reduction?: Reduction } = {}): Tensor {
   return local(() => {
     checkTensors('mseLoss', { x, y })
+    checkOptionNames('mseLoss', options, ['reduction'])
     const reduction = options.reduction ?? 'mean'
     checkReduction('mseLoss', reduction)
     if (!sameShape(x.shape, y.shape))

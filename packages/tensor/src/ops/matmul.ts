@@ -4,7 +4,7 @@
  */
 import type { MatmulSpec } from '../backends/backend.ts'
 import { ShapeError } from '../errors.ts'
-import { apply, checkDType, checkFloat, checkTensors, type Op } from '../op.ts'
+import { apply, checkDType, checkFloat, checkOptionalTensor, checkTensors, type Op } from '../op.ts'
 import { local } from '../scope.ts'
 import { at, broadcastShapes, type Shape, show, sizeOf, stridesOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -146,6 +146,7 @@ const linearOp: Op<null> = {
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return local(() => {
     checkTensors('linear', { x, weight })
+    checkOptionalTensor('linear', 'bias', bias)
     if (weight.rank !== 2) throw new ShapeError(`linear: weight expects rank 2 (out, in), got ${show(weight.shape)}`)
     if (x.rank === 0) throw new ShapeError('linear: x expects at least rank 1 (..., in), got a scalar')
     const features = at(x.shape, x.rank - 1)

@@ -7,11 +7,13 @@
  * It is a kernel of its own. Under `createGraph` the gradient is made of simple ops instead, which can be
  * differentiated again.
  */
+
 import type { Buffer, NormExtents } from '../backends/backend.ts'
 import type { DType } from '../dtype.ts'
 import { ShapeError } from '../errors.ts'
 import { isGradEnabled } from '../grad-mode.ts'
 import { apply, checkDType, checkFloat, checkTensor, checkTensors, type Forward, type Op, run } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { local } from '../scope.ts'
 import { at, checkInteger, checkNumber, checkShape, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -186,6 +188,8 @@ export interface BatchNormOptions {
   readonly eps?: number
 }
 
+const normOptions = optionNames<BatchNormOptions>({ eps: true })
+
 /** Layer norm over the trailing axes `normalizedShape`; weight and bias have that shape. Ba et al. 2016. */
 export function layerNorm(
   x: Tensor,
@@ -196,6 +200,7 @@ export function layerNorm(
 ): Tensor {
   return local(() => {
     checkTensors('layerNorm', { x })
+    checkOptionNames('layerNorm', options, normOptions)
     const eps = checkNumber('layerNorm', 'eps', options.eps ?? 1e-5, 0)
     checkShape('layerNorm', normalizedShape)
     const lead = x.rank - normalizedShape.length
@@ -221,6 +226,7 @@ export function groupNorm(
 ): Tensor {
   return local(() => {
     const { batch, channels, spatial } = channelsOf('groupNorm', x, 2)
+    checkOptionNames('groupNorm', options, normOptions)
     const eps = checkNumber('groupNorm', 'eps', options.eps ?? 1e-5, 0)
     checkInteger('groupNorm', 'groups', groups, 1)
     if (channels % groups !== 0)
@@ -242,6 +248,7 @@ export function groupNorm(
 export function instanceNorm(x: Tensor, weight?: Tensor, bias?: Tensor, options: BatchNormOptions = {}): Tensor {
   return local(() => {
     const { batch, channels, spatial } = channelsOf('instanceNorm', x, 3)
+    checkOptionNames('instanceNorm', options, normOptions)
     const eps = checkNumber('instanceNorm', 'eps', options.eps ?? 1e-5, 0)
     checkAffine('instanceNorm', { weight, bias }, [channels])
     if (spatial < 2) throw new ShapeError(`instanceNorm: x expects more than one spatial cell, got ${show(x.shape)}`)
@@ -267,6 +274,8 @@ export interface LocalResponseNormOptions {
   readonly k?: number
 }
 
+const responseNormOptions = optionNames<LocalResponseNormOptions>({ size: true, alpha: true, beta: true, k: true })
+
 /**
  * x / (k + alpha / size * sum of squares over `size` neighbouring channels)^beta, for (N, C, ...).
  * Krizhevsky et al. 2012, section 3.3, with PyTorch's alpha.
@@ -276,6 +285,7 @@ export function localResponseNorm(x: Tensor, options: LocalResponseNormOptions):
     const op = 'localResponseNorm'
     const { channels } = channelsOf(op, x, 3)
     checkFloat(op, 'x', x)
+    checkOptionNames(op, options, responseNormOptions)
     const size = checkInteger(op, 'size', options.size, 1)
     const alpha = checkNumber(op, 'alpha', options.alpha ?? 1e-4, -Infinity)
     const beta = checkNumber(op, 'beta', options.beta ?? 0.75, -Infinity)

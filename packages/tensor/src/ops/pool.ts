@@ -3,9 +3,11 @@
  * pair of kernels. Averages and their gradients are transposes of each other; the gradient of a maximum goes to the
  * cell that won, whose position is saved.
  */
+
 import type { PoolSpec } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { apply, checkFloat, checkTensors, type Op, records, run } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { local } from '../scope.ts'
 import { adaptiveWindows, type Pair, pair, poolWindows, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -110,8 +112,16 @@ export interface AvgPool2dOptions extends Pool2dOptions {
   readonly countIncludePad?: boolean
 }
 
+const avgPoolOptions = optionNames<AvgPool2dOptions>({
+  stride: true,
+  padding: true,
+  ceilMode: true,
+  countIncludePad: true,
+})
+
 /** Average over windows of (N, C, H, W). */
 export function avgPool2d(x: Tensor, kernel: Pair, options: AvgPool2dOptions = {}): Tensor {
+  checkOptionNames('avgPool2d', options, avgPoolOptions)
   return apply(avgPoolOp, [x], slidingSpec('avgPool2d', x, kernel, options, 1, options.countIncludePad ?? true))
 }
 
@@ -120,7 +130,10 @@ export interface MaxPool2dOptions extends Pool2dOptions {
   readonly dilation?: Pair
 }
 
+const maxPoolOptions = optionNames<MaxPool2dOptions>({ stride: true, padding: true, ceilMode: true, dilation: true })
+
 function maxSpec(x: Tensor, kernel: Pair, options: MaxPool2dOptions, indexed: boolean): MaxPoolAttrs {
+  checkOptionNames('maxPool2d', options, maxPoolOptions)
   const [dh, dw] = pair('maxPool2d', 'dilation', options.dilation ?? 1, 1)
   if (dh !== 1 || dw !== 1) throw new ArgumentError(`maxPool2d: dilation expects 1, got [${dh}, ${dw}]`)
   return { ...slidingSpec('maxPool2d', x, kernel, options, 1, false), indexed }

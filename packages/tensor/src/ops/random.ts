@@ -1,7 +1,9 @@
 /** Random tensors and dropout, all from a counter-based generator. */
+
 import { isFloat } from '../dtype.ts'
 import { DTypeError } from '../errors.ts'
 import { apply, checkFloat, checkTensors, type Op } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { type Generator, type GeneratorState, takeFrom } from '../random.ts'
 import { local } from '../scope.ts'
 import { checkNumber, type Shape } from '../shape.ts'
@@ -32,11 +34,14 @@ export interface DropoutOptions {
   readonly generator?: Generator
 }
 
+const dropoutOptions = optionNames<DropoutOptions>({ p: true, generator: true })
+
 /** x with zeros of probability p, the rest scaled by 1 / (1 - p). Axes from number `rank` on are dropped as one. */
 function dropMask(op: string, x: Tensor, rank: number, options: DropoutOptions): Tensor {
   return local(() => {
     checkTensors(op, { x })
     checkFloat(op, 'x', x)
+    checkOptionNames(op, options, dropoutOptions)
     const p = checkNumber(op, 'p', options.p ?? 0.5, 0, 1)
     if (p === 0) return reshape(x, x.shape)
     const shape = x.shape.map((extent, axis) => (axis < rank ? extent : 1))

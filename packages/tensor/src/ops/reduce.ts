@@ -6,6 +6,7 @@ import { DTypeError, ShapeError } from '../errors.ts'
 import { f } from '../formula.ts'
 import { rowsAround } from '../layout.ts'
 import { apply, checkFloat, checkTensors, type Op } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { local } from '../scope.ts'
 import { at, checkAxes, checkAxis, checkInteger, checkNumber } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -23,6 +24,8 @@ export interface ReduceOptions {
   readonly keepdim?: boolean
 }
 
+const reduceOptions = optionNames<ReduceOptions>({ dim: true, keepdim: true })
+
 function finish(x: Tensor, reduced: Tensor, axes: readonly number[], keepdim: boolean | undefined): Tensor {
   if (keepdim === true || axes.length === 0) return reduced
   return reshape(
@@ -35,6 +38,7 @@ function finish(x: Tensor, reduced: Tensor, axes: readonly number[], keepdim: bo
 export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
     checkTensors('sum', { x })
+    checkOptionNames('sum', options, reduceOptions)
     const axes = checkAxes('sum', options.dim, x.rank)
     const numbers = x.dtype === 'bool' ? cast(x, 'int32') : x
     return finish(x, sumAxes(numbers, axes), axes, options.keepdim)
@@ -45,6 +49,7 @@ export function sum(x: Tensor, options: ReduceOptions = {}): Tensor {
 export function mean(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
     checkTensors('mean', { x })
+    checkOptionNames('mean', options, reduceOptions)
     checkFloat('mean', 'x', x)
     const axes = checkAxes('mean', options.dim, x.rank)
     const count = axes.reduce((n, axis) => n * at(x.shape, axis), 1)
@@ -57,10 +62,13 @@ export interface VarianceOptions extends ReduceOptions {
   readonly unbiased?: boolean
 }
 
+const varianceOptions = optionNames<VarianceOptions>({ dim: true, keepdim: true, unbiased: true })
+
 /** Variance over `dim`, of float tensors. PyTorch's `var`. */
 export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
   return local(() => {
     checkTensors('variance', { x })
+    checkOptionNames('variance', options, varianceOptions)
     checkFloat('variance', 'x', x)
     const axes = checkAxes('variance', options.dim, x.rank)
     const count = axes.reduce((n, axis) => n * at(x.shape, axis), 1)
@@ -72,9 +80,9 @@ export function variance(x: Tensor, options: VarianceOptions = {}): Tensor {
 
 /** Standard deviation over `dim`, of float tensors. */
 export function std(x: Tensor, options: VarianceOptions = {}): Tensor {
-  return local(() => {
-    return sqrt(variance(x, options))
-  })
+  checkTensors('std', { x })
+  checkOptionNames('std', options, varianceOptions)
+  return local(() => sqrt(variance(x, options)))
 }
 
 /** The largest or smallest over axes; the gradient is shared evenly among equal extremes (PyTorch's amax, amin). */
@@ -96,6 +104,7 @@ const aminOp = extremeOp('min')
 export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
     checkTensors('amax', { x })
+    checkOptionNames('amax', options, reduceOptions)
     const axes = checkAxes('amax', options.dim, x.rank)
     return finish(x, apply(amaxOp, [x], { kind: 'max', axes }), axes, options.keepdim)
   })
@@ -105,6 +114,7 @@ export function amax(x: Tensor, options: ReduceOptions = {}): Tensor {
 export function amin(x: Tensor, options: ReduceOptions = {}): Tensor {
   return local(() => {
     checkTensors('amin', { x })
+    checkOptionNames('amin', options, reduceOptions)
     const axes = checkAxes('amin', options.dim, x.rank)
     return finish(x, apply(aminOp, [x], { kind: 'min', axes }), axes, options.keepdim)
   })
@@ -145,6 +155,8 @@ export interface ArgOptions {
   readonly keepdim?: boolean
 }
 
+const argOptions = optionNames<ArgOptions>({ dim: true, keepdim: true })
+
 const argmaxOp = argOp('argmax')
 const argminOp = argOp('argmin')
 const topkOp = argOp('topk')
@@ -152,6 +164,7 @@ const topkOp = argOp('topk')
 function argExtreme(op: Op<ArgAttrs>, kind: 'max' | 'min', x: Tensor, options: ArgOptions): Tensor {
   return local(() => {
     checkTensors(op.name, { x })
+    checkOptionNames(op.name, options, argOptions)
     if (options.dim === undefined) {
       const flat = reshape(x, [-1])
       const index = apply(op, [flat], { kind, axis: 0, k: 1 })
@@ -184,10 +197,12 @@ function extremeAlong(
   kind: 'max' | 'min',
   x: Tensor,
   dim: number,
-  keepdim: boolean,
+  options: { readonly keepdim?: boolean },
 ): ValuesAndIndices {
   return local(() => {
     checkTensors(name, { x })
+    checkOptionNames(name, options, ['keepdim'])
+    const { keepdim = false } = options
     const axis = checkAxis(name, dim, x.rank)
     const indices = apply(op, [x], { kind, axis, k: 1 })
     const values = gather(x, axis, indices)
@@ -199,12 +214,12 @@ function extremeAlong(
 
 /** Largest value and its position along `dim`; the gradient goes to that position. */
 export function max(x: Tensor, dim: number, options: { readonly keepdim?: boolean } = {}): ValuesAndIndices {
-  return extremeAlong('max', argmaxOp, 'max', x, dim, options.keepdim ?? false)
+  return extremeAlong('max', argmaxOp, 'max', x, dim, options)
 }
 
 /** Smallest value and its position along `dim`; the gradient goes to that position. */
 export function min(x: Tensor, dim: number, options: { readonly keepdim?: boolean } = {}): ValuesAndIndices {
-  return extremeAlong('min', argminOp, 'min', x, dim, options.keepdim ?? false)
+  return extremeAlong('min', argminOp, 'min', x, dim, options)
 }
 
 export interface TopkOptions {
@@ -214,10 +229,13 @@ export interface TopkOptions {
   readonly largest?: boolean
 }
 
+const topkOptions = optionNames<TopkOptions>({ dim: true, largest: true })
+
 /** The k largest values along `dim` with their positions, in falling order (rising with `largest: false`). */
 export function topk(x: Tensor, k: number, options: TopkOptions = {}): ValuesAndIndices {
   return local(() => {
     checkTensors('topk', { x })
+    checkOptionNames('topk', options, topkOptions)
     checkInteger('topk', 'k', k, 1)
     const axis = checkAxis('topk', options.dim ?? -1, x.rank)
     const indices = apply(topkOp, [x], { kind: options.largest === false ? 'bottomk' : 'topk', axis, k })
@@ -235,16 +253,20 @@ export interface NormOptions extends ReduceOptions {
   readonly p?: number
 }
 
+const normOptions = optionNames<NormOptions>({ dim: true, keepdim: true, p: true })
+
 /** Vector norm (sum |x|^p)^(1/p) over `dim`, of float tensors. */
 export function norm(x: Tensor, options: NormOptions = {}): Tensor {
   return local(() => {
     checkTensors('norm', { x })
+    checkOptionNames('norm', options, normOptions)
     checkFloat('norm', 'x', x)
-    const p = checkNumber('norm', 'p', options.p ?? 2, Number.MIN_VALUE)
-    if (p === 1) return sum(abs(x), options)
-    if (p === 2) return rootOfSquares(sum(square(x), options))
-    if (p === Infinity) return amax(abs(x), options)
-    return pow(sum(pow(abs(x), p), options), 1 / p)
+    const { p: order = 2, ...over } = options
+    const p = checkNumber('norm', 'p', order, Number.MIN_VALUE)
+    if (p === 1) return sum(abs(x), over)
+    if (p === 2) return rootOfSquares(sum(square(x), over))
+    if (p === Infinity) return amax(abs(x), over)
+    return pow(sum(pow(abs(x), p), over), 1 / p)
   })
 }
 
@@ -255,10 +277,13 @@ export interface L2NormalizeOptions {
   readonly eps?: number
 }
 
+const l2NormalizeOptions = optionNames<L2NormalizeOptions>({ dim: true, eps: true })
+
 /** x divided by its Euclidean length along `dim`, as `torch.nn.functional.normalize`. */
 export function l2Normalize(x: Tensor, options: L2NormalizeOptions = {}): Tensor {
   return local(() => {
     checkTensors('l2Normalize', { x })
+    checkOptionNames('l2Normalize', options, l2NormalizeOptions)
     checkFloat('l2Normalize', 'x', x)
     const eps = checkNumber('l2Normalize', 'eps', options.eps ?? 1e-12, 0)
     const axis = checkAxis('l2Normalize', options.dim ?? 1, x.rank)

@@ -1,8 +1,10 @@
 /** Cutting and joining: slice, pad, cat, stack, split, flip. Each is one strided copy, and so is its gradient. */
+
 import type { Buffer } from '../backends/backend.ts'
 import { ArgumentError, ShapeError } from '../errors.ts'
 import { logicalStrides, viewOf } from '../layout.ts'
 import { apply, checkDType, checkTensors, type Op } from '../op.ts'
+import { checkOptionNames } from '../options.ts'
 import { local } from '../scope.ts'
 import { at, checkAxes, checkAxis, checkInteger, type Shape, sameShape, show, sizeOf } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
@@ -126,6 +128,7 @@ export function select(x: Tensor, dim: number, index: number): Tensor {
 export function pad(x: Tensor, padding: readonly number[], options: { readonly value?: number } = {}): Tensor {
   return local(() => {
     checkTensors('pad', { x })
+    checkOptionNames('pad', options, ['value'])
     if (!Array.isArray(padding))
       throw new ArgumentError(`pad: padding expects an array of pairs, got ${typeof padding}`)
     if (padding.length % 2 !== 0 || padding.length > 2 * x.rank) {

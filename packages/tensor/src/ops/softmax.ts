@@ -3,6 +3,7 @@
 import { isGradEnabled } from '../grad-mode.ts'
 import { rowsAround } from '../layout.ts'
 import { apply, checkFloat, checkTensors, type Op } from '../op.ts'
+import { checkOptionNames, optionNames } from '../options.ts'
 import { checkAxis } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { sumAxes } from './broadcast.ts'
@@ -41,14 +42,18 @@ export interface SoftmaxOptions {
   readonly dim?: number
 }
 
+const softmaxOptions = optionNames<SoftmaxOptions>({ dim: true })
+
 /** e^x / sum(e^x) along an axis. */
 export function softmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
   checkTensors('softmax', { x })
+  checkOptionNames('softmax', options, softmaxOptions)
   return apply(plainSoftmax, [x], { axis: checkAxis('softmax', options.dim ?? -1, x.rank), log: false })
 }
 
 /** Logarithm of the softmax along an axis, without overflow. */
 export function logSoftmax(x: Tensor, options: SoftmaxOptions = {}): Tensor {
   checkTensors('logSoftmax', { x })
+  checkOptionNames('logSoftmax', options, softmaxOptions)
   return apply(logSoftmaxOp, [x], { axis: checkAxis('logSoftmax', options.dim ?? -1, x.rank), log: true })
 }

@@ -1,5 +1,6 @@
 /** The page's end: an engine that lives in a worker. */
 import { BackendError } from '../errors.ts'
+import { checkOptionNames } from '../options.ts'
 import { packError, unpackError } from './errors.ts'
 import { type Answer, isOurs, type Job, type Jobs, type Port, type Request } from './messages.ts'
 import type { ThreadInfo } from './threads.ts'
@@ -131,6 +132,7 @@ class Client {
   }
 
   async run(name: string, input: unknown, options: RunOptions<never> = {}): Promise<unknown> {
+    checkOptionNames('run', options, ['onProgress', 'signal'])
     const { signal } = options
     signal?.throwIfAborted()
     await this.#ready
@@ -179,6 +181,7 @@ class Client {
  * Threads need a page that is cross-origin isolated; elsewhere there is one, with the same results, and `info` says why.
  */
 export function connect<J extends Jobs>(worker: Port, options: ConnectOptions = {}): WorkerEngine<J> {
+  checkOptionNames('connect', options, ['threads'])
   const client = new Client(worker, options)
   return {
     run: (name, ...[input, options]) => client.run(name, input, options) as Promise<OutputOf<J[typeof name]>>,

@@ -1,5 +1,14 @@
 /** One golden op on one backend: outputs and gradients against PyTorch's. */
-import { type Backend, type DType, grad, type Tensor, tensor, tidy } from '@convnets/tensor'
+import {
+  type Backend,
+  checkOptionNames,
+  type DType,
+  grad,
+  optionNames,
+  type Tensor,
+  tensor,
+  tidy,
+} from '@convnets/tensor'
 import { relativeError, type Tolerances, tolerances, within } from '../errors.ts'
 import { fill } from '../fill.ts'
 import { runGoldenOp } from './op-runners.ts'
@@ -25,12 +34,15 @@ export interface CheckOpOptions {
   readonly prefix?: string
 }
 
+const checkOptions = optionNames<CheckOpOptions>({ backend: true, dtype: true, tolerances: true, prefix: true })
+
 /**
  * Runs a case of `ops.json` and compares its output and all gradients. Frees everything.
  *
  * @throws GoldenError for an op that is not known, and what the op itself throws.
  */
 export async function checkGoldenOp(golden: OpGolden, options: CheckOpOptions): Promise<OpGoldenResult> {
+  checkOptionNames('checkGoldenOp', options, checkOptions)
   const { backend, dtype = 'float32', prefix = '' } = options
   const limits = options.tolerances ?? tolerances[dtype === 'float64' ? 'float64' : 'float32']
   const make = (name: string, shape: readonly number[]): Tensor =>

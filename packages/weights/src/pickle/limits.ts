@@ -1,5 +1,5 @@
 /** How much a pickle may ask for. */
-import { ArgumentError } from '@convnets/tensor'
+import { ArgumentError, readOptions } from '@convnets/tensor'
 
 /** Limits of the pickle machine. The defaults are many times what the largest published checkpoints need. */
 export interface PickleLimits {
@@ -31,7 +31,7 @@ export const defaultLimits: Required<PickleLimits> = {
 
 /** Limits with the defaults for what is absent. Throws `ArgumentError` for what is no positive integer. */
 export function completeLimits(limits: PickleLimits = {}): Required<PickleLimits> {
-  const complete = { ...defaultLimits, ...limits }
+  const complete = readOptions('limits', limits, defaultLimits)
   for (const [name, value] of Object.entries(complete)) {
     if (!Number.isSafeInteger(value) || value < 1) {
       throw new ArgumentError(`limits: ${name} expects a positive integer, got ${value}`)

@@ -4,11 +4,12 @@
  */
 import { type TypedArray, zeroArray } from '../../dtype.ts'
 import { ArgumentError, BackendError } from '../../errors.ts'
+import { checkOptionNames, optionNames } from '../../options.ts'
 import type { Backend, Buffer, Matrices } from '../backend.ts'
 import { random } from '../reference/random.ts'
 import { convKernels } from './conv.ts'
 import { copyKernels } from './copy.ts'
-import { Device, settings } from './device.ts'
+import { Device } from './device.ts'
 import { elementwiseKernels } from './elementwise.ts'
 import { interpolateKernels } from './interpolate.ts'
 import { contents, type GpuMode, type Instance, type Kernel, type Library, loadLibrary, ranOn } from './library.ts'
@@ -16,6 +17,7 @@ import { matmulKernels } from './matmul.ts'
 import { normKernels } from './norm.ts'
 import { describe } from './platform.ts'
 import { poolKernels } from './pool.ts'
+import { settings } from './programs.ts'
 import { reduceKernels } from './reduce.ts'
 import { softmaxKernels } from './softmax.ts'
 
@@ -35,6 +37,8 @@ export interface GpuOptions {
    */
   readonly allowFallback?: boolean
 }
+
+const gpuOptions = optionNames<GpuOptions>({ mode: true, webgpu: true, bindingBytes: true, allowFallback: true })
 
 /** What runs, and why nothing better does. */
 export interface GpuInfo {
@@ -115,6 +119,7 @@ export async function gpu(options: GpuOptions = {}): Promise<GpuBackend> {
   if (typeof options !== 'object' || options === null) {
     throw new ArgumentError(`gpu: options expects an object such as { mode: 'webgpu' }, got ${String(options)}`)
   }
+  checkOptionNames('gpu', options, gpuOptions)
   const { mode = 'auto', webgpu } = options
   if (mode !== 'auto' && !modes.includes(mode)) {
     throw new ArgumentError(`gpu: mode expects auto, ${modes.join(', ')}, got ${String(mode)}`)
