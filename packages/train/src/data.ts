@@ -83,11 +83,36 @@ export function judge<Output>(
   return { loss, logits }
 }
 
-/** @throws ArgumentError for a `forward` that is no function. */
-export function checkForward(op: string, { forward }: { readonly forward?: unknown }): void {
-  if (forward !== undefined && typeof forward !== 'function') {
-    throw new ArgumentError(`${op}: forward expects a function, such as compile(model) gives, got ${typeof forward}`)
+/** @throws ArgumentError for options that are there and no functions. */
+export function checkFunctions<Options extends object>(
+  op: string,
+  options: Options,
+  names: readonly (keyof Options & string)[],
+): void {
+  for (const name of names) {
+    const value = options[name]
+    if (value !== undefined && typeof value !== 'function') {
+      const hint = name === 'forward' ? ', such as compile(model) gives' : ''
+      throw new ArgumentError(`${op}: ${name} expects a function${hint}, got ${typeof value}`)
+    }
   }
+}
+
+/** @throws ArgumentError for a `signal` that is none. */
+export function checkSignal(op: string, signal: AbortSignal | undefined): void {
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    throw new ArgumentError(`${op}: signal expects that of an AbortController, got ${String(signal)}`)
+  }
+}
+
+/** How many samples a batch has. @throws ArgumentError for what is no batch. */
+export function samplesOf(op: string, batch: TrainingBatch): number {
+  const { input, target } = batch ?? {}
+  if (!(input instanceof Tensor) || input.rank === 0 || target === undefined) {
+    const fields = typeof batch === 'object' && batch !== null ? `the fields ${Object.keys(batch).join(', ')}` : batch
+    throw new ArgumentError(`${op}: a batch expects an input (N, ...), a tensor, and a target, got ${fields}`)
+  }
+  return input.shape[0] as number
 }
 
 /** Frees the tensors of a batch, except those that were kept. */

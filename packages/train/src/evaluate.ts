@@ -2,14 +2,16 @@
 import { checkOptionNames, noGrad, optionNames, tidy } from '@convnets/tensor'
 import { breather } from './breath.ts'
 import {
-  checkForward,
+  checkFunctions,
   checkLoader,
+  checkSignal,
   disposeBatch,
   type Judgement,
   judge,
   type Loader,
   type Model,
   modesOf,
+  samplesOf,
 } from './data.ts'
 import { checkTopK, hitsByRank, Meter, type Metrics } from './metrics.ts'
 
@@ -59,7 +61,8 @@ export async function evaluate<Output>(
 ): Promise<Evaluation> {
   checkOptionNames('evaluate', options, evaluateOptions)
   checkLoader('evaluate', 'loader', loader)
-  checkForward('evaluate', options)
+  checkFunctions('evaluate', options, ['forward', 'loss', 'logits', 'onProgress'])
+  checkSignal('evaluate', options.signal)
   const topK = checkTopK('evaluate', options.topK ?? [])
   const ranks = Math.max(1, ...topK)
   const { signal, onProgress } = options
@@ -74,6 +77,7 @@ export async function evaluate<Output>(
     for await (const batch of loader.epoch(0)) {
       try {
         signal?.throwIfAborted()
+        const samples = samplesOf('evaluate', batch)
         const measured = tidy(() =>
           noGrad(() => {
             const { loss, logits } = judge('evaluate', model, batch, options)
@@ -82,7 +86,7 @@ export async function evaluate<Output>(
         )
         try {
           const [loss, hits] = await Promise.all([measured.loss.data(), measured.hits?.data()])
-          meter.add({ loss: loss[0] as number, samples: batch.input.shape[0] as number, hits })
+          meter.add({ loss: loss[0] as number, samples, hits })
         } finally {
           measured.loss.dispose()
           measured.hits?.dispose()

@@ -91,6 +91,7 @@ export class Meter {
 
 /** The k besides 1, rising. @throws ArgumentError unless they are positive integers. */
 export function checkTopK(op: string, topK: readonly number[]): number[] {
+  if (!Array.isArray(topK)) throw new ArgumentError(`${op}: topK expects a list such as [5], got ${String(topK)}`)
   for (const k of topK) {
     if (!Number.isSafeInteger(k) || k < 1) throw new ArgumentError(`${op}: topK expects positive integers, got ${k}`)
   }

@@ -1,7 +1,7 @@
 /** What `fit` takes and gives. */
 import { EMA, type Hyperparameters, Optimizer, type Schedule } from '@convnets/optim'
-import { ArgumentError, checkOptionNames, optionNames } from '@convnets/tensor'
-import { checkForward, checkLoader, type Judgement, type Loader, type TrainingBatch } from './data.ts'
+import { ArgumentError, checkNumber, checkOptionNames, optionNames } from '@convnets/tensor'
+import { checkFunctions, checkLoader, checkSignal, type Judgement, type Loader, type TrainingBatch } from './data.ts'
 import type { RunFolder } from './folder.ts'
 import type { Best, EarlyStopping, EpochRecord, Monitor } from './history.ts'
 
@@ -100,7 +100,7 @@ function expectCount(name: string, value: unknown): void {
 }
 
 function expectBound(name: string, value: number | undefined): void {
-  if (value !== undefined && !(value > 0 && value < Infinity)) {
+  if (value !== undefined && !(typeof value === 'number' && value > 0 && value < Infinity)) {
     throw new ArgumentError(`fit: ${name} expects a number above 0, got ${value}`)
   }
 }
@@ -132,23 +132,43 @@ const fitOptions = optionNames<FitOptions<unknown, TrainingBatch>>({
   onCheckpoint: true,
 })
 
+const functions = [
+  'forward',
+  'loss',
+  'logits',
+  'schedule',
+  'onBatch',
+  'onEpoch',
+  'onProgress',
+  'onCheckpoint',
+] as const satisfies readonly (keyof FitOptions<unknown, TrainingBatch>)[]
+
 const stoppingOptions = optionNames<EarlyStopping>({ patience: true, minDelta: true })
+
+function checkEarlyStopping(options: EarlyStopping): void {
+  checkOptionNames('fit: earlyStopping', options, stoppingOptions)
+  const { patience, minDelta = 0 } = options
+  if (patience === undefined)
+    throw new ArgumentError('fit: earlyStopping.patience expects a positive integer, got undefined')
+  expectCount('earlyStopping.patience', patience)
+  checkNumber('fit', 'earlyStopping.minDelta', minDelta, 0)
+}
 
 /** @throws ArgumentError for options that cannot be followed. */
 export function checkOptions<Output, B extends TrainingBatch>(options: FitOptions<Output, B>): void {
   checkOptionNames('fit', options, fitOptions)
   const { train, test, optimizer, epochs, ema, monitor, earlyStopping, out, resume } = options
-  if (earlyStopping !== undefined) checkOptionNames('fit: earlyStopping', earlyStopping, stoppingOptions)
+  if (earlyStopping !== undefined) checkEarlyStopping(earlyStopping)
   checkLoader('fit', 'train', train)
   if (test !== undefined) checkLoader('fit', 'test', test)
-  checkForward('fit', options)
+  checkFunctions('fit', options, functions)
+  checkSignal('fit', options.signal)
   if (!(optimizer instanceof Optimizer)) {
     throw new ArgumentError(`fit: optimizer expects one of @convnets/optim, got ${String(optimizer)}`)
   }
   if (epochs === undefined) throw new ArgumentError('fit: epochs expects a positive integer, got undefined')
   expectCount('epochs', epochs)
   expectCount('checkpointEvery', options.checkpointEvery)
-  expectCount('earlyStopping.patience', earlyStopping?.patience)
   expectBound('clipGradNorm', options.clipGradNorm)
   expectBound('clipGradValue', options.clipGradValue)
   if (ema !== undefined && !(ema instanceof EMA)) {
@@ -156,6 +176,15 @@ export function checkOptions<Output, B extends TrainingBatch>(options: FitOption
   }
   if (monitor !== undefined && monitor !== 'accuracy' && monitor !== 'loss') {
     throw new ArgumentError(`fit: monitor expects 'accuracy' or 'loss', got '${String(monitor)}'`)
+  }
+  if (options.evaluateEma !== undefined && typeof options.evaluateEma !== 'boolean') {
+    throw new ArgumentError(`fit: evaluateEma expects true or false, got ${String(options.evaluateEma)}`)
+  }
+  if (out !== undefined && typeof out !== 'string' && typeof out?.write !== 'function') {
+    throw new ArgumentError(`fit: out expects a path, or a folder such as memoryFolder(), got ${String(out)}`)
+  }
+  if (resume !== undefined && resume !== false && typeof resume !== 'string') {
+    throw new ArgumentError(`fit: resume expects 'auto', a path or false, got ${String(resume)}`)
   }
   if (resume === 'auto' && out === undefined) {
     throw new ArgumentError("fit: resume 'auto' expects an output folder (out) to look for a checkpoint in, got none")

@@ -1,7 +1,7 @@
 /** One step of training. */
 import { clipGradNorm, clipGradNormOnDevice, clipGradValue } from '@convnets/optim'
 import { type Backend, BackendError, type Generator, noGrad, seeded, type Tensor, tidy, zeros } from '@convnets/tensor'
-import { judge, type Model, type TrainingBatch } from './data.ts'
+import { judge, type Model, samplesOf, type TrainingBatch } from './data.ts'
 import { type BatchCounts, hitsByRank } from './metrics.ts'
 import type { FitOptions } from './options.ts'
 
@@ -51,7 +51,7 @@ export function trainStep<Output, B extends TrainingBatch>(
 ): StepResult {
   const { optimizer, ema } = options
   const parameters = model.parameters()
-  const samples = batch.input.shape[0] as number
+  const samples = samplesOf('fit', batch)
   const read = tidy(() => {
     const { loss, logits } = seeded(generator, () => judge('fit', model, batch, options))
     const value = atOnce ? loss.item() : undefined
