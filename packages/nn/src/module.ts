@@ -316,6 +316,7 @@ export abstract class Module {
 
   /** Runs `fn` on every module inside, children before their parents, and on this one. */
   apply(fn: (module: Module) => void): this {
+    if (typeof fn !== 'function') throw new ArgumentError(`apply: fn expects a function, got ${typeof fn}`)
     for (const child of this.namedChildren().values()) child.apply(fn)
     fn(this)
     return this

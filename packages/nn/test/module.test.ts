@@ -591,6 +591,12 @@ describe('containers', () => {
       () => new Sequential().inChannels,
       'Sequential: inChannels expects a layer that says it, got none',
     ],
+    [
+      'a module for ModuleList',
+      () => new ModuleList(new ReLU() as never),
+      'ModuleList: modules expects a list of modules, got ReLU',
+    ],
+    ['no function for apply', () => new ReLU().apply(3 as never), 'apply: fn expects a function, got number'],
     ['a string in ModuleList', () => new ModuleList(['x'] as never), 'ModuleList: item 0 expects a module, got string'],
     [
       'a call of ModuleList',

@@ -11,6 +11,7 @@ import { inPrecision, type Precision, scopedPrecision } from './precision.ts'
 import { DrawRecorder } from './random.ts'
 import { local, tidy } from './scope.ts'
 import { sameShape, show } from './shape.ts'
+import { checkSynchronous } from './synchronous.ts'
 import type { Tensor } from './tensor.ts'
 import { watched, watcher } from './watch.ts'
 
@@ -386,7 +387,7 @@ function alone(y: Tensor): Tensor {
  * @param fn gives one tensor and depends on nothing that changes between the two runs.
  */
 export function checkpoint(fn: (...inputs: Tensor[]) => Tensor, ...inputs: Tensor[]): Tensor {
-  if (typeof fn !== 'function') throw new ArgumentError(`checkpoint: fn expects a function, got ${typeof fn}`)
+  checkSynchronous('checkpoint', fn)
   for (const [i, input] of inputs.entries()) {
     if (typeof input?.describe !== 'function')
       throw new ArgumentError(`checkpoint: input ${i} expects a Tensor, got ${typeof input}`)

@@ -1,3 +1,5 @@
+import { checkSynchronous } from './synchronous.ts'
+
 /** Whether ops record gradients at the moment. */
 let recording = true
 
@@ -17,12 +19,18 @@ export function withGradMode<T>(enabled: boolean, fn: () => T): T {
   }
 }
 
-/** Runs `fn` without recording gradients: its results require none, and nothing is saved for a backward pass. */
+/**
+ * Runs `fn` without recording gradients: its results require none, and nothing is saved for a backward pass.
+ *
+ * @throws ArgumentError for an async function, of which only the beginning would be inside.
+ */
 export function noGrad<T>(fn: () => T): T {
+  checkSynchronous('noGrad', fn)
   return withGradMode(false, fn)
 }
 
-/** Runs `fn` with recording on, inside `noGrad`. */
+/** Runs `fn` with recording on, inside `noGrad`. Throws as that does. */
 export function enableGrad<T>(fn: () => T): T {
+  checkSynchronous('enableGrad', fn)
   return withGradMode(true, fn)
 }

@@ -1,5 +1,6 @@
 /** How carefully products are summed: for everything (`setPrecision`), for what runs inside a function, or for one call. */
 import { ArgumentError } from './errors.ts'
+import { checkSynchronous } from './synchronous.ts'
 
 /**
  * `fast` allows algorithms that change the last digits: Winograd's for convolutions with 3 x 3 kernels, which is two to three
@@ -42,8 +43,9 @@ export function inPrecision<T>(precision: Precision | undefined, fn: () => T): T
  * const logits = withPrecision('strict', () => model.forward(images))
  * ```
  *
- * @throws ArgumentError for anything but 'fast' and 'strict'.
+ * @throws ArgumentError for anything but 'fast' and 'strict', and for an async function, of which only the beginning would be inside.
  */
 export function withPrecision<T>(precision: Precision, fn: () => T): T {
+  checkSynchronous('withPrecision', fn)
   return inPrecision(checkPrecision('withPrecision', precision), fn)
 }

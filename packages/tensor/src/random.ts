@@ -4,7 +4,9 @@
  * The numbers are a pure function of a seed and a block counter, so that the same seed gives the same numbers on every
  * backend, for any number of threads, and from any point at which a run is taken up again.
  */
+
 import { ArgumentError } from './errors.ts'
+import { checkSynchronous } from './synchronous.ts'
 
 /** 32 high bits of the product of two unsigned 32-bit integers. */
 function mulHigh(a: number, b: number): number {
@@ -176,8 +178,11 @@ export function manualSeed(seed: number): void {
 /**
  * Runs `fn` with a default generator of its own, and puts the former one back: everything random inside is a function
  * of the seed alone. Takes a seed, or a generator that moves on.
+ *
+ * @throws ArgumentError for a seed that is none, and for an async function, of which only the beginning would be inside.
  */
 export function seeded<T>(seed: number | Generator, fn: () => T): T {
+  checkSynchronous('seeded', fn)
   const former = current
   // Whatever is no generator goes to its constructor, which says what it expects.
   current = seed instanceof Generator ? seed : new Generator(seed)

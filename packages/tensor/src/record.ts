@@ -2,6 +2,7 @@
  * Functions that are recorded: run once, and from then on done again without the JavaScript between the kernels. Graph
  * runtimes do the same before they run, CUDA's graphs by capture and replay.
  */
+
 import type { Backend } from './backends/backend.ts'
 import { ArgumentError, BackendError, DisposedError, GradientError } from './errors.ts'
 import { isGradEnabled, withGradMode } from './grad-mode.ts'
@@ -10,6 +11,7 @@ import { readOptions } from './options.ts'
 import { emptied, filled, Recorded } from './recorded.ts'
 import { tidy } from './scope.ts'
 import { checkInteger } from './shape.ts'
+import { checkSynchronous } from './synchronous.ts'
 import type { Tensor } from './tensor.ts'
 import { watcher } from './watch.ts'
 
@@ -82,7 +84,7 @@ export function record<A extends readonly Tensor[], R>(
   fn: (...inputs: A) => R,
   options: RecordOptions = {},
 ): RecordedFunction<A, R> {
-  if (typeof fn !== 'function') throw new ArgumentError(`record: fn expects a function, got ${typeof fn}`)
+  checkSynchronous('record', fn)
   const chosen = readOptions('record', options, { guard: () => () => true, limit: 8, gradient: false })
   const { guard, limit } = chosen
   checkInteger('record', 'limit', limit, 1)

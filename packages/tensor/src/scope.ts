@@ -3,6 +3,7 @@
  * those it returns. What no scope holds is freed by `dispose`, by `using`, or at last by a finalizer.
  */
 import { ArgumentError } from './errors.ts'
+import { checkSynchronous } from './synchronous.ts'
 
 /** Something with memory to free: a tensor, or what the tape saved of one. */
 interface Disposable {
@@ -83,6 +84,7 @@ function collectMember(member: ScopeMember, found: Set<ScopeMember>): void {
  * `fn` must be synchronous: a promise as the result is an `ArgumentError`, since its tensors would be freed under it.
  */
 export function tidy<T>(fn: () => T): T {
+  checkSynchronous('tidy', fn)
   return inScope(false, fn, (result) => {
     if (result instanceof Promise) {
       result.catch(() => undefined)

@@ -1,5 +1,7 @@
 /** Watching ops as they run: for profilers, tracers and whoever wants to know what a network does. */
+
 import type { GradNode } from './core.ts'
+import { checkSynchronous } from './synchronous.ts'
 import type { Tensor } from './tensor.ts'
 
 /** One call of an op. The tensors are those of the program: a watcher reads their shapes and frees nothing. */
@@ -35,6 +37,7 @@ export function watcher(): OpWatcher | undefined {
 
 /** Runs `fn` and shows `watch` every op in it, gradients and optimizer steps included. The innermost watcher sees it. */
 export function watchOps<T>(watch: OpWatcher, fn: () => T): T {
+  checkSynchronous('watchOps', fn)
   const former = current
   current = watch
   try {

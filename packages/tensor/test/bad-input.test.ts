@@ -615,6 +615,11 @@ function cases(backend: t.Backend, other: t.Backend): Record<string, Case[]> {
         ShapeError,
         /slice: ranges expects at most 2 for x of shape \(2, 3\), got 3/,
       ],
+      [
+        () => t.slice(matrix, wrong([0, 1])),
+        ArgumentError,
+        /slice: range of axis 0 expects \[start, end, step\], got 0/,
+      ],
       [() => t.slice(matrix, [[0.5]]), ArgumentError, /slice: range of axis 0 expects integers, got 0.5/],
       [
         () => t.slice(matrix, [[0, 2, 0]]),
@@ -717,6 +722,7 @@ function cases(backend: t.Backend, other: t.Backend): Record<string, Case[]> {
       [() => t.dropPath(matrix, { p: 2 }), ArgumentError, /dropPath: p expects a number from 0 to 1, got 2/],
     ],
     update: [
+      [() => t.update([t.f.input(0)], wrong(matrix)), ArgumentError, /update: targets expects an array, got object/],
       [
         () => t.update([], []),
         ArgumentError,
@@ -786,6 +792,34 @@ function cases(backend: t.Backend, other: t.Backend): Record<string, Case[]> {
       ],
       [() => t.checkpoint(wrong('f'), matrix), ArgumentError, /checkpoint: fn expects a function/],
       [() => t.checkpoint(() => matrix, wrong(1)), ArgumentError, /checkpoint: input 0 expects a Tensor, got number/],
+    ],
+    functions: [
+      [() => t.tidy(wrong(3)), ArgumentError, /tidy: fn expects a function, got number/],
+      [() => t.noGrad(wrong(undefined)), ArgumentError, /noGrad: fn expects a function, got undefined/],
+      [() => t.tidy(async () => 1), ArgumentError, /tidy: fn expects a synchronous function, got an async one/],
+      [() => t.noGrad(async () => 1), ArgumentError, /noGrad: fn expects a synchronous function, got an async one/],
+      [() => t.enableGrad(async () => 1), ArgumentError, /enableGrad: fn expects a synchronous function/],
+      [() => t.seeded(1, async () => 1), ArgumentError, /seeded: fn expects a synchronous function/],
+      [() => t.withPrecision('strict', async () => 1), ArgumentError, /withPrecision: fn expects a synchronous/],
+      [
+        () =>
+          t.watchOps(
+            wrong(() => {}),
+            async () => 1,
+          ),
+        ArgumentError,
+        /watchOps: fn expects a synchronous function/,
+      ],
+      [
+        () =>
+          t.checkpoint(
+            wrong(async () => matrix),
+            matrix,
+          ),
+        ArgumentError,
+        /checkpoint: fn expects a synchronous/,
+      ],
+      [() => t.record(wrong(async () => matrix)), ArgumentError, /record: fn expects a synchronous function/],
     ],
     settings: [
       [() => t.setThreads(0), ArgumentError, /threads expects/],

@@ -110,6 +110,9 @@ export class ModuleList<M extends Module = Layer> extends Module implements Iter
 
   constructor(modules: Iterable<M> = []) {
     super()
+    if (typeof modules?.[Symbol.iterator] !== 'function') {
+      throw new ArgumentError(`ModuleList: modules expects a list of modules, got ${String(modules)}`)
+    }
     for (const module of modules) this.push(module)
   }
 

@@ -71,7 +71,11 @@ export function slice(x: Tensor, ranges: readonly (Range | undefined)[]): Tensor
   const starts: number[] = []
   const steps: number[] = []
   const extents = x.shape.map((extent, axis) => {
-    const [start = 0, end = extent, step = 1] = ranges[axis] ?? []
+    const range = ranges[axis] ?? []
+    if (!Array.isArray(range)) {
+      throw new ArgumentError(`slice: range of axis ${axis} expects [start, end, step], got ${String(range)}`)
+    }
+    const [start = 0, end = extent, step = 1] = range
     for (const value of [start, end]) {
       if (!Number.isInteger(value))
         throw new ArgumentError(`slice: range of axis ${axis} expects integers, got ${value}`)

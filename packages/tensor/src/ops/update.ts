@@ -32,6 +32,9 @@ export function update(
   others: readonly Tensor[] = [],
   params: readonly number[] = [],
 ): void {
+  for (const [name, list] of Object.entries({ formulas, targets, others, params })) {
+    if (!Array.isArray(list)) throw new ArgumentError(`update: ${name} expects an array, got ${typeof list}`)
+  }
   change(formulas, [{ targets, others }], params, () => 'update')
 }
 
