@@ -22,7 +22,8 @@ export interface BackwardOptions {
   readonly retainGraph?: boolean
 }
 
-const backwardOptions = optionNames<BackwardOptions>({ createGraph: true, retainGraph: true })
+const ofWalks = { createGraph: true, retainGraph: true } as const
+const backwardOptions = optionNames<BackwardOptions>(ofWalks)
 
 const sum = f.add(f.input(0), f.input(1))
 
@@ -211,7 +212,7 @@ export interface GradOptions extends BackwardOptions {
   readonly allowUnused?: boolean
 }
 
-const gradOptions: readonly string[] = ['gradients', 'allowUnused', ...backwardOptions]
+const gradOptions = optionNames<GradOptions>({ ...ofWalks, gradients: true, allowUnused: true })
 
 /**
  * Gradients of the sum of `outputs` by `inputs`, given back instead of collected in `grad`. Inputs may lie anywhere in

@@ -19,8 +19,9 @@ export interface TensorOptions {
   readonly requiresGrad?: boolean
 }
 
-const tensorOptions = optionNames<TensorOptions>({ dtype: true, backend: true, requiresGrad: true })
-const shapedOptions: readonly string[] = ['shape', ...tensorOptions]
+const forAll = { dtype: true, backend: true, requiresGrad: true } as const
+const tensorOptions = optionNames<TensorOptions>(forAll)
+const shapedOptions = optionNames<TensorOptions & { shape?: Shape }>({ ...forAll, shape: true })
 
 function checkDTypeName(op: string, dtype: DType): DType {
   if (!isDType(dtype))
@@ -236,7 +237,7 @@ export interface RandomOptions extends TensorOptions {
   readonly seed?: number
 }
 
-const randomOptions: readonly string[] = ['generator', 'seed', ...tensorOptions]
+const randomOptions = optionNames<RandomOptions>({ ...forAll, generator: true, seed: true })
 
 function random(op: string, kind: 'uniform' | 'normal', shape: Shape, options: RandomOptions): Tensor {
   checkOptionNames(op, options, randomOptions)

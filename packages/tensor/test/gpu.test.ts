@@ -248,9 +248,8 @@ describe('gpu', () => {
       /^gpu: mode expects auto, webgpu, webgl2, webasm, got/,
     )
     await expect(gpu({ bindingBytes: 3 })).rejects.toThrow(ArgumentError)
-    await expect(gpu('webgpu' as never)).rejects.toThrow(
-      /^gpu: options expects an object such as \{ mode: 'webgpu' \}, got webgpu$/,
-    )
+    await expect(gpu('webgpu' as never)).rejects.toThrow(/^gpu: options expects an object, got webgpu$/)
+    await expect(gpu({ modus: 'webgpu' } as never)).rejects.toThrow(/^gpu: options expects one of mode, .*, got modus/)
     const { navigator } = globalThis as { navigator?: { gpu?: object } }
     const before = navigator?.gpu
     await expect(gpu({ webgpu: {} })).rejects.toThrow(

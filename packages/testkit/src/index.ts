@@ -34,4 +34,5 @@ export {
   type GradientCheckOptions,
   type TensorFunction,
 } from './gradient.ts'
+export { optionFaults } from './options.ts'
 export { type Trainee, trainingDifference } from './training.ts'

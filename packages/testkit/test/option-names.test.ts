@@ -1,5 +1,5 @@
 /** Options that do not exist are refused, and so is what is no options at all, before anything else happens. */
-import { ArgumentError, add, reference, type Tensor, tensor } from '@convnets/tensor'
+import { add, readOptions, reference, type Tensor, tensor } from '@convnets/tensor'
 import {
   backendConformance,
   checkGoldenOp,
@@ -8,6 +8,7 @@ import {
   fillModel,
   fillValue,
   type OpGolden,
+  optionFaults,
 } from '@convnets/testkit'
 import { describe, expect, test } from 'vitest'
 
@@ -23,17 +24,28 @@ const calls: Readonly<Record<string, (options: never) => unknown>> = {
   fillValue: (options) => fillValue('fc.weight', [2, 3], options),
 }
 
-describe.each(Object.entries(calls))('%s', (name, call) => {
-  test.each<[unknown, string]>([
-    [{ axis: 1 }, 'options expects one of .*, got axis'],
-    [1, 'options expects an object, got 1'],
-    [null, 'options expects an object, got null'],
-    [[1], 'options expects an object, got \\[1\\]'],
-  ])('refuses %j', async (options, message) => {
-    const error = await Promise.resolve()
-      .then(() => call(options as never))
-      .catch((error: unknown) => error)
-    expect(error).toBeInstanceOf(ArgumentError)
-    expect((error as Error).message).toMatch(new RegExp(`^${name}: ${message}`))
+test.each(Object.entries(calls))('%s', async (name, call) => {
+  expect(await optionFaults(name, call)).toEqual([])
+})
+
+describe('optionFaults', () => {
+  const right = (options: object) => void readOptions('right', options, { size: 1 })
+  test.each<[string, (options: never) => unknown, number]>([
+    ['nothing where all is refused', right, 0],
+    ['nothing where a promise is', async (options) => right(options), 0],
+    ['all where nothing is refused', () => 3, 4],
+    ['all under another name', (options: object) => readOptions('left', options, { size: 1 }), 4],
+    [
+      'all that is not typed',
+      () => {
+        throw new TypeError('right: options expects an object, got 1')
+      },
+      4,
+    ],
+    ['a name that is taken', (options: object) => readOptions('right', options, { axis: 1 }), 1],
+  ])('finds %s', async (_, call, count) => {
+    const faults = await optionFaults('right', call)
+    expect(faults.length).toBe(count)
+    for (const fault of faults) expect(fault).toMatch(/^right: expected .* of options .*, got /)
   })
 })

@@ -9,7 +9,7 @@ import { local } from '../scope.ts'
 import { convSpec, sameShape, show } from '../shape.ts'
 import type { Tensor } from '../tensor.ts'
 import { watcher } from '../watch.ts'
-import { type Conv2dOptions, conv2d, convOp } from './conv.ts'
+import { type Conv2dOptions, conv2d, convOp, ofConvolutions } from './conv.ts'
 import { add, addRelu, relu } from './elementwise.ts'
 import { activationOf } from './formula-op.ts'
 import { type BatchNormStatistics, batchNormInference, givenNorm, normalizeGiven } from './given-norm.ts'
@@ -54,15 +54,7 @@ export interface Conv2dBatchNormOptions extends Conv2dOptions {
   readonly residual?: Tensor | undefined
 }
 
-const convNormOptions = optionNames<Conv2dBatchNormOptions>({
-  stride: true,
-  padding: true,
-  dilation: true,
-  groups: true,
-  precision: true,
-  activation: true,
-  residual: true,
-})
+const convNormOptions = optionNames<Conv2dBatchNormOptions>({ ...ofConvolutions, residual: true })
 
 /**
  * `conv2d` of x (N, C, H, W) to (N, O, H', W'), then `batchNormInference` by statistics (O), then `add` and the activation if asked;

@@ -38,14 +38,17 @@ export interface Conv2dOptions {
   readonly activation?: ((x: Tensor) => Tensor) | undefined
 }
 
-const convOptions = optionNames<Conv2dOptions>({
+/** For `optionNames` of what takes these options and others. */
+export const ofConvolutions: { readonly [K in keyof Conv2dOptions]-?: true } = {
   stride: true,
   padding: true,
   dilation: true,
   groups: true,
   precision: true,
   activation: true,
-})
+}
+
+const convOptions = optionNames<Conv2dOptions>(ofConvolutions)
 
 const xShape = (s: ConvSpec): number[] => [s.batch, s.inChannels, s.inHeight, s.inWidth]
 const wShape = (s: ConvSpec): number[] => [s.outChannels, s.inChannels / s.groups, s.kernelHeight, s.kernelWidth]

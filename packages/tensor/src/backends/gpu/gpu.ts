@@ -116,9 +116,6 @@ function provide(webgpu: object): void {
  * @throws BackendError where gpu.js or the mode asked for is not there, with the reason; nothing falls back silently.
  */
 export async function gpu(options: GpuOptions = {}): Promise<GpuBackend> {
-  if (typeof options !== 'object' || options === null) {
-    throw new ArgumentError(`gpu: options expects an object such as { mode: 'webgpu' }, got ${String(options)}`)
-  }
   checkOptionNames('gpu', options, gpuOptions)
   const { mode = 'auto', webgpu } = options
   if (mode !== 'auto' && !modes.includes(mode)) {
